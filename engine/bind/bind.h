@@ -1,0 +1,107 @@
+/* The boundary: how a primitive becomes a Lua function that waits.
+
+   A task is a coroutine that the engine resumes. A waiting function makes its operation a userdata
+   with struct wait as first member (bind_wait), starts the primitive, and yields (bind_yield). The
+   primitive's done calls task_wake, which only queues; the task goes on from the top of the loop in
+   the continuation. lua_yieldk and lua_resume occur in bind/task.c only. */
+#ifndef BIND_BIND_H
+#define BIND_BIND_H
+
+#include <lauxlib.h>
+#include <lua.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "loop/loop.h"
+
+struct host;
+struct task;
+
+/* The host is upvalue 1 of every function of a module. */
+struct host *bind_host(lua_State *L);
+struct loop *bind_loop(lua_State *L);
+
+/* --- waiting ------------------------------------------------------------------------------ */
+
+struct wait {
+    struct task *task;
+    bool woken;
+    lua_KFunction then;
+    void (*cancel)(void *op);
+};
+
+/* Pushes a userdata of size bytes, zeroed, whose first member is a struct wait, with metatable type
+   (made by bind_type; its __gc releases what the operation holds). Raises a sentence when the caller
+   cannot wait here, and the cancellation when the task is cancelled. cancel asks the primitive to end
+   soon; task_wake must still come. */
+void *bind_wait(lua_State *L, size_t size, const char *type, void (*cancel)(void *op));
+/* Yields until task_wake(op); then continues in then(L, LUA_YIELD, (lua_KContext)op) with the stack
+   as it was, or raises the cancellation. */
+int bind_yield(lua_State *L, void *op, lua_KFunction then);
+/* From the loop: the operation has ended. Queues the task; a second call does nothing. */
+void task_wake(void *op);
+
+/* A long-lived thing (child, stream, reply) that belongs to the current task: when the task ends, end
+   is called once, and the task is over only after hold_release. Embedded in the thing's own struct. */
+struct hold {
+    struct task *task;
+    struct hold *prev, *next;
+    void (*end)(void *thing);
+    void *thing;
+    bool ending;
+};
+void hold_start(lua_State *L, struct hold *hold, void (*end)(void *thing), void *thing);
+/* From the loop or anywhere else: the thing has ended. Safe twice. */
+void hold_release(struct hold *hold);
+
+/* --- values ------------------------------------------------------------------------------- */
+
+/* Makes (once) the metatable named type with methods in a table of its own; gc may be NULL.
+   Methods get the host as upvalue 1. Needs the host as upvalue 1 of the running function. */
+void bind_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc);
+/* A module table of these functions, each with the host as upvalue 1. */
+void bind_module(lua_State *L, const luaL_Reg *functions);
+
+/* Pushes nil and the error value: return bind_fail(L, &err); */
+int bind_fail(lua_State *L, const struct err *err);
+/* Pushes the error value { kind, message, op, code }. */
+void bind_push_err(lua_State *L, const struct err *err);
+/* Raises err as a value. */
+int bind_raise(lua_State *L, const struct err *err);
+/* Message handler: what is no error value becomes one of kind usage; adds the traceback. */
+int bind_on_error(lua_State *L);
+
+/* The bytes of a string, number or secret at idx, valid while that value lives; raises otherwise.
+   Only primitives open secrets, and only through this. */
+const char *bind_text(lua_State *L, int idx, size_t *len);
+
+/* --- option tables ------------------------------------------------------------------------ */
+
+enum opt_type {
+    OPT_TEXT,     /* a string, number or secret */
+    OPT_BOOL,
+    OPT_INTEGER,  /* not negative */
+    OPT_NUMBER,   /* not negative; seconds */
+    OPT_LIST,     /* a table; its elements are the function's business */
+    OPT_MAP,      /* a table */
+    OPT_FUNCTION,
+    OPT_ANY,
+};
+struct opt {
+    const char *key;
+    enum opt_type type;
+    bool required;
+};
+/* Checks that the value at arg is a table whose keys are all in opts (ended by a NULL key) with the
+   right types; raises "function: unknown option 'x' (known: …)" otherwise. */
+void bind_options(lua_State *L, int arg, const struct opt *opts, const char *function);
+/* Values of a checked table; the fallback where the key is absent. Text is borrowed from the table. */
+const char *opt_text(lua_State *L, int arg, const char *key, size_t *len);
+bool opt_bool(lua_State *L, int arg, const char *key, bool fallback);
+lua_Integer opt_integer(lua_State *L, int arg, const char *key, lua_Integer fallback);
+lua_Number opt_number(lua_State *L, int arg, const char *key, lua_Number fallback);
+/* A list of texts as a NULL-ended block that the caller frees with mem_free; the strings are borrowed.
+   NULL when the key is absent. Raises when an element is no text. */
+const char **opt_texts(lua_State *L, int arg, const char *key, size_t *count);
+
+#endif

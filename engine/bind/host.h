@@ -1,0 +1,35 @@
+/* Shared by bind and main only: what the engine keeps between turns. */
+#ifndef BIND_HOST_H
+#define BIND_HOST_H
+
+#include "bind/bind.h"
+
+struct host {
+    struct loop *loop;
+    lua_State *L; /* the main state */
+    struct task *current;
+    struct task *ready_first, *ready_last;
+    unsigned tasks;      /* alive, those that drain included */
+    const char *lib_dir; /* where the modules loaded on first use stand */
+    const char *program; /* the running binary */
+    const char *lua_tree; /* read in place of the embedded library; NULL = embedded */
+    int argc;
+    char **argv;
+};
+
+/* Starts the function and its nargs arguments on top of L's stack as the root task. */
+struct task *task_root(struct host *host, lua_State *L, int nargs);
+/* Pushes the task's userdata, which lives as long as it stands on L's stack. */
+void task_keep(lua_State *L, struct task *task);
+/* Resumes what is ready until nothing is. */
+void task_run_ready(struct host *host);
+bool task_ended(const struct task *task);
+/* Moves the results (true, …) or (false, error) of an ended task to L; returns how many. */
+int task_results(struct task *task, lua_State *L);
+/* Cancels the task and what it started, with err as the reason. */
+void task_cancel_with(struct host *host, struct task *task, const struct err *err);
+
+/* Openers of the modules linked into the program. */
+void bind_open_all(lua_State *L, struct host *host);
+
+#endif

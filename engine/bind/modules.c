@@ -1,0 +1,123 @@
+#include <dlfcn.h>
+#include <string.h>
+
+#include "base/file.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "bind/host.h"
+#include "bind/library.h"
+
+int luaopen_orch_task(lua_State *L);
+int luaopen_orch_error(lua_State *L);
+int luaopen_orch_secret(lua_State *L);
+int luaopen_orch_proc(lua_State *L);
+
+/* Linked into the program, since every run needs them. */
+static const luaL_Reg linked[] = {
+    {"orch.task", luaopen_orch_task},     {"orch.error", luaopen_orch_error},
+    {"orch.secret", luaopen_orch_secret}, {"orch.proc", luaopen_orch_proc},
+
+    {NULL, NULL},
+};
+
+/* Shared objects beside the program, mapped on first require: their libraries cost milliseconds. */
+static const char *const mapped[] = {"http", "hash", "tar", "docker", NULL};
+
+static int push_opener(lua_State *L, lua_CFunction open, const char *origin)
+{
+    lua_pushlightuserdata(L, bind_host(L));
+    lua_pushcclosure(L, open, 1);
+    lua_pushstring(L, origin);
+    return 2;
+}
+
+static int find_linked(lua_State *L, const char *name)
+{
+    for (const luaL_Reg *module = linked; module->name; module++)
+        if (strcmp(module->name, name) == 0)
+            return push_opener(L, module->func, "engine");
+    return 0;
+}
+
+static int find_mapped(lua_State *L, const char *name)
+{
+    const char *const *module = mapped;
+    while (*module && (strncmp(name, "orch.", 5) != 0 || strcmp(*module, name + 5) != 0))
+        module++;
+    if (!*module)
+        return 0;
+    const char *file = lua_pushfstring(L, "%s/%s.so", bind_host(L)->lib_dir, *module);
+    void *library = dlopen(file, RTLD_NOW | RTLD_LOCAL);
+    const char *symbol = lua_pushfstring(L, "luaopen_orch_%s", *module);
+    lua_CFunction open = NULL;
+    if (library)
+        *(void **)&open = dlsym(library, symbol);
+    if (!open)
+        return luaL_error(L, "cannot load the engine's module %s: %s", file, dlerror());
+    return push_opener(L, open, file);
+}
+
+static int find_embedded(lua_State *L, const char *name)
+{
+    for (const struct library_file *file = library_files; file->name; file++) {
+        if (strcmp(file->name, name) != 0)
+            continue;
+        if (luaL_loadbufferx(L, (const char *)file->code, file->len, file->chunk, "b") != LUA_OK)
+            return lua_error(L);
+        lua_pushstring(L, file->chunk + 1);
+        return 2;
+    }
+    return 0;
+}
+
+/* The tree that ORCH_LUA names, in place of the embedded library. */
+static int find_in_tree(lua_State *L, const char *tree, const char *name)
+{
+    const char *path = luaL_gsub(L, name, ".", "/");
+    const char *const forms[] = {"%s/%s.lua", "%s/%s/init.lua"};
+    for (int i = 0; i < 2; i++) {
+        const char *file = lua_pushfstring(L, forms[i], tree, path);
+        int status = luaL_loadfilex(L, file, "t");
+        if (status == LUA_OK) {
+            lua_pushstring(L, file);
+            return 2;
+        }
+        if (status != LUA_ERRFILE)
+            return lua_error(L);
+        lua_pop(L, 2);
+    }
+    return 0;
+}
+
+static int l_search(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    if (strcmp(name, "orch") != 0 && strncmp(name, "orch.", 5) != 0)
+        return 0;
+    const char *tree = bind_host(L)->lua_tree;
+    int found = find_linked(L, name);
+    if (!found)
+        found = tree ? find_in_tree(L, tree, name) : find_embedded(L, name);
+    if (!found)
+        found = find_mapped(L, name);
+    if (!found)
+        lua_pushfstring(L, "no module '%s' in the engine", name);
+    return found ? found : 1;
+}
+
+void bind_open_all(lua_State *L, struct host *host)
+{
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "searchers");
+    for (lua_Integer i = luaL_len(L, -1); i >= 2; i--) {
+        lua_rawgeti(L, -1, i);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_pushlightuserdata(L, host);
+    lua_pushcclosure(L, l_search, 1);
+    lua_rawseti(L, -2, 2);
+    lua_pop(L, 2);
+    lua_pushlightuserdata(L, host);
+    lua_pushcclosure(L, luaopen_orch_error, 1);
+    lua_call(L, 0, 0); /* error values need their metatable before anyone requires the module */
+}

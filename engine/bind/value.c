@@ -1,0 +1,187 @@
+#include "bind/bind.h"
+
+#include <string.h>
+
+#include "base/mem.h"
+#include "bind/host.h"
+
+struct host *bind_host(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(1));
+}
+
+struct loop *bind_loop(lua_State *L)
+{
+    return bind_host(L)->loop;
+}
+
+void bind_module(lua_State *L, const luaL_Reg *functions)
+{
+    lua_newtable(L);
+    lua_pushlightuserdata(L, bind_host(L));
+    luaL_setfuncs(L, functions, 1);
+}
+
+void bind_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc)
+{
+    if (luaL_newmetatable(L, type)) {
+        lua_newtable(L); /* mt methods */
+        if (methods) {
+            lua_pushlightuserdata(L, bind_host(L));
+            luaL_setfuncs(L, methods, 1);
+        }
+        lua_setfield(L, -2, "__index");
+        if (gc) {
+            lua_pushlightuserdata(L, bind_host(L));
+            lua_pushcclosure(L, gc, 1);
+            lua_pushvalue(L, -1); /* mt gc gc */
+            lua_setfield(L, -3, "__gc");
+            lua_setfield(L, -2, "__close");
+        }
+    }
+    lua_pop(L, 1);
+}
+
+/* --- option tables ------------------------------------------------------------------------ */
+
+static const char *const type_words[] = {
+    [OPT_TEXT] = "a string",
+    [OPT_BOOL] = "true or false",
+    [OPT_INTEGER] = "a whole number, zero or more",
+    [OPT_NUMBER] = "a number, zero or more",
+    [OPT_LIST] = "a list",
+    [OPT_MAP] = "a table",
+    [OPT_FUNCTION] = "a function",
+    [OPT_ANY] = "a value",
+};
+
+static bool fits(lua_State *L, int idx, enum opt_type type)
+{
+    switch (type) {
+    case OPT_TEXT:
+        return lua_isstring(L, idx) || luaL_testudata(L, idx, "orch.secret");
+    case OPT_BOOL:
+        return lua_isboolean(L, idx);
+    case OPT_INTEGER:
+        return lua_isinteger(L, idx) && lua_tointeger(L, idx) >= 0;
+    case OPT_NUMBER:
+        return lua_type(L, idx) == LUA_TNUMBER && lua_tonumber(L, idx) >= 0;
+    case OPT_LIST:
+    case OPT_MAP:
+        return lua_istable(L, idx);
+    case OPT_FUNCTION:
+        return lua_isfunction(L, idx);
+    case OPT_ANY:
+        return true;
+    }
+    return false;
+}
+
+static int unknown_option(lua_State *L, const struct opt *opts, const char *function)
+{
+    luaL_Buffer known;
+    const char *key = luaL_tolstring(L, -2, NULL);
+    luaL_buffinit(L, &known);
+    for (const struct opt *opt = opts; opt->key; opt++) {
+        luaL_addstring(&known, opt == opts ? "" : ", ");
+        luaL_addstring(&known, opt->key);
+    }
+    luaL_pushresult(&known);
+    return luaL_error(L, "%s: unknown option '%s' (known: %s)", function, key,
+                      lua_tostring(L, -1));
+}
+
+void bind_options(lua_State *L, int arg, const struct opt *opts, const char *function)
+{
+    arg = lua_absindex(L, arg);
+    if (!lua_istable(L, arg))
+        luaL_error(L, "%s: expected a table of options, got %s", function,
+                   luaL_typename(L, arg));
+    for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
+        const struct opt *opt = opts;
+        if (lua_type(L, -2) == LUA_TSTRING)
+            while (opt->key && strcmp(opt->key, lua_tostring(L, -2)) != 0)
+                opt++;
+        if (lua_type(L, -2) != LUA_TSTRING || !opt->key)
+            unknown_option(L, opts, function);
+        if (!fits(L, -1, opt->type))
+            luaL_error(L, "%s: option '%s' must be %s, got %s", function, opt->key,
+                       type_words[opt->type], luaL_tolstring(L, -1, NULL));
+    }
+    for (const struct opt *opt = opts; opt->key; opt++)
+        if (opt->required && lua_getfield(L, arg, opt->key) == LUA_TNIL)
+            luaL_error(L, "%s: option '%s' is missing", function, opt->key);
+        else if (opt->required)
+            lua_pop(L, 1);
+}
+
+const char *opt_text(lua_State *L, int arg, const char *key, size_t *len)
+{
+    if (len)
+        *len = 0;
+    const char *text = NULL;
+    if (lua_getfield(L, arg, key) == LUA_TNUMBER) { /* keep the converted string in the table */
+        lua_tostring(L, -1);
+        lua_pushvalue(L, -1);
+        lua_setfield(L, lua_absindex(L, arg), key);
+    }
+    if (!lua_isnil(L, -1))
+        text = bind_text(L, -1, len);
+    lua_pop(L, 1);
+    return text;
+}
+
+bool opt_bool(lua_State *L, int arg, const char *key, bool fallback)
+{
+    bool value = lua_getfield(L, arg, key) == LUA_TNIL ? fallback : lua_toboolean(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+lua_Integer opt_integer(lua_State *L, int arg, const char *key, lua_Integer fallback)
+{
+    lua_Integer value = lua_getfield(L, arg, key) == LUA_TNIL ? fallback : lua_tointeger(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+lua_Number opt_number(lua_State *L, int arg, const char *key, lua_Number fallback)
+{
+    lua_Number value = lua_getfield(L, arg, key) == LUA_TNIL ? fallback : lua_tonumber(L, -1);
+    lua_pop(L, 1);
+    return value;
+}
+
+const char **opt_texts(lua_State *L, int arg, const char *key, size_t *count)
+{
+    if (count)
+        *count = 0;
+    arg = lua_absindex(L, arg);
+    if (lua_getfield(L, arg, key) == LUA_TNIL) {
+        lua_pop(L, 1);
+        return NULL;
+    }
+    size_t len = lua_rawlen(L, -1);
+    for (size_t i = 1; i <= len; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i);
+        if (!fits(L, -1, OPT_TEXT))
+            luaL_error(L, "element %d of '%s' must be a string, got %s", (int)i, key,
+                       luaL_typename(L, -1));
+        if (lua_type(L, -1) == LUA_TNUMBER) {
+            lua_tostring(L, -1);
+            lua_pushvalue(L, -1);
+            lua_rawseti(L, -3, (lua_Integer)i);
+        }
+        lua_pop(L, 1);
+    }
+    const char **texts = mem_alloc((len + 1) * sizeof *texts);
+    for (size_t i = 0; i < len; i++) {
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        texts[i] = bind_text(L, -1, NULL);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    if (count)
+        *count = len;
+    return texts;
+}

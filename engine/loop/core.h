@@ -1,0 +1,13 @@
+/* Shared inside engine/loop only: the struct behind loop.h. */
+#ifndef LOOP_CORE_H
+#define LOOP_CORE_H
+
+#include <uv.h>
+
+struct loop {
+    uv_loop_t uv;
+    unsigned live;
+    unsigned long file_limit;
+};
+
+#endif

@@ -1,0 +1,130 @@
+#include <limits.h>
+#include <locale.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <lauxlib.h>
+#include <lua.h>
+#include <lualib.h>
+
+#include "base/mem.h"
+#include "base/path.h"
+#include "bind/host.h"
+
+struct program {
+    struct host host;
+    struct task *root;
+    unsigned interrupts;
+};
+
+static void on_stop_signal(void *arg, int number)
+{
+    struct program *program = arg;
+    if (number == SIGINT && program->interrupts++ > 0)
+        _exit(128 + SIGINT); /* the second one means now; each child dies with us */
+    struct err err;
+    err_set(&err, ERR_CANCELLED, "cancelled by %s", number == SIGINT    ? "Ctrl-C"
+                                                    : number == SIGTERM ? "SIGTERM"
+                                                                        : "SIGHUP");
+    err.code = number;
+    task_cancel_with(&program->host, program->root, &err);
+}
+
+/* The directory with the modules loaded on first use: beside the binary in a build tree, else
+   ../lib/orch from it. */
+static char *find_lib_dir(char *program, size_t size)
+{
+    ssize_t len = readlink("/proc/self/exe", program, size - 1);
+    program[len > 0 ? len : 0] = '\0';
+    char *dir = path_dir(program);
+    char *lib = path_join(dir, "lib");
+    if (access(lib, X_OK) != 0) {
+        mem_free(lib);
+        lib = path_join(dir, "../lib/orch");
+    }
+    mem_free(dir);
+    return lib;
+}
+
+static int l_main(lua_State *L)
+{
+    struct program *program = lua_touserdata(L, 1);
+    lua_settop(L, 0);
+    luaL_openlibs(L);
+    bind_open_all(L, &program->host);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "orch.cli");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "main");
+    lua_createtable(L, program->host.argc, 0);
+    for (int i = 0; i < program->host.argc; i++) {
+        lua_pushstring(L, program->host.argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    program->root = task_root(&program->host, L, 1);
+    lua_pop(L, 1); /* the task keeps itself alive until it is dead */
+    return 0;
+}
+
+static int report(lua_State *L)
+{
+    fprintf(stderr, "orch: %s\n", luaL_tolstring(L, -1, NULL));
+    lua_getfield(L, -2, "traceback");
+    if (lua_isstring(L, -1))
+        fprintf(stderr, "%s\n", lua_tostring(L, -1));
+    return 1;
+}
+
+static int run(struct program *program, lua_State *L)
+{
+    lua_pushcfunction(L, bind_on_error);
+    lua_pushcfunction(L, l_main);
+    lua_pushlightuserdata(L, program);
+    if (lua_pcall(L, 1, 0, -3) != LUA_OK)
+        return report(L);
+    struct host *host = &program->host;
+    const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
+    struct trap *traps[3];
+    for (int i = 0; i < 3; i++)
+        traps[i] = trap_new(host->loop, numbers[i], on_stop_signal, program);
+    /* the root task anchors itself only while it lives: keep it for its results */
+    task_keep(L, program->root);
+    do {
+        task_run_ready(host);
+        if (!task_ended(program->root))
+            loop_turn(host->loop, true);
+    } while (!task_ended(program->root));
+    for (int i = 0; i < 3; i++)
+        trap_free(traps[i]);
+    int count = task_results(program->root, L);
+    if (!lua_toboolean(L, -count))
+        return report(L);
+    return count > 1 ? (int)lua_tointeger(L, 1 - count) : 0;
+}
+
+int main(int argc, char **argv)
+{
+    struct sigaction ignore = {.sa_handler = SIG_IGN};
+    sigaction(SIGPIPE, &ignore, NULL);
+    char path[PATH_MAX];
+    struct err err;
+    struct program program = {.host = {.argc = argc, .argv = argv}};
+    char *lib_dir = find_lib_dir(path, sizeof path);
+    program.host.program = path;
+    program.host.lib_dir = lib_dir;
+    program.host.lua_tree = getenv("ORCH_LUA");
+    program.host.loop = loop_new(&err);
+    lua_State *L = program.host.L = luaL_newstate();
+    if (!program.host.loop || !L) {
+        fprintf(stderr, "orch: %s\n", L ? err.message : "out of memory");
+        return 9;
+    }
+    int code = run(&program, L);
+    lua_close(L);
+    loop_free(program.host.loop);
+    mem_free(lib_dir);
+    return code;
+}

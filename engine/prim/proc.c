@@ -1,0 +1,438 @@
+#include "prim/proc.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/pidfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+
+enum {
+    CHUNK = 64 << 10,
+    GRACE_MS = 5000,
+    DRAIN_MS = 2000, /* how long a grandchild may hold the pipes open after the child's end */
+};
+
+struct outlet {
+    struct proc *proc;
+    struct watch *watch; /* NULL once at its end */
+    int fd;
+    enum proc_stream stream;
+};
+
+struct proc {
+    struct loop *loop;
+    struct proc_spec spec; /* output, split, grace_ms only; the rest was the caller's */
+    proc_done *done;
+    void *arg;
+    pid_t pid;
+    int pidfd;
+    struct watch *exit_watch; /* NULL once the child is reaped */
+    struct outlet outlets[2];
+    struct watch *input_watch;
+    int input_fd;
+    char *input;
+    size_t input_len, input_sent;
+    struct timer *kill_timer, *timeout_timer, *drain_timer;
+    uint64_t started;
+    struct proc_result result;
+    bool paused;
+};
+
+/* --- the child's side: between vfork and exec nothing but system calls ---------------------- */
+
+struct birth {
+    const char *path;
+    char *const *argv;
+    char *const *env;
+    const char *cwd;
+    int in, out, err; /* -1: inherited */
+    unsigned long file_limit;
+    volatile int error; /* shared with the parent while the child runs on its stack */
+    volatile bool in_cwd;
+};
+
+static void give(struct birth *birth, int from, int to)
+{
+    if (from >= 0 && dup2(from, to) < 0)
+        birth->error = errno;
+}
+
+static void be_born(struct birth *birth)
+{
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    sigemptyset(&none);
+    for (int number = 1; number < NSIG; number++)
+        if (number != SIGKILL && number != SIGSTOP)
+            sigaction(number, &usual, NULL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    give(birth, birth->in, 0);
+    give(birth, birth->out, 1);
+    give(birth, birth->err, 2);
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && birth->file_limit > 0) {
+        limit.rlim_cur = birth->file_limit;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (birth->error == 0 && birth->cwd && chdir(birth->cwd) != 0) {
+        birth->in_cwd = true;
+        birth->error = errno;
+    }
+    if (birth->error == 0) {
+        execve(birth->path, birth->argv, birth->env);
+        birth->error = errno;
+    }
+    _exit(127);
+}
+
+static pid_t give_birth(struct birth *birth)
+{
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* no handler of ours may run in the child */
+    pid_t pid = vfork();
+    if (pid == 0)
+        be_born(birth);
+    int number = errno;
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    errno = number;
+    return pid;
+}
+
+/* --- looking the program up -------------------------------------------------------------------- */
+
+static const char *env_value(const char *const *env, const char *name)
+{
+    size_t len = strlen(name);
+    for (; *env; env++)
+        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
+            return *env + len + 1;
+    return NULL;
+}
+
+/* The path to execute, for the caller to free; NULL and err when there is none. */
+static char *find_program(const char *name, const char *const *env, struct err *err)
+{
+    if (strchr(name, '/'))
+        return mem_text(name);
+    const char *path = env_value(env, "PATH");
+    if (!path)
+        path = "/usr/local/bin:/usr/bin:/bin";
+    struct buf full;
+    buf_init(&full, 1 << 16);
+    for (const char *p = path;; p++) {
+        size_t len = strcspn(p, ":");
+        struct stat st;
+        buf_clear(&full);
+        buf_format(&full, "%.*s/%s", len ? (int)len : 1, len ? p : ".", name);
+        if (full.data && access(full.data, X_OK) == 0 && stat(full.data, &st) == 0 &&
+            S_ISREG(st.st_mode))
+            return buf_take(&full);
+        p += len;
+        if (*p == '\0')
+            break;
+    }
+    buf_fini(&full);
+    err_set(err, ERR_MISSING, "no program '%s' in PATH (%s)", name, path);
+    return NULL;
+}
+
+/* --- endings ------------------------------------------------------------------------------------ */
+
+static void close_fd(int *fd)
+{
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+}
+
+static void outlet_close(struct outlet *outlet)
+{
+    watch_free(outlet->watch);
+    outlet->watch = NULL;
+    close_fd(&outlet->fd);
+}
+
+static void input_close(struct proc *proc)
+{
+    watch_free(proc->input_watch);
+    proc->input_watch = NULL;
+    close_fd(&proc->input_fd);
+    mem_wipe(proc->input, proc->input_len); /* it may have been a credential */
+    proc->input = NULL;
+}
+
+static void drop_timer(struct timer **timer)
+{
+    timer_cancel(*timer);
+    *timer = NULL;
+}
+
+static void release(struct proc *proc)
+{
+    input_close(proc);
+    outlet_close(&proc->outlets[0]);
+    outlet_close(&proc->outlets[1]);
+    watch_free(proc->exit_watch);
+    close_fd(&proc->pidfd);
+    drop_timer(&proc->kill_timer);
+    drop_timer(&proc->timeout_timer);
+    drop_timer(&proc->drain_timer);
+    mem_free(proc);
+}
+
+static void finish_if_over(struct proc *proc)
+{
+    if (proc->exit_watch || proc->outlets[0].watch || proc->outlets[1].watch)
+        return;
+    proc_done *done = proc->done;
+    void *arg = proc->arg;
+    struct proc_result result = proc->result;
+    release(proc);
+    done(arg, &result);
+}
+
+static void on_drained(void *arg)
+{
+    struct proc *proc = arg;
+    proc->drain_timer = NULL;
+    outlet_close(&proc->outlets[0]);
+    outlet_close(&proc->outlets[1]);
+    finish_if_over(proc);
+}
+
+static double seconds_of(struct timeval tv)
+{
+    return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
+}
+
+static void on_exit_seen(void *arg, int events)
+{
+    (void)events;
+    struct proc *proc = arg;
+    int status;
+    struct rusage usage;
+    if (wait4(proc->pid, &status, WNOHANG, &usage) != proc->pid)
+        return;
+    watch_free(proc->exit_watch);
+    proc->exit_watch = NULL;
+    drop_timer(&proc->timeout_timer);
+    drop_timer(&proc->kill_timer);
+    if (proc->result.err.kind != ERR_NONE)
+        kill(-proc->pid, SIGKILL); /* what of the group outlived its leader's TERM */
+    proc->result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    proc->result.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    proc->result.user = seconds_of(usage.ru_utime);
+    proc->result.system = seconds_of(usage.ru_stime);
+    proc->result.max_rss = (long long)usage.ru_maxrss * 1024;
+    proc->result.seconds = (double)(loop_clock(proc->loop) - proc->started) / 1000;
+    input_close(proc);
+    if (proc->outlets[0].watch || proc->outlets[1].watch)
+        proc->drain_timer = timer_start(proc->loop, DRAIN_MS, on_drained, proc);
+    finish_if_over(proc);
+}
+
+static void on_output(void *arg, int events)
+{
+    (void)events;
+    struct outlet *outlet = arg;
+    struct proc *proc = outlet->proc;
+    char chunk[CHUNK];
+    ssize_t n = read(outlet->fd, chunk, sizeof chunk);
+    if (n > 0) {
+        proc->spec.output(proc->arg, outlet->stream, chunk, (size_t)n);
+    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
+        outlet_close(outlet);
+        finish_if_over(proc);
+    }
+}
+
+static void on_input(void *arg, int events)
+{
+    (void)events;
+    struct proc *proc = arg;
+    ssize_t n = write(proc->input_fd, proc->input + proc->input_sent,
+                      proc->input_len - proc->input_sent);
+    if (n > 0)
+        proc->input_sent += (size_t)n;
+    else if (errno != EAGAIN && errno != EINTR)
+        proc->input_sent = proc->input_len; /* it does not read: its right */
+    if (proc->input_sent == proc->input_len)
+        input_close(proc);
+}
+
+static void on_grace_over(void *arg)
+{
+    struct proc *proc = arg;
+    proc->kill_timer = NULL;
+    kill(-proc->pid, SIGKILL);
+}
+
+static void stop(struct proc *proc, enum err_kind kind, const char *why)
+{
+    if (!proc->exit_watch || proc->result.err.kind != ERR_NONE)
+        return;
+    err_set(&proc->result.err, kind, "%s", why);
+    kill(-proc->pid, SIGTERM);
+    kill(-proc->pid, SIGCONT); /* a stopped process sees TERM only when it goes on */
+    proc->kill_timer = timer_start(proc->loop, proc->spec.grace_ms, on_grace_over, proc);
+    proc_flow(proc, true);
+}
+
+static void on_timeout(void *arg)
+{
+    struct proc *proc = arg;
+    proc->timeout_timer = NULL;
+    stop(proc, ERR_TIMEOUT, "the program took too long and was stopped");
+}
+
+/* --- starting ------------------------------------------------------------------------------------ */
+
+static bool make_pipe(int ends[2], int ours, struct err *err)
+{
+    if (pipe2(ends, O_CLOEXEC) != 0)
+        return err_system(err, errno, "cannot make a pipe");
+    fcntl(ends[ours], F_SETFL, O_NONBLOCK);
+    return true;
+}
+
+static bool open_ends(struct proc *proc, const struct proc_spec *spec, struct birth *birth,
+                      struct err *err)
+{
+    int ends[2];
+    if (spec->inherit)
+        return true;
+    if (spec->input) {
+        if (!make_pipe(ends, 1, err))
+            return false;
+        birth->in = ends[0];
+        proc->input_fd = ends[1];
+    } else if ((birth->in = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) {
+        return err_system(err, errno, "cannot open /dev/null");
+    }
+    if (!make_pipe(ends, 0, err))
+        return false;
+    proc->outlets[0].fd = ends[0];
+    birth->out = birth->err = ends[1];
+    if (spec->split) {
+        if (!make_pipe(ends, 0, err))
+            return false;
+        proc->outlets[1].fd = ends[0];
+        birth->err = ends[1];
+    }
+    return true;
+}
+
+static void watch_ends(struct proc *proc, const struct proc_spec *spec)
+{
+    proc->exit_watch = watch_new(proc->loop, proc->pidfd, on_exit_seen, proc);
+    watch_set(proc->exit_watch, WATCH_READ);
+    for (int i = 0; i < 2; i++) {
+        struct outlet *outlet = &proc->outlets[i];
+        if (outlet->fd < 0)
+            continue;
+        outlet->watch = watch_new(proc->loop, outlet->fd, on_output, outlet);
+        watch_set(outlet->watch, WATCH_READ);
+    }
+    if (proc->input_fd >= 0) {
+        proc->input = mem_copy(spec->input, spec->input_len ? spec->input_len : 1);
+        proc->input_len = spec->input_len;
+        proc->input_watch = watch_new(proc->loop, proc->input_fd, on_input, proc);
+        watch_set(proc->input_watch, WATCH_WRITE);
+    }
+    if (spec->timeout_ms)
+        proc->timeout_timer = timer_start(proc->loop, spec->timeout_ms, on_timeout, proc);
+}
+
+static bool birth_error(const struct birth *birth, int number, struct err *err)
+{
+    if (birth->in_cwd)
+        return err_system(err, number, "cannot run %s in directory %s", birth->argv[0],
+                          birth->cwd);
+    if (number == ENOENT && access(birth->path, F_OK) == 0)
+        return err_set(err, ERR_MISSING,
+                       "cannot run %s: the interpreter that its first line names is not there",
+                       birth->path);
+    return err_system(err, number, "cannot run %s", birth->path);
+}
+
+struct proc *proc_start(struct loop *loop, const struct proc_spec *spec, proc_done *done,
+                        void *arg, struct err *err)
+{
+    const char *const *env = spec->env ? spec->env : (const char *const *)environ;
+    char *path = find_program(spec->argv[0], env, err);
+    if (!path)
+        return NULL;
+    struct proc *proc = mem_alloc(sizeof *proc);
+    *proc = (struct proc){.loop = loop, .spec = *spec, .done = done, .arg = arg, .pidfd = -1,
+                          .input_fd = -1};
+    proc->outlets[0] = (struct outlet){.proc = proc, .fd = -1, .stream = PROC_STDOUT};
+    proc->outlets[1] = (struct outlet){.proc = proc, .fd = -1, .stream = PROC_STDERR};
+    if (proc->spec.grace_ms == 0)
+        proc->spec.grace_ms = GRACE_MS;
+    struct birth birth = {.path = path, .argv = (char *const *)spec->argv,
+                          .env = (char *const *)env, .cwd = spec->cwd,
+                          .in = -1, .out = -1, .err = -1,
+                          .file_limit = loop_file_limit(loop)};
+    bool good = open_ends(proc, spec, &birth, err);
+    if (good) {
+        proc->started = loop_clock(loop);
+        proc->pid = give_birth(&birth);
+        if (proc->pid < 0)
+            good = err_system(err, errno, "cannot start %s", spec->argv[0]);
+        else if (birth.error != 0) {
+            waitpid(proc->pid, NULL, 0);
+            good = birth_error(&birth, birth.error, err);
+        } else if ((proc->pidfd = pidfd_open(proc->pid, 0)) < 0) {
+            good = err_system(err, errno, "cannot watch %s", spec->argv[0]);
+            kill(-proc->pid, SIGKILL);
+            waitpid(proc->pid, NULL, 0);
+        }
+    }
+    close_fd(&birth.in);
+    if (birth.err != birth.out)
+        close_fd(&birth.err);
+    close_fd(&birth.out);
+    mem_free(path);
+    if (!good) {
+        release(proc);
+        return NULL;
+    }
+    watch_ends(proc, spec);
+    return proc;
+}
+
+void proc_cancel(struct proc *proc)
+{
+    stop(proc, ERR_CANCELLED, "cancelled");
+}
+
+void proc_signal(struct proc *proc, int number)
+{
+    if (proc->exit_watch)
+        kill(-proc->pid, number);
+}
+
+void proc_flow(struct proc *proc, bool on)
+{
+    proc->paused = !on;
+    for (int i = 0; i < 2; i++)
+        if (proc->outlets[i].watch)
+            watch_set(proc->outlets[i].watch, on ? WATCH_READ : 0);
+}
+
+int proc_pid(const struct proc *proc)
+{
+    return proc->pid;
+}
