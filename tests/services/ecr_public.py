@@ -16,6 +16,7 @@ DIR/run/ecr.port      the port; written when it listens
 
 import base64
 import calendar
+import hashlib
 import hmac
 import json
 import os
@@ -23,6 +24,7 @@ import re
 import sys
 import threading
 import time
+import traceback
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -220,7 +222,7 @@ def authenticate(method, path, headers, body, known, now):
     verifier = Verifier(Credentials(scope[0], mine["secret"]), SERVICE, REGION)
     if "x-amz-content-sha256" in present:
         claimed = single["x-amz-content-sha256"]
-        if claimed != verifier.payload(request.prepare()):
+        if claimed != hashlib.sha256(body).hexdigest():
             raise Refusal("InvalidSignatureException",
                           "The value passed in as x-amz-content-sha256 does not "
                           "match the body that was received.")
@@ -519,6 +521,10 @@ class ApiHandler(Handler):
         except Refusal as why:
             self.entry["error"] = why.kind
             status, answer = why.status, why.body
+        except Exception:
+            traceback.print_exc()
+            self.entry["error"] = "InternalFailure"
+            status, answer = 500, {"__type": "InternalFailure"}
         self.reply(status, answer, {"x-amzn-RequestId": str(uuid.uuid4())})
 
     def call(self, body):
