@@ -41,6 +41,9 @@ int bind_yield(lua_State *L, void *op, lua_KFunction then);
 /* From the loop: the operation has ended. Queues the task; a second call does nothing. */
 void task_wake(void *op);
 
+/* The main state, for making values in a callback of the loop; leave its stack as it was. */
+lua_State *bind_state(const void *op);
+
 /* A long-lived thing (child, stream, reply) that belongs to the current task: when the task ends, end
    is called once, and the task is over only after hold_release. Embedded in the thing's own struct. */
 struct hold {

@@ -11,12 +11,17 @@ int luaopen_orch_task(lua_State *L);
 int luaopen_orch_error(lua_State *L);
 int luaopen_orch_secret(lua_State *L);
 int luaopen_orch_proc(lua_State *L);
+int luaopen_orch_fs(lua_State *L);
+int luaopen_orch_db(lua_State *L);
 
 /* Linked into the program, since every run needs them. */
 static const luaL_Reg linked[] = {
-    {"orch.task", luaopen_orch_task},     {"orch.error", luaopen_orch_error},
-    {"orch.secret", luaopen_orch_secret}, {"orch.proc", luaopen_orch_proc},
-
+    {"orch.task", luaopen_orch_task},
+    {"orch.error", luaopen_orch_error},
+    {"orch.secret", luaopen_orch_secret},
+    {"orch.proc", luaopen_orch_proc},
+    {"orch.fs", luaopen_orch_fs},
+    {"orch.db", luaopen_orch_db},
     {NULL, NULL},
 };
 

@@ -316,6 +316,11 @@ int bind_yield(lua_State *L, void *op, lua_KFunction then)
     return lua_yieldk(L, 0, (lua_KContext)wait, on_resume);
 }
 
+lua_State *bind_state(const void *op)
+{
+    return ((const struct wait *)op)->task->host->L;
+}
+
 void hold_start(lua_State *L, struct hold *hold, void (*end)(void *thing), void *thing)
 {
     struct task *task = bind_host(L)->current;
