@@ -13,6 +13,7 @@ int luaopen_orch_secret(lua_State *L);
 int luaopen_orch_proc(lua_State *L);
 int luaopen_orch_fs(lua_State *L);
 int luaopen_orch_db(lua_State *L);
+int luaopen_orch_json(lua_State *L);
 
 /* Linked into the program, since every run needs them. */
 static const luaL_Reg linked[] = {
@@ -22,6 +23,7 @@ static const luaL_Reg linked[] = {
     {"orch.proc", luaopen_orch_proc},
     {"orch.fs", luaopen_orch_fs},
     {"orch.db", luaopen_orch_db},
+    {"orch.json", luaopen_orch_json},
     {NULL, NULL},
 };
 
