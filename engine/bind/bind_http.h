@@ -1,0 +1,29 @@
+/* Shared by bind/bind_http*.c: the pool of the module, and option reading. */
+#ifndef BIND_HTTP_H
+#define BIND_HTTP_H
+
+#include "bind/bind.h"
+#include "prim/http.h"
+
+/* The pool is held by upvalue 2 of each of the module's functions, made on first use. */
+struct http_pool *http_pool_of(lua_State *L);
+/* Ends with nil, err; err gets its op. */
+int http_fail(lua_State *L, struct err *err);
+/* Pushes { name = value } of a head. */
+void http_push_fields(lua_State *L, const struct http_head *head);
+
+/* Option keys that tell how a server is reached. */
+#define HTTP_PEER_OPTIONS                                                                        \
+    {"unix", OPT_TEXT, false}, {"ca_file", OPT_TEXT, false}, {"cert_file", OPT_TEXT, false},     \
+        {"key_file", OPT_TEXT, false}, {"connect_timeout", OPT_NUMBER, false}
+void http_read_peer(lua_State *L, int arg, struct http_peer *peer);
+uint64_t http_milliseconds(lua_State *L, int arg, const char *key, lua_Number fallback);
+/* A text that is not empty and holds no NUL; NULL when absent. */
+const char *http_plain(lua_State *L, int arg, const char *key, const char *function);
+/* The fields of the map `headers`; leaves the block (a userdata, or nil) on the stack. */
+const struct http_field *http_read_fields(lua_State *L, int arg, const char *function,
+                                          size_t *count);
+/* Raises unless text is a method's or a field's name. */
+void http_check_token(lua_State *L, const char *text, const char *function, const char *what);
+
+#endif

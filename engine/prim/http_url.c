@@ -1,0 +1,75 @@
+#include "prim/http_url.h"
+
+#include <string.h>
+#include <strings.h>
+
+#include <curl/curl.h>
+
+#include "base/mem.h"
+
+static char *part(CURLU *parsed, CURLUPart what, unsigned flags)
+{
+    char *text = NULL;
+    if (curl_url_get(parsed, what, &text, flags) != CURLUE_OK)
+        return NULL;
+    char *copy = mem_text(text);
+    curl_free(text);
+    return copy;
+}
+
+static bool is_loopback(const char *host)
+{
+    return strcasecmp(host, "localhost") == 0 || strncmp(host, "127.", 4) == 0 ||
+           strcmp(host, "[::1]") == 0;
+}
+
+/* The text itself stays out of messages: its query may hold a credential. */
+static bool read_parts(struct http_url *url, CURLU *parsed, struct err *err)
+{
+    char *user = part(parsed, CURLUPART_USER, 0), *password = part(parsed, CURLUPART_PASSWORD, 0);
+    const bool secret = user || password;
+    mem_free(user);
+    mem_free(password);
+    if (secret)
+        return err_set(err, ERR_USAGE,
+                       "a URL must not hold a user name or password: use the option 'basic'");
+    url->scheme = part(parsed, CURLUPART_SCHEME, 0);
+    url->host = part(parsed, CURLUPART_HOST, 0);
+    url->port = part(parsed, CURLUPART_PORT, CURLU_DEFAULT_PORT);
+    if (!url->scheme || (strcmp(url->scheme, "http") != 0 && strcmp(url->scheme, "https") != 0))
+        return err_set(err, ERR_USAGE, "only http:// and https:// URLs can be asked for, not %s:",
+                       url->scheme ? url->scheme : "");
+    if (!url->host || !url->port)
+        return err_set(err, ERR_USAGE, "the URL names no host");
+    url->loopback = is_loopback(url->host);
+    return true;
+}
+
+bool http_url_init(struct http_url *url, const char *text, struct err *err)
+{
+    *url = (struct http_url){0};
+    CURLU *parsed = curl_url();
+    const CURLUcode code = curl_url_set(parsed, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
+    const bool good =
+        code == CURLUE_OK
+            ? read_parts(url, parsed, err)
+            : err_set(err, ERR_USAGE, "the URL is malformed: %s", curl_url_strerror(code));
+    curl_url_cleanup(parsed);
+    if (!good)
+        http_url_fini(url);
+    return good;
+}
+
+void http_url_fini(struct http_url *url)
+{
+    mem_free(url->scheme);
+    mem_free(url->host);
+    mem_free(url->port);
+    *url = (struct http_url){0};
+}
+
+bool http_url_same(const struct http_url *one, const struct http_url *other)
+{
+    return strcmp(one->scheme, other->scheme) == 0 && strcasecmp(one->host, other->host) == 0 &&
+           strcmp(one->port, other->port) == 0;
+}

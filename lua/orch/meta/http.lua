@@ -1,0 +1,58 @@
+---@meta orch.http
+-- HTTP requests over TCP, TLS and unix sockets. HTTP/1.1; connections are kept alive and used again.
+
+---How a server is reached.
+---@class orch.http.peer
+---@field unix? string path of a unix socket; the URL's host is then only the Host header
+---@field ca_file? string PEM file of the authorities to trust, in place of the system's
+---@field cert_file? string PEM file of our own certificate
+---@field key_file? string PEM file of its key
+---@field connect_timeout? number seconds for name, TCP and TLS together; default 10, 0 = 300
+
+---@class orch.http.options: orch.http.peer
+---@field url string|orch.secret http:// or https://, without user or password
+---@field method? string default "GET", "POST" with a body
+---@field headers? table<string, string|orch.secret|(string|orch.secret)[]> Content-Length, Transfer-Encoding and Expect are the engine's
+---@field body? string|orch.secret sent with its length; no Content-Type unless you give one
+---@field body_fd? integer descriptor of a pipe, socket or file whose bytes are the body; the request closes it, whatever happens
+---@field body_length? integer bytes to send from body_fd; fewer is an error (io); default: to its end, chunked
+---@field body_max? integer bytes of an answer; more is an error (limit); default 16 MiB in memory, none with stream or file
+---@field stream? boolean return when the head is there and read the body with reply:read; default false
+---@field file? string path where the body of a 2xx answer goes, mode 0600, complete or not at all
+---@field timeout? number seconds for everything; default 0 = no limit
+---@field idle_timeout? number seconds without a byte either way while the server's turn; default 60, 0 = no limit
+---@field redirects? integer how many to follow, 0 to 50; default 0: a 3xx is the reply. Only GET and HEAD without a body are followed; to another scheme, host or port none of your headers goes along but Accept and User-Agent, nor basic nor the certificate; https to http is refused (remote)
+---@field basic? { user: string|orch.secret, password: string|orch.secret } HTTP Basic
+
+---@class orch.http.reply
+---@field status integer any: 404 is a reply, not an error
+---@field headers table<string, string> names in lower case, repeated ones joined with ", "
+---@field url string the last URL, after redirects
+---@field body? string nil when it went to a file
+
+---@class orch.http.stream_reply
+---@field status integer
+---@field headers table<string, string>
+---@field url string
+local reply = {}
+
+---Waits for the next piece of the body, of any size. nil at the end; nil, err when it broke off
+---(net, remote, timeout, limit). A server whose reply is not read must wait.
+---@return string? piece
+---@return orch.error? err
+function reply:read() end
+
+---Ends the request; also done by <close>, and at the end of the task that made it.
+function reply:close() end
+
+local http = {}
+
+---Makes a request and waits for its answer. Errors: net (no address, refused, reset, TLS), missing (no such
+---socket, no such ca_file), io (no permission, the body's source or the file broke), timeout, limit, remote (broken or
+---truncated answer, bad redirect), usage (malformed URL), cancelled; code is libcurl's or the system's number.
+---@param options orch.http.options
+---@return (orch.http.reply|orch.http.stream_reply)? reply
+---@return orch.error? err
+function http.request(options) end
+
+return http
