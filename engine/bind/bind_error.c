@@ -108,6 +108,7 @@ static int l_tostring(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
+    {"on_error", bind_on_error},
     {"new", l_new},
     {"is", l_is},
     {"exit_code", l_exit_code},

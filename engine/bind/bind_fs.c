@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -224,6 +225,33 @@ static int l_matches(lua_State *L)
     return 1;
 }
 
+/* fs.random(count) -> that many bytes of the system's generator, 256 at most */
+static int l_random(lua_State *L)
+{
+    char bytes[256];
+    lua_Integer count = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, count >= 0 && count <= (lua_Integer)sizeof bytes, 1, "0 to 256");
+    if (getrandom(bytes, (size_t)count, 0) != (ssize_t)count)
+        return system_fail(L, "read", "the random generator");
+    lua_pushlstring(L, bytes, (size_t)count);
+    return 1;
+}
+
+/* fs.environment() -> { NAME = value } */
+static int l_environment(lua_State *L)
+{
+    lua_newtable(L);
+    for (char **each = environ; *each; each++) {
+        const char *equals = strchr(*each, '=');
+        if (!equals)
+            continue;
+        lua_pushlstring(L, *each, (size_t)(equals - *each));
+        lua_pushstring(L, equals + 1);
+        lua_rawset(L, -3);
+    }
+    return 1;
+}
+
 /* --- removing trees --------------------------------------------------------------------------------- */
 
 struct removal {
@@ -319,7 +347,8 @@ static const luaL_Reg functions[] = {
     {"rename", l_rename},       {"symlink", l_symlink},     {"chmod", l_chmod},
     {"real_path", l_real_path}, {"cwd", l_cwd},             {"make_temp", l_make_temp},
     {"join", l_join},           {"matches", l_matches},     {"remove", l_remove},
-    {"lock", l_lock},           {NULL, NULL},
+    {"lock", l_lock},           {"random", l_random},       {"environment", l_environment},
+    {NULL, NULL},
 };
 
 int luaopen_orch_fs(lua_State *L);

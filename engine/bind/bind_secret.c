@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mask.h"
+
 /* A secret is a userdata { name, value } whose value Lua cannot see: it prints ***, its concatenation
    is a secret again, and only primitives open it (bind_text). */
 #define SECRET "orch.secret"
@@ -88,7 +90,62 @@ static int l_gc(lua_State *L)
     return 0;
 }
 
+/* --- the masker ---------------------------------------------------------------------------------- */
+
+#define MASKER "orch.secret.masker"
+
+enum { MASKED_MAX = 1 << 30 };
+
+static struct mask *to_masker(lua_State *L)
+{
+    return *(struct mask **)luaL_checkudata(L, 1, MASKER);
+}
+
+/* secret.masker() */
+static int l_masker(lua_State *L)
+{
+    struct mask **slot = lua_newuserdatauv(L, sizeof *slot, 0);
+    *slot = NULL;
+    luaL_setmetatable(L, MASKER);
+    *slot = mask_new();
+    return 1;
+}
+
+static int masker_gc(lua_State *L)
+{
+    struct mask **slot = lua_touserdata(L, 1);
+    mask_free(*slot);
+    *slot = NULL;
+    return 0;
+}
+
+/* masker:add(secret) -> false when it is too short to be masked */
+static int l_add(lua_State *L)
+{
+    size_t len;
+    const char *value = bind_text(L, 2, &len);
+    lua_pushboolean(L, mask_add(to_masker(L), value, len));
+    return 1;
+}
+
+/* masker:apply(text) -> text with *** for each secret */
+static int l_apply(lua_State *L)
+{
+    size_t len;
+    const char *text = luaL_checklstring(L, 2, &len);
+    struct buf out;
+    buf_init(&out, MASKED_MAX);
+    bool good = mask_apply(to_masker(L), text, len, &out);
+    if (good)
+        lua_pushlstring(L, out.len ? out.data : "", out.len);
+    buf_fini(&out);
+    return good ? 1 : luaL_error(L, "a text too long to mask");
+}
+
+static const luaL_Reg masker_methods[] = {{"add", l_add}, {"apply", l_apply}, {NULL, NULL}};
+
 static const luaL_Reg functions[] = {
+    {"masker", l_masker},
     {"new", l_new},
     {"is", l_is},
     {"name", l_name},
@@ -108,6 +165,7 @@ int luaopen_orch_secret(lua_State *L)
         lua_pushliteral(L, "secret");
         lua_setfield(L, -2, "__metatable");
     }
+    bind_type(L, MASKER, masker_methods, masker_gc);
     bind_module(L, functions);
     return 1;
 }

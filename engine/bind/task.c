@@ -1,6 +1,7 @@
 #include "bind/bind.h"
 
 #include <string.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "bind/host.h"
@@ -22,6 +23,7 @@ struct task {
     int self_ref;
     int reason_ref;       /* the cancellation's error value, LUA_NOREF if not cancelled */
     unsigned shields;     /* clean-up scopes it is in */
+    struct timer *shield_timer; /* of the outermost scope it opened itself */
     bool shield_over;     /* the scope's deadline has passed */
     bool interrupted;     /* the wait it is in was asked to end by a cancellation */
     int nargs;            /* on L's stack for the first resume */
@@ -214,6 +216,8 @@ static void end_holds(struct task *task)
 static void drain(struct task *task)
 {
     task->state = TASK_DRAINING;
+    timer_cancel(task->shield_timer);
+    task->shield_timer = NULL;
     lua_State *L = task->host->L;
     if (task->child) {
         struct err err;
@@ -418,10 +422,14 @@ static void join_detach(struct join *join)
     join->task = NULL;
 }
 
+/* Who waits for a task that is cancelled too goes on waiting for its end. */
 static void join_cancel(void *op)
 {
-    join_detach(op);
-    task_wake(op);
+    struct join *join = op;
+    if (join->task && join->task->reason_ref != LUA_NOREF)
+        return;
+    join_detach(join);
+    task_wake(join);
 }
 
 static int join_gc(lua_State *L)
@@ -501,23 +509,6 @@ static int l_cancelled(lua_State *L)
     return 1;
 }
 
-/* shield() … unshield(): between them a cancellation is held back; see orch.cleanup. */
-static int l_shield(lua_State *L)
-{
-    current(L)->shields++;
-    return 0;
-}
-
-static int l_unshield(lua_State *L)
-{
-    struct task *task = current(L);
-    if (task->shields == 0)
-        return luaL_error(L, "unshield without shield");
-    if (--task->shields == 0)
-        task->shield_over = false;
-    return 0;
-}
-
 static void expire(struct task *task)
 {
     task->shield_over = true;
@@ -526,17 +517,55 @@ static void expire(struct task *task)
     interrupt(task);
 }
 
-/* task:expire(reason): ends the clean-up scope the task is in, for want of time */
-static int l_expire(lua_State *L)
+static void on_shield_over(void *arg)
 {
-    struct task *task = to_task(L);
-    luaL_checkany(L, 2);
-    lua_settop(L, 2);
-    if (task->shields > 0 && task->state != TASK_DEAD) {
-        cancel_tree(L, task);
-        expire(task);
-    }
+    struct task *task = arg;
+    struct err err;
+    task->shield_timer = NULL;
+    err_set(&err, ERR_TIMEOUT, "cleaning up took too long");
+    task_cancel_with(task->host, task, &err);
+    expire(task);
+}
+
+/* shield(seconds) … unshield(): between them a cancellation is held back, for so long at most; nested
+   scopes share the outermost one's time. See orch.cleanup. */
+static int l_shield(lua_State *L)
+{
+    lua_Number seconds = luaL_checknumber(L, 1);
+    struct task *task = current(L);
+    if (task->shields++ == 0)
+        task->shield_timer = timer_start(bind_loop(L), (uint64_t)(seconds * 1000 + 0.5),
+                                         on_shield_over, task);
     return 0;
+}
+
+static int l_unshield(lua_State *L)
+{
+    struct task *task = current(L);
+    if (task->shields == 0)
+        return luaL_error(L, "unshield without shield");
+    if (--task->shields > 0)
+        return 0;
+    timer_cancel(task->shield_timer);
+    task->shield_timer = NULL;
+    task->shield_over = false;
+    return 0;
+}
+
+/* task.clock() -> seconds of a monotonic clock */
+static int l_clock(lua_State *L)
+{
+    lua_pushnumber(L, (lua_Number)loop_clock(bind_loop(L)) / 1000);
+    return 1;
+}
+
+/* task.time() -> seconds since 1970, with a fraction */
+static int l_time(lua_State *L)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    lua_pushnumber(L, (lua_Number)now.tv_sec + (lua_Number)now.tv_nsec / 1e9);
+    return 1;
 }
 
 /* What is open now: tasks, handles of the loop. For the check that nothing is left over. */
@@ -551,14 +580,14 @@ static int l_live(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"join", l_join},     {"cancel", l_cancel}, {"ended", l_ended},
-    {"expire", l_expire}, {NULL, NULL},
+    {"join", l_join}, {"cancel", l_cancel}, {"ended", l_ended}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
     {"spawn", l_spawn},         {"sleep", l_sleep},   {"current", l_current},
     {"cancelled", l_cancelled}, {"shield", l_shield}, {"unshield", l_unshield},
-    {"live", l_live},           {NULL, NULL},
+    {"live", l_live},           {"clock", l_clock},   {"time", l_time},
+    {NULL, NULL},
 };
 
 int luaopen_orch_task(lua_State *L);
@@ -568,5 +597,7 @@ int luaopen_orch_task(lua_State *L)
     bind_type(L, JOIN, NULL, join_gc);
     bind_type(L, NAP, NULL, NULL);
     bind_module(L, functions);
+    lua_pushliteral(L, ORCH_VERSION);
+    lua_setfield(L, -2, "version");
     return 1;
 }

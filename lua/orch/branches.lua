@@ -1,0 +1,95 @@
+-- Several things at once, or for a limited time; all that was started has ended when a call returns.
+local error_value = require "orch.error"
+local scope = require "orch.scope"
+local task = require "orch.task"
+
+local CLEANUP_SECONDS <const> = 30
+
+local function sorted_names(functions)
+  local names = {}
+  for name, f in pairs(functions) do
+    if type(name) ~= "string" or type(f) ~= "function" then
+      error("orch.all: expected { name = function, … }", 3)
+    end
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+local function pass_on(good, ...)
+  if not good then error((...), 0) end
+  return ...
+end
+
+local function cancel_others(running, failed)
+  for name, each in pairs(running) do
+    if name ~= failed then
+      each:cancel(error_value.new { kind = "cancelled",
+        message = ("cancelled, because branch '%s' failed"):format(failed) })
+    end
+  end
+end
+
+--- Runs the named functions side by side. When one fails the others are cancelled, and its error is
+--- raised once all have ended.
+---@param functions table<string, fun(): any>
+---@return table<string, any> results the first result of each, by name
+local function all(functions)
+  local names = sorted_names(functions)
+  local parent = scope.current()
+  local running, results, failure = {}, {}, nil
+
+  local function run(name)
+    if parent then scope.enter(parent:branch(name)) end
+    local good, result = pcall(functions[name])
+    if good then
+      results[name] = result
+    elseif not failure then
+      failure = result
+      cancel_others(running, name)
+    end
+  end
+
+  -- A task of its own is over only when all its branches are, however it ends.
+  local group = task.spawn(function()
+    for _, name in ipairs(names) do running[name] = task.spawn(run, name) end
+    for _, name in ipairs(names) do running[name]:join() end
+  end)
+  pass_on(group:join())
+  if failure then error(failure, 0) end
+  return results
+end
+
+--- Calls f and gives it that many seconds; then it is cancelled, and an error of kind timeout raised.
+---@param seconds number
+---@param f fun(): any
+local function timeout(seconds, f)
+  local parent = scope.current()
+  local running = task.spawn(function()
+    if parent then scope.enter(parent) end
+    return f()
+  end)
+  local function finish(good, ...)
+    if good ~= nil then return pass_on(good, ...) end
+    local late = error_value.new { kind = "timeout", message = ("took longer than %g s"):format(seconds) }
+    running:cancel(late)
+    running:join()
+    error(late, 0)
+  end
+  return finish(running:join(seconds))
+end
+
+--- Calls f even when the task is cancelled, and holds a cancellation back meanwhile.
+---@param f fun(): any
+---@param seconds? number for at most that long; default 30
+local function cleanup(f, seconds)
+  task.shield(seconds or CLEANUP_SECONDS)
+  local function finish(...)
+    task.unshield()
+    return pass_on(...)
+  end
+  return finish(pcall(f))
+end
+
+return { all = all, timeout = timeout, cleanup = cleanup }

@@ -1,0 +1,38 @@
+-- The one stream of what happens in a run. Reporters subscribe; nothing else prints.
+local task = require "orch.task"
+
+local VERSION <const> = 1
+
+local Bus = {}
+Bus.__index = Bus
+
+--- A stream of events. Every text in them has gone through the masker first.
+---@param masker { apply: fun(self, text: string): string }
+local function bus(masker)
+  return setmetatable({ masker = masker, subscribers = {}, run = nil }, Bus)
+end
+
+---@param receive fun(event: table)
+function Bus:subscribe(receive)
+  self.subscribers[#self.subscribers + 1] = receive
+end
+
+local function masked(masker, value)
+  if type(value) == "string" then return masker:apply(value) end
+  if type(value) ~= "table" then return value end
+  local copy = {}
+  for key, each in pairs(value) do copy[key] = masked(masker, each) end
+  return copy
+end
+
+--- Sends one event: the envelope { v, type, run, id, parent, time, clock } and these fields.
+---@param kind string "run.start", "job.start", "step.start", "step.output", "step.end", …
+---@param fields table plain values only
+function Bus:emit(kind, fields)
+  local event = masked(self.masker, fields)
+  event.v, event.type, event.run = VERSION, kind, self.run
+  event.time, event.clock = task.time(), task.clock()
+  for _, receive in ipairs(self.subscribers) do receive(event) end
+end
+
+return { bus = bus, VERSION = VERSION }

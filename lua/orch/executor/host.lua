@@ -1,0 +1,92 @@
+-- The host executor: steps run on this machine, in directories that the run owns.
+--
+-- An executor has open(job), which gives { dir, tmp, fs, proc }: paths as the steps see them, and the
+-- functions through which verbs reach files and processes. Verbs use nothing else, so that they work
+-- wherever the steps run.
+local fs = require "orch.fs"
+local options = require "orch.options"
+local proc = require "orch.proc"
+
+local Host = {}
+Host.__index = Host
+
+local schema = options.schema { working_directory = "string?" }
+
+-- Files of the job, relative paths taken from its working directory.
+local function files(dir)
+  local function at(path) return fs.join(dir, path) end
+  local self = { at = at }
+  function self.read(path, max) return fs.read(at(path), max) end
+  function self.write(path, bytes, how) return fs.write(at(path), bytes, how) end
+  function self.append(path, bytes, how) return fs.append(at(path), bytes, how) end
+  function self.stat(path) return fs.stat(at(path)) end
+  function self.list(path) return fs.list(at(path)) end
+  function self.make_dir(path, mode) return fs.make_dir(at(path), mode) end
+  function self.remove(path) return fs.remove(at(path)) end
+  --- Files below a root into an archive on this machine: tar.pack's options.
+  function self.pack(spec)
+    spec.root = at(spec.root)
+    return require "orch.tar".pack(spec)
+  end
+  --- An archive on this machine into a directory: tar.unpack's options.
+  function self.unpack(spec)
+    spec.into = at(spec.into)
+    return require "orch.tar".unpack(spec)
+  end
+  --- A docker build context as a stream: tar.context's options.
+  function self.context(spec)
+    spec.dir = at(spec.dir)
+    return require "orch.tar".context(spec)
+  end
+  --- A repository's work tree: repo.checkout's options.
+  function self.checkout(spec)
+    spec.into = at(spec.into)
+    return require "orch.repo".checkout(spec)
+  end
+  return self
+end
+
+-- The declared secrets reach a step only when it is given them.
+local function inherited(job, tmp)
+  local environment = fs.environment()
+  for _, declared in ipairs(job.secret_names) do environment[declared:match("^[%w_]+")] = nil end
+  environment.TMPDIR, environment.ORCH, environment.CI = tmp, "true", "true"
+  return environment
+end
+
+local function processes(job, dir, tmp)
+  local base = inherited(job, tmp)
+  local function prepared(spec)
+    local environment = {}
+    for _, layer in ipairs { base, job.env, spec.env or {} } do
+      for name, value in pairs(layer) do environment[name] = value end
+    end
+    spec.env = environment
+    spec.cwd = fs.join(dir, spec.cwd or ".")
+    return spec
+  end
+  local self = {}
+  --- As proc.start, in the working directory; job.env and then spec.env are laid over the environment.
+  function self.start(spec) return proc.start(prepared(spec)) end
+  --- As proc.run, likewise.
+  function self.run(spec) return proc.run(prepared(spec)) end
+  --- Is a program there, by its path?
+  function self.has(path) return fs.stat(path) ~= nil end
+  return self
+end
+
+function Host:open(job)
+  local base = ("%s/%s"):format(job.run_dir, job.name)
+  local dir = fs.join(base .. "/work", self.options.working_directory or ".")
+  local tmp = base .. "/tmp"
+  assert(fs.make_dir(dir))
+  assert(fs.make_dir(tmp, tonumber("700", 8)))
+  return { dir = dir, tmp = tmp, fs = files(dir), proc = processes(job, dir, tmp) }
+end
+
+---@param given { working_directory?: string }
+local function new(given)
+  return setmetatable({ kind = "host", options = schema:check("orch.host", given) }, Host)
+end
+
+return { new = new }

@@ -1,0 +1,161 @@
+-- Typed option tables: what verbs, jobs and parameters declare, checked in one place.
+local error_value = require "orch.error"
+local nearest = require "orch.nearest"
+local secret = require "orch.secret"
+
+-- A type's test, and the words that a person reads.
+local types = {
+  string = { function(v) return type(v) == "string" or secret.is(v) end, "a string" },
+  integer = { function(v) return math.type(v) == "integer" end, "a whole number" },
+  number = { function(v) return type(v) == "number" end, "a number" },
+  boolean = { function(v) return type(v) == "boolean" end, "true or false" },
+  list = { function(v) return type(v) == "table" end, "a list" },
+  table = { function(v) return type(v) == "table" end, "a table" },
+  ["function"] = { function(v) return type(v) == "function" end, "a function" },
+  any = { function() return true end, "a value" },
+}
+
+local function usage(format, ...)
+  error(error_value.new { kind = "usage", message = format:format(...) }, 0)
+end
+
+-- "string?" is optional, "string|list" either; { "integer", default = 10, doc = "…" } has more to say.
+local function parse(name, declared)
+  local option = type(declared) == "table" and declared or { declared }
+  local text = option[1]
+  local parsed = { name = name, default = option.default, doc = option.doc, enum = option.enum,
+    optional = option.default ~= nil or option.optional, types = {} }
+  if type(text) ~= "string" then usage("option '%s': the first element names its type", name) end
+  if text:sub(-1) == "?" then
+    parsed.optional = true
+    text = text:sub(1, -2)
+  end
+  parsed.type = text
+  for each in text:gmatch("[^|]+") do
+    if not types[each] then
+      usage("option '%s': unknown type '%s' (known: any, boolean, function, integer, list, number, "
+        .. "string, table)", name, each)
+    end
+    table.insert(parsed.types, types[each])
+  end
+  return parsed
+end
+
+local Schema = {}
+Schema.__index = Schema
+
+--- Reads a table of declarations; a mistake in it raises.
+---@param declared table<string, string|table>
+---@param positional? string the option that a bare value or the list part of the table stands for
+local function schema(declared, positional)
+  local self = setmetatable({ options = {}, names = {}, positional = positional }, Schema)
+  for name, value in pairs(declared) do
+    self.options[name] = parse(name, value)
+    self.names[#self.names + 1] = name
+  end
+  table.sort(self.names)
+  return self
+end
+
+local function words(option)
+  local list = {}
+  for i, each in ipairs(option.types) do list[i] = each[2] end
+  return table.concat(list, " or ")
+end
+
+function Schema:check_value(what, option, value)
+  for _, each in ipairs(option.types) do
+    if each[1](value) then
+      if option.enum and not nearest.contains(option.enum, value) then
+        usage("%s: option '%s' must be one of %s, got '%s'", what, option.name,
+          table.concat(option.enum, ", "), tostring(value))
+      end
+      return value
+    end
+  end
+  usage("%s: option '%s' must be %s, got %s '%s'", what, option.name, words(option), type(value),
+    tostring(value))
+end
+
+-- { "make", "test" } gives the positional option the list, { "make" } and "make" the one value.
+function Schema:spread(what, given)
+  if given == nil then return {} end
+  if type(given) ~= "table" or secret.is(given) then
+    if self.positional then return { [self.positional] = given } end
+    usage("%s: expected a table of options, got %s", what, type(given))
+  end
+  local spread, list = {}, {}
+  for key, value in pairs(given) do
+    if math.type(key) == "integer" then list[key] = value else spread[key] = value end
+  end
+  if #list > 0 then
+    if not self.positional then usage("%s: option [1] has no name", what) end
+    spread[self.positional] = #list == 1 and list[1] or list
+  end
+  return spread
+end
+
+--- Checks what a caller gave; returns a new table with the defaults filled in.
+---@param what string who asks, for the message: "docker_build"
+---@param given any
+function Schema:check(what, given)
+  local checked = self:spread(what, given)
+  local unknown = {}
+  for key in pairs(checked) do
+    if not self.options[key] then unknown[#unknown + 1] = tostring(key) end
+  end
+  if #unknown > 0 then
+    table.sort(unknown)
+    usage("%s: unknown option '%s'%s", what, unknown[1], nearest.hint(unknown[1], self.names))
+  end
+  for _, name in ipairs(self.names) do
+    local option, value = self.options[name], checked[name]
+    if value ~= nil then
+      self:check_value(what, option, value)
+    elseif option.default ~= nil then
+      checked[name] = option.default
+    elseif not option.optional then
+      usage("%s: option '%s' is missing (%s)", what, name, words(option))
+    end
+  end
+  return checked
+end
+
+local TRUE <const> = { ["true"] = true, yes = true, on = true, ["1"] = true }
+local FALSE <const> = { ["false"] = true, no = true, off = true, ["0"] = true }
+
+-- A text from the command line as a value of the option's type; nil when it is none.
+local function from_text(option, text)
+  local name = option.type
+  if name == "integer" then return math.tointeger(tonumber(text)) end
+  if name == "number" then return tonumber(text) end
+  if name == "boolean" then
+    if TRUE[text:lower()] then return true end
+    if FALSE[text:lower()] then return false end
+    return nil
+  end
+  if name == "list" then
+    local list = {}
+    for each in text:gmatch("[^,]+") do list[#list + 1] = each end
+    return list
+  end
+  return text
+end
+
+--- As check, with texts for values, as they come from a command line.
+function Schema:check_texts(what, given)
+  local values = {}
+  for name, text in pairs(given) do
+    local option = self.options[name]
+    if not option then
+      usage("%s: unknown parameter '%s'%s", what, name, nearest.hint(name, self.names))
+    end
+    values[name] = from_text(option, text)
+    if values[name] == nil then
+      usage("%s: parameter '%s' must be %s, got '%s'", what, name, words(option), text)
+    end
+  end
+  return self:check(what, values)
+end
+
+return { schema = schema, usage = usage }

@@ -1,0 +1,114 @@
+-- Loads recipes and user verbs: trusted code, in an environment without what would pass around the job.
+local error_value = require "orch.error"
+local fs = require "orch.fs"
+local job = require "orch.job"
+local pipeline = require "orch.pipeline"
+local verb = require "orch.verb"
+
+-- Two runs of a recipe must visit keys in the same order.
+local function sorted_pairs(t)
+  local mt = getmetatable(t)
+  if mt and mt.__pairs then return mt.__pairs(t) end
+  local keys = {}
+  for key in next, t do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b)
+    if type(a) == type(b) and (type(a) == "number" or type(a) == "string") then return a < b end
+    return type(a) == type(b) and tostring(a) < tostring(b) or type(a) < type(b)
+  end)
+  local at = 0
+  return function()
+    at = at + 1
+    local key = keys[at]
+    if key ~= nil then return key, t[key] end
+  end, t, nil
+end
+
+local function without(library, ...)
+  local copy = {}
+  for name, value in pairs(library) do copy[name] = value end
+  for _, name in ipairs { ... } do copy[name] = nil end
+  return copy
+end
+
+local function refuse_global(_, name)
+  error(("assignment to global '%s': write `local %s = …`"):format(tostring(name), tostring(name)), 2)
+end
+
+local function unknown_global(_, name)
+  error(("there is no global '%s'"):format(tostring(name)), 2)
+end
+
+local function raise_load_error(path, message)
+  error(error_value.new { kind = "usage", message = message or ("cannot load " .. path) }, 0)
+end
+
+-- Runs a file in the environment; its value is what it returns.
+local function run_file(path, environment)
+  local chunk, message = loadfile(path, "t", environment)
+  if not chunk then raise_load_error(path, message) end
+  return chunk()
+end
+
+-- Modules of the engine come from the engine; others from beside the recipe, ORCH_PATH and the
+-- installed Lua modules, and run in the recipe's environment.
+local function make_require(environment, search)
+  local loaded = {}
+  return function(name)
+    if name == "orch" or name:find("^orch%.") then return require(name) end
+    if loaded[name] == nil then
+      local path, message = package.searchpath(name, search)
+      if not path then error(("module '%s' not found:%s"):format(name, message), 2) end
+      local value = run_file(path, environment)
+      loaded[name] = value == nil and true or value
+    end
+    return loaded[name]
+  end
+end
+
+local function environment_for(dirs)
+  local search = {}
+  for _, dir in ipairs(dirs) do
+    search[#search + 1] = dir .. "/?.lua"
+    search[#search + 1] = dir .. "/?/init.lua"
+  end
+  search[#search + 1] = package.path
+  local environment = without(_G, "dofile", "loadfile", "load", "arg")
+  environment.io = without(io, "popen")
+  environment.os = without(os, "execute", "exit")
+  environment.package = { path = table.concat(search, ";") }
+  environment.pairs = sorted_pairs
+  environment.require = make_require(environment, environment.package.path)
+  environment._G = environment
+  return setmetatable(environment, { __newindex = refuse_global, __index = unknown_global })
+end
+
+local function as_pipeline(value, path)
+  if pipeline.is(value) then return value end
+  if job.is_definition(value) then return pipeline.define { value } end
+  error(error_value.new { kind = "usage",
+    message = ("%s must return orch.pipeline { … } or a job, got %s"):format(path, type(value)),
+    hint = "end the recipe with: return orch.pipeline { … }" }, 0)
+end
+
+--- Loads a recipe.
+---@param path string
+---@return { path: string, pipeline: table, verbs: table }
+local function load_recipe(path)
+  local stat, failure = fs.stat(path)
+  if not stat then
+    failure.message = ("there is no recipe %s"):format(path)
+    error(failure, 0)
+  end
+  local dir = path:match("^(.*)/[^/]*$") or "."
+  local dirs, verb_dirs = { dir }, { dir .. "/verbs" }
+  for each in (os.getenv("ORCH_PATH") or ""):gmatch("[^:]+") do
+    dirs[#dirs + 1] = each
+    verb_dirs[#verb_dirs + 1] = each
+  end
+  local environment = environment_for(dirs)
+  local function load_file(file) return run_file(file, environment) end
+  local value = load_file(path)
+  return { path = path, pipeline = as_pipeline(value, path), verbs = verb.finder(verb_dirs, load_file) }
+end
+
+return { load = load_recipe, sorted_pairs = sorted_pairs }

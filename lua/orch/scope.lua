@@ -1,0 +1,55 @@
+-- Where a task is in the tree of jobs, groups, branches and steps. A verb called through any job object
+-- finds its parent here, so that groups and branches need not be handed around.
+local task = require "orch.task"
+
+local Scope = {}
+Scope.__index = Scope
+
+local of_task = setmetatable({}, { __mode = "k" })
+
+---@class orch.Scope
+---@field id string stable: job/group/branch/verb#n
+---@field parent? orch.Scope
+---@field depth integer 0 for a job
+---@field kind "job"|"group"|"branch"|"step"
+
+local function new(kind, id, parent)
+  return setmetatable({ kind = kind, id = id, parent = parent, counts = {},
+    depth = parent and parent.depth + 1 or 0 }, Scope)
+end
+
+--- A scope for what is called from here; its id counts calls of the same name.
+function Scope:child(kind, name)
+  local count = (self.counts[name] or 0) + 1
+  self.counts[name] = count
+  return new(kind, ("%s/%s#%d"):format(self.id, name, count), self)
+end
+
+--- Branch names are unique in orch.all, and the same on every run: no counting.
+function Scope:branch(name)
+  return new("branch", self.id .. "/" .. name, self)
+end
+
+--- The nearest step, group or job that shows in reports.
+function Scope:shown()
+  local scope = self
+  while scope.kind == "branch" do scope = scope.parent end
+  return scope
+end
+
+local function current() return of_task[task.current()] end
+
+local function enter(scope) of_task[task.current()] = scope end
+
+--- Calls f inside the scope; the former one is back whatever happens.
+local function within(scope, f, ...)
+  local before = current()
+  enter(scope)
+  local function leave(...)
+    enter(before)
+    return ...
+  end
+  return leave(pcall(f, ...))
+end
+
+return { new = new, current = current, enter = enter, within = within }

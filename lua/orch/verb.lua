@@ -1,0 +1,105 @@
+-- Verbs: what a job can do. A verb is a value, one per file; the built-in ones are nothing special.
+local error_value = require "orch.error"
+local fs = require "orch.fs"
+local nearest = require "orch.nearest"
+local options = require "orch.options"
+
+local Verb = {}
+Verb.__index = Verb
+
+local BUILT_IN <const> = { "attach_workspace", "checkout", "docker_build", "docker_push",
+  "ecr_ensure_repository", "ecr_login", "export_vars", "http", "persist_to_workspace", "read", "run",
+  "setup_remote_docker", "sleep", "write" }
+
+local descriptor = options.schema {
+  options = { "table", default = {} },
+  run = "function",
+  positional = "string?",
+  title = "function?",
+  replay = { "string", default = "answer", enum = { "answer", "again" } },
+  external = { "boolean", default = false },
+  plan = "function?",
+}
+
+---@class orch.Verb
+---@field schema table
+---@field run fun(job: orch.Job, options: table): any
+---@field replay "answer"|"again" what resume does with a finished one
+---@field title? fun(options: table): string the step's title when no name is given
+---@field external boolean has effects outside this machine
+
+--- Makes a verb of its description.
+---@param description { options: table<string, string|table>, run: function, positional?: string, replay?: string, external?: boolean, plan?: function }
+---@return orch.Verb
+local function define(description)
+  local checked = descriptor:check("orch.verb", description)
+  local declared = { name = "string?" } -- every step can be given a title
+  for name, value in pairs(checked.options) do declared[name] = value end
+  checked.schema = options.schema(declared, checked.positional)
+  return setmetatable(checked, Verb)
+end
+
+local function is(value) return getmetatable(value) == Verb end
+
+local Finder = {}
+Finder.__index = Finder
+
+--- Looks verbs up: beside the recipe, on ORCH_PATH, among the built-in and the installed ones.
+---@param dirs string[] directories that hold NAME.lua
+---@param load_file fun(path: string): any runs a verb's file as a recipe is run
+local function finder(dirs, load_file)
+  return setmetatable({ dirs = dirs, load_file = load_file, found = {} }, Finder)
+end
+
+local function checked_verb(value, name, path)
+  if is(value) then return value end
+  error(error_value.new { kind = "usage",
+    message = ("verb '%s': %s must return orch.verb { … }, got %s"):format(name, path, type(value)) }, 0)
+end
+
+function Finder:search(name)
+  for _, dir in ipairs(self.dirs) do
+    local path = ("%s/%s.lua"):format(dir, name)
+    if fs.stat(path) then return checked_verb(self.load_file(path), name, path) end
+  end
+  if nearest.contains(BUILT_IN, name) then return require("orch.verbs." .. name) end
+  local installed = package.searchpath("orch_verbs." .. name, package.path)
+  return installed and checked_verb(self.load_file(installed), name, installed)
+end
+
+--- The verb of that name, or nil.
+---@return orch.Verb?
+function Finder:find(name)
+  if self.found[name] == nil then self.found[name] = self:search(name) or false end
+  return self.found[name] or nil
+end
+
+--- The names of all verbs that can be found in a directory, and the built-in ones.
+function Finder:names()
+  local names, seen = {}, {}
+  local function add(name)
+    if not seen[name] then names[#names + 1] = name end
+    seen[name] = true
+  end
+  for _, name in ipairs(BUILT_IN) do add(name) end
+  for _, dir in ipairs(self.dirs) do
+    for _, file in ipairs(fs.list(dir) or {}) do
+      local name = file:match("^([%a_][%w_]*)%.lua$")
+      if name then add(name) end
+    end
+  end
+  table.sort(names)
+  return names
+end
+
+--- Raises for a name that is no verb: where it was looked for, and what is near.
+function Finder:missing(name)
+  local looked = { "the built-in verbs" }
+  for _, dir in ipairs(self.dirs) do looked[#looked + 1] = ("%s/%s.lua"):format(dir, name) end
+  local near = nearest.find(name, self:names())
+  error(error_value.new { kind = "usage",
+    message = ("there is no verb '%s'%s"):format(name, near and ("; did you mean '%s'?"):format(near) or ""),
+    hint = "looked for in " .. table.concat(looked, ", ") .. "; `orch verbs` lists all" }, 0)
+end
+
+return { define = define, is = is, finder = finder }

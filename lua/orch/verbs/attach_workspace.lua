@@ -1,0 +1,17 @@
+-- Unpacks what the jobs before this one have persisted.
+local verb = require "orch.verb"
+
+return verb.define {
+  positional = "at",
+  options = { at = { "string", default = "." } },
+  run = function(job, o)
+    local layers = job.workspace:attach(job.fs, o.at)
+    if #layers == 0 then job:log("no job before this one has persisted anything") end
+    local count = 0
+    for _, layer in ipairs(layers) do
+      count = count + layer.entries
+      job:log("%s from %s: %d entries, %d bytes", layer.digest:sub(1, 19), layer.job, layer.entries, layer.size)
+    end
+    return { layers = #layers, entries = count }
+  end,
+}

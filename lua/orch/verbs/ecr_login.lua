@@ -1,0 +1,17 @@
+-- Gets a login for an ECR Public registry; give the result to docker_push as auth.
+local credentials = require "orch.aws.credentials"
+local ecr_public = require "orch.aws.ecr_public"
+local verb = require "orch.verb"
+
+return verb.define {
+  positional = "registry",
+  options = { registry = { "string", default = "public.ecr.aws" } },
+  replay = "again",
+  run = function(job, o)
+    local login = ecr_public.token(credentials.of_job(job))
+    job:mask(login.password)
+    login.registry = o.registry:gsub("^https?://", ""):match("^[^/]+")
+    job:log("logged in to %s as %s", login.registry, login.username)
+    return login
+  end,
+}

@@ -1,0 +1,16 @@
+-- Makes an HTTP request; the result is { status, headers, body }.
+local verb = require "orch.verb"
+
+return verb.define {
+  positional = "url",
+  options = {
+    url = "string",
+    method = "string?",
+    headers = { "table", default = {} },
+    body = "string?",
+    timeout = { "number", default = 60 },
+    redirects = { "integer", default = 0 },
+    body_max = { "integer", default = 16 * 1024 * 1024 },
+  },
+  run = function(_, o) return assert(require "orch.http".request(o)) end,
+}

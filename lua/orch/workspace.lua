@@ -1,0 +1,146 @@
+-- Workspaces: what jobs persist for the jobs after them, as layers of an OCI image layout.
+--
+-- store/ is one layout for all runs of a project (image-spec, image-layout.md): a layer is a blob, a
+-- job's layers in one run are a manifest, named "RUN/JOB" in index.json. `skopeo inspect oci:STORE:RUN/JOB`
+-- reads it.
+local error_value = require "orch.error"
+local fs = require "orch.fs"
+local json = require "orch.json"
+local task = require "orch.task"
+
+local INDEX <const> = "application/vnd.oci.image.index.v1+json"
+local MANIFEST <const> = "application/vnd.oci.image.manifest.v1+json"
+local CONFIG <const> = "application/vnd.oci.image.config.v1+json"
+local LAYER <const> = "application/vnd.oci.image.layer.v1.tar+gzip"
+local REF_NAME <const> = "org.opencontainers.image.ref.name"
+local LOCK_SECONDS <const> = 30
+
+local Workspace, View = {}, {}
+Workspace.__index, View.__index = Workspace, View
+
+local function blob_path(self, digest) return self.store .. "/blobs/sha256/" .. digest:match("^sha256:(%x+)$") end
+
+--- The workspace of one run.
+local function new(store, number)
+  return setmetatable({ store = store, number = number, layers = {}, order = {} }, Workspace)
+end
+
+--- What one job sees: its own layers to add to, those of the jobs upstream to attach.
+function Workspace:for_job(name, upstream)
+  return setmetatable({ workspace = self, job = name, upstream = upstream }, View)
+end
+
+local function prepare(store)
+  if fs.stat(store .. "/oci-layout") then return end
+  assert(fs.make_dir(store .. "/blobs/sha256"))
+  assert(fs.write(store .. "/oci-layout", json.encode { imageLayoutVersion = "1.0.0" }))
+end
+
+local function put_blob(self, text)
+  local digest = "sha256:" .. require "orch.hash".sha256(text)
+  local path = blob_path(self, digest)
+  if not fs.stat(path) then assert(fs.write(path, text)) end
+  return digest, #text
+end
+
+-- index.json is shared by all runs of the project.
+local function with_index(store, change)
+  local deadline = task.clock() + LOCK_SECONDS
+  local lock, failure = fs.lock(store .. "/index.lock")
+  while not lock and failure.kind == "conflict" and task.clock() < deadline do
+    task.sleep(0.02)
+    lock, failure = fs.lock(store .. "/index.lock")
+  end
+  if not lock then error(failure, 0) end
+  local path = store .. "/index.json"
+  local index = fs.stat(path) and assert(json.decode(assert(fs.read(path))))
+    or { schemaVersion = 2, mediaType = INDEX, manifests = json.array {} }
+  change(index)
+  local good, write_failure = fs.write(path, json.encode(index), { durable = true })
+  lock:release()
+  if not good then error(write_failure, 0) end
+end
+
+-- The job's manifest is written anew with each layer; the index names the newest.
+local function write_manifest(self, job)
+  local diff_ids, layers = {}, {}
+  for i, layer in ipairs(self.layers[job]) do
+    diff_ids[i] = layer.diff_id
+    layers[i] = { mediaType = LAYER, digest = layer.digest, size = layer.size }
+  end
+  local config, config_size = put_blob(self, json.encode {
+    architecture = "unknown", os = "linux", config = {}, history = json.array {},
+    rootfs = { type = "layers", diff_ids = json.array(diff_ids) } })
+  local manifest, size = put_blob(self, json.encode {
+    schemaVersion = 2, mediaType = MANIFEST, layers = json.array(layers),
+    config = { mediaType = CONFIG, digest = config, size = config_size } })
+  local name = ("%d/%s"):format(self.number, job)
+  with_index(self.store, function(index)
+    local kept = json.array {}
+    for _, each in ipairs(index.manifests) do
+      if not each.annotations or each.annotations[REF_NAME] ~= name then kept[#kept + 1] = each end
+    end
+    kept[#kept + 1] = { mediaType = MANIFEST, digest = manifest, size = size,
+      annotations = { [REF_NAME] = name } }
+    index.manifests = kept
+  end)
+end
+
+--- Packs the paths below root as a layer of this job.
+---@param files table the job's fs
+---@return table layer { digest, diff_id, size, entries, bytes, paths }
+function View:persist(files, root, paths)
+  local self_ws = self.workspace
+  prepare(self_ws.store)
+  local temporary = ("%s/blobs/.%d-%s-%d"):format(self_ws.store, self_ws.number, self.job,
+    #(self_ws.layers[self.job] or {}))
+  local layer = assert(files.pack { root = root, paths = paths, file = temporary })
+  assert(fs.rename(temporary, blob_path(self_ws, layer.digest)))
+  if not self_ws.layers[self.job] then
+    self_ws.layers[self.job] = {}
+    table.insert(self_ws.order, self.job)
+  end
+  table.insert(self_ws.layers[self.job], layer)
+  layer.upstream = self.upstream
+  write_manifest(self_ws, self.job)
+  return layer
+end
+
+-- Two jobs of which neither comes before the other must not have persisted the same path.
+local function check_conflicts(visible)
+  local owner = {}
+  for _, layer in ipairs(visible) do
+    for _, path in ipairs(layer.paths) do
+      local other = owner[path]
+      if other and other.job ~= layer.job and not layer.upstream[other.job] then
+        error(error_value.new { kind = "conflict",
+          message = ("jobs '%s' and '%s' run side by side and both persisted %s"):format(other.job,
+            layer.job, path),
+          hint = "persist it in one of them only, or let one need the other" }, 0)
+      end
+      owner[path] = layer
+    end
+  end
+end
+
+--- Unpacks the layers of all jobs upstream, in the order in which they were made.
+---@return table[] layers what was applied
+function View:attach(files, at)
+  local visible = {}
+  for _, name in ipairs(self.workspace.order) do
+    if self.upstream[name] then
+      for _, layer in ipairs(self.workspace.layers[name]) do
+        layer.job = name
+        visible[#visible + 1] = layer
+      end
+    end
+  end
+  check_conflicts(visible)
+  assert(files.make_dir(at))
+  for _, layer in ipairs(visible) do
+    assert(files.unpack { file = blob_path(self.workspace, layer.digest), into = at })
+  end
+  return visible
+end
+
+return { new = new }
