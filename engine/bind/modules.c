@@ -14,6 +14,7 @@ int luaopen_orch_proc(lua_State *L);
 int luaopen_orch_fs(lua_State *L);
 int luaopen_orch_db(lua_State *L);
 int luaopen_orch_json(lua_State *L);
+int luaopen_orch_repo(lua_State *L);
 
 /* Linked into the program, since every run needs them. */
 static const luaL_Reg linked[] = {
@@ -24,6 +25,7 @@ static const luaL_Reg linked[] = {
     {"orch.fs", luaopen_orch_fs},
     {"orch.db", luaopen_orch_db},
     {"orch.json", luaopen_orch_json},
+    {"orch.repo", luaopen_orch_repo},
     {NULL, NULL},
 };
 
