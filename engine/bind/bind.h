@@ -77,6 +77,11 @@ int bind_on_error(lua_State *L);
 /* The bytes of a string, number or secret at idx, valid while that value lives; raises otherwise.
    Only primitives open secrets, and only through this. */
 const char *bind_text(lua_State *L, int idx, size_t *len);
+/* Is the value at idx a secret? */
+bool bind_is_secret(lua_State *L, int idx);
+/* Pushes a secret with a copy of value, or with zeros to be filled in when value is NULL, named as
+   the secret at idx or by the string there. Returns its len bytes, valid while it lives. */
+char *bind_push_secret(lua_State *L, const void *value, size_t len, int idx);
 
 /* --- option tables ------------------------------------------------------------------------ */
 

@@ -18,15 +18,26 @@ static struct secret *to_secret(lua_State *L, int idx)
     return luaL_testudata(L, idx, SECRET);
 }
 
-static void push(lua_State *L, size_t len, int name)
+bool bind_is_secret(lua_State *L, int idx)
 {
-    name = lua_absindex(L, name);
+    return to_secret(L, idx) != NULL;
+}
+
+char *bind_push_secret(lua_State *L, const void *value, size_t len, int idx)
+{
+    idx = lua_absindex(L, idx);
     struct secret *secret = lua_newuserdatauv(L, sizeof *secret + len + 1, 1);
     secret->len = len;
-    secret->value[len] = '\0';
+    memset(secret->value, 0, len + 1);
+    if (value)
+        memcpy(secret->value, value, len);
     luaL_setmetatable(L, SECRET);
-    lua_pushvalue(L, name);
+    if (to_secret(L, idx))
+        lua_getiuservalue(L, idx, 1);
+    else
+        lua_pushvalue(L, idx);
     lua_setiuservalue(L, -2, 1);
+    return secret->value;
 }
 
 const char *bind_text(lua_State *L, int idx, size_t *len)
@@ -45,8 +56,7 @@ static int l_new(lua_State *L)
     size_t len;
     const char *value = luaL_checklstring(L, 1, &len);
     luaL_checkstring(L, 2);
-    push(L, len, 2);
-    memcpy(to_secret(L, -1)->value, value, len);
+    bind_push_secret(L, value, len, 2);
     return 1;
 }
 
@@ -64,13 +74,39 @@ static int l_name(lua_State *L)
     return 1;
 }
 
+/* secret.len(s): in bytes */
+static int l_len(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)((struct secret *)luaL_checkudata(L, 1, SECRET))->len);
+    return 1;
+}
+
+/* secret.split(s, separator) -> head as a string, tail as a secret | nil, err */
+static int l_split(lua_State *L)
+{
+    struct secret *secret = luaL_checkudata(L, 1, SECRET);
+    size_t len;
+    const char *separator = luaL_checklstring(L, 2, &len);
+    luaL_argcheck(L, len > 0, 2, "an empty separator");
+    const char *at = memmem(secret->value, secret->len, separator, len);
+    if (!at) {
+        struct err err;
+        lua_getiuservalue(L, 1, 1);
+        err_set(&err, ERR_USAGE, "the secret %s has no '%s' in it", luaL_tolstring(L, -1, NULL),
+                separator);
+        return bind_fail(L, &err);
+    }
+    size_t head = (size_t)(at - secret->value);
+    lua_pushlstring(L, secret->value, head);
+    bind_push_secret(L, at + len, secret->len - head - len, 1);
+    return 2;
+}
+
 static int l_concat(lua_State *L)
 {
     size_t left_len, right_len;
     const char *left = bind_text(L, 1, &left_len), *right = bind_text(L, 2, &right_len);
-    lua_getiuservalue(L, to_secret(L, 1) ? 1 : 2, 1);
-    push(L, left_len + right_len, -1);
-    char *value = to_secret(L, -1)->value;
+    char *value = bind_push_secret(L, NULL, left_len + right_len, to_secret(L, 1) ? 1 : 2);
     memcpy(value, left, left_len);
     memcpy(value + left_len, right, right_len);
     return 1;
@@ -149,6 +185,8 @@ static const luaL_Reg functions[] = {
     {"new", l_new},
     {"is", l_is},
     {"name", l_name},
+    {"len", l_len},
+    {"split", l_split},
     {NULL, NULL},
 };
 
