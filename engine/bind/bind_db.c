@@ -16,6 +16,7 @@ struct base {
     struct db *db; /* NULL once closing */
     struct hold hold;
     struct wait *closer;
+    struct err failure; /* of the first post that failed; told by the next statement */
     bool closed; /* the primitive is gone */
     bool orphan; /* the userdata is gone */
 };
@@ -169,20 +170,45 @@ static struct db_value read_value(lua_State *L, int idx)
     return value;
 }
 
+/* The statement at 2 with its parameters after it. */
+static struct db_statement read_statement(lua_State *L, struct db_value *params)
+{
+    int count = lua_gettop(L) - 2;
+    luaL_argcheck(L, count <= PARAMS_MAX, 2, "at most 100 parameters");
+    for (int i = 0; i < count; i++)
+        params[i] = read_value(L, i + 3);
+    return (struct db_statement){.sql = luaL_checkstring(L, 2), .params = params,
+                                 .param_count = count > 0 ? (size_t)count : 0};
+}
+
 /* base:exec(sql, …) -> rows | nil, err */
 static int l_exec(lua_State *L)
 {
     struct base *base = to_base(L);
     struct db_value params[PARAMS_MAX];
-    int count = lua_gettop(L) - 2;
-    luaL_argcheck(L, count <= PARAMS_MAX, 2, "at most 100 parameters");
-    struct db_statement statement = {.sql = luaL_checkstring(L, 2), .params = params};
-    for (int i = 0; i < count; i++)
-        params[i] = read_value(L, i + 3);
-    statement.param_count = count > 0 ? (size_t)count : 0;
+    struct db_statement statement = read_statement(L, params);
     struct query *query = new_query(L);
     db_start(base->db, &(struct db_spec){.statements = &statement, .count = 1}, on_query, query);
     return bind_yield(L, query, k_query);
+}
+
+static void on_post(void *arg, const struct db_result *result)
+{
+    struct base *base = arg;
+    if (result->err.kind != ERR_NONE && base->failure.kind == ERR_NONE)
+        base->failure = result->err;
+}
+
+/* base:post(sql, …): as exec, without waiting; a failure is raised by the next post */
+static int l_post(lua_State *L)
+{
+    struct base *base = to_base(L);
+    if (base->failure.kind != ERR_NONE)
+        return bind_raise(L, &base->failure);
+    struct db_value params[PARAMS_MAX];
+    struct db_statement statement = read_statement(L, params);
+    db_start(base->db, &(struct db_spec){.statements = &statement, .count = 1}, on_post, base);
+    return 0;
 }
 
 /* base:transaction { { sql, … }, … } -> rows of the last one | nil, err; all or nothing */
@@ -250,6 +276,7 @@ static int l_open(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"exec", l_exec},
+    {"post", l_post},
     {"transaction", l_transaction},
     {"close", l_close},
     {NULL, NULL},

@@ -199,19 +199,40 @@ static bool plain(sqlite3 *handle, const char *path, const char *sql, struct err
     return sqlite3_exec(handle, sql, NULL, NULL, NULL) == SQLITE_OK || fail(handle, path, err);
 }
 
-static void run_request(sqlite3 *handle, const char *path, struct request *request)
+/* Inside a batch a transaction of several statements is a savepoint of it. */
+static void run_request(sqlite3 *handle, const char *path, struct request *request, bool batched)
 {
     struct db_result *result = &request->result;
     bool several = request->count > 1;
-    bool good = !several || plain(handle, path, "BEGIN IMMEDIATE", &result->err);
+    bool good = !several || plain(handle, path, batched ? "SAVEPOINT several" : "BEGIN IMMEDIATE",
+                                  &result->err);
     for (size_t i = 0; good && i < request->count; i++)
         good = run_one(handle, path, &request->statements[i], result);
     if (good && several)
-        good = plain(handle, path, "COMMIT", &result->err);
-    if (!good && several && !sqlite3_get_autocommit(handle))
+        good = plain(handle, path, batched ? "RELEASE several" : "COMMIT", &result->err);
+    if (!good && several && batched)
+        sqlite3_exec(handle, "ROLLBACK TO several; RELEASE several", NULL, NULL, NULL);
+    else if (!good && several && !sqlite3_get_autocommit(handle))
         sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
     if (!good)
         drop_rows(result);
+}
+
+/* What waits together is committed together: one synchronisation for all of it. Answers go out only after
+   the commit. */
+static void run_batch(sqlite3 *handle, const char *path, struct request *first)
+{
+    struct err err;
+    bool batched = first->next && plain(handle, path, "BEGIN IMMEDIATE", &err);
+    for (struct request *each = first; each; each = each->next)
+        run_request(handle, path, each, batched);
+    if (!batched || plain(handle, path, "COMMIT", &err))
+        return;
+    sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
+    for (struct request *each = first; each; each = each->next) {
+        drop_rows(&each->result);
+        each->result.err = err;
+    }
 }
 
 static sqlite3 *open_handle(const char *path, struct err *err)
@@ -244,19 +265,14 @@ static void *serve(void *arg)
         if (!request)
             break;
         pthread_mutex_unlock(&db->mutex);
-        struct queue answered = {0};
+        if (handle)
+            run_batch(handle, db->path, request);
+        for (struct request *each = request; !handle && each; each = each->next)
+            each->result.err = open_err;
+        pthread_mutex_lock(&db->mutex);
         for (struct request *next; request; request = next) {
             next = request->next;
-            if (handle)
-                run_request(handle, db->path, request);
-            else
-                request->result.err = open_err;
-            push(&answered, request);
-        }
-        pthread_mutex_lock(&db->mutex);
-        for (struct request *next, *each = answered.first; each; each = next) {
-            next = each->next;
-            push(&db->answered, each);
+            push(&db->answered, request);
         }
         bell_ring(db->bell);
     }
