@@ -16,6 +16,16 @@ static int put_bytes(lua_State *L, const void *data, size_t len, void *out)
     return 0;
 }
 
+/* The first line's comment, as a C string's inside. */
+static void put_doc(const char *text, int number, FILE *out)
+{
+    fprintf(out, "static const char doc%d[] = \"", number);
+    if (strncmp(text, "-- ", 3) == 0)
+        for (const char *p = text + 3; *p && *p != '\n'; p++)
+            fprintf(out, *p == '"' || *p == '\\' ? "\\%c" : "%c", *p);
+    fputs("\";\n", out);
+}
+
 static bool compile(lua_State *L, const char *root, const char *file, int number, FILE *out)
 {
     char path[4096];
@@ -37,6 +47,7 @@ static bool compile(lua_State *L, const char *root, const char *file, int number
         fprintf(stderr, "embed: %s\n", in ? lua_tostring(L, -1) : path);
         return false;
     }
+    put_doc(text, number, out);
     fprintf(out, "static const unsigned char code%d[] = {\n", number);
     lua_dump(L, put_bytes, out, 0);
     fputs("};\n", out);
@@ -51,8 +62,8 @@ static void put_entry(lua_State *L, const char *file, int number, FILE *out)
     size_t len = strlen(name);
     if (len > 5 && strcmp(name + len - 5, ".init") == 0)
         len -= 5;
-    fprintf(out, "{\"%.*s\", \"@lua/%s\", code%d, sizeof code%d},\n", (int)len, name, file, number,
-            number);
+    fprintf(out, "{\"%.*s\", \"@lua/%s\", doc%d, code%d, sizeof code%d},\n", (int)len, name, file,
+            number, number, number);
     lua_settop(L, 0);
 }
 
@@ -71,7 +82,7 @@ int main(int argc, char **argv)
     fputs("const struct library_file library_files[] = {\n", out);
     for (int i = 3; good && i < argc; i++)
         put_entry(L, argv[i], i, out);
-    fputs("{NULL, NULL, NULL, 0},\n};\n", out);
+    fputs("{NULL, NULL, NULL, NULL, 0},\n};\n", out);
     lua_close(L);
     good = fclose(out) == 0 && good;
     if (!good)

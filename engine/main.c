@@ -115,6 +115,8 @@ int main(int argc, char **argv)
     char *lib_dir = find_lib_dir(path, sizeof path);
     program.host.program = path;
     program.host.lib_dir = lib_dir;
+    char *shim = path_join(lib_dir, "orch-shim");
+    program.host.shim = shim;
     program.host.lua_tree = getenv("ORCH_LUA");
     program.host.loop = loop_new(&err);
     lua_State *L = program.host.L = luaL_newstate();
@@ -125,6 +127,7 @@ int main(int argc, char **argv)
     int code = run(&program, L);
     lua_close(L);
     loop_free(program.host.loop);
+    mem_free(shim);
     mem_free(lib_dir);
     return code;
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bind/host.h"
 #include "prim/proc.h"
 
 #define CHILD "orch.proc.child"
@@ -151,6 +152,7 @@ static const char **read_options(lua_State *L, const char *function, struct proc
     bind_options(L, 1, start_options, function);
     *spec = (struct proc_spec){
         .cwd = opt_text(L, 1, "cwd", NULL),
+        .shim = bind_host(L)->shim,
         .split = opt_bool(L, 1, "split", false),
         .inherit = opt_bool(L, 1, "inherit", false),
         .grace_ms = milliseconds(L, 1, "grace"),

@@ -11,6 +11,7 @@ struct host {
     struct task *ready_first, *ready_last;
     unsigned tasks;      /* alive, those that drain included */
     const char *lib_dir; /* where the modules loaded on first use stand */
+    const char *shim;    /* path of orch-shim */
     const char *program; /* the running binary */
     const char *lua_tree; /* read in place of the embedded library; NULL = embedded */
     int argc;

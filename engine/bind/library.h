@@ -7,6 +7,7 @@
 struct library_file {
     const char *name;  /* of the module: "orch.job" */
     const char *chunk; /* true chunk name: "@lua/orch/job.lua" */
+    const char *doc;   /* its first comment line, without the dashes; "" if it has none */
     const unsigned char *code;
     size_t len;
 };

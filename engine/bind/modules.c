@@ -14,18 +14,7 @@ int luaopen_orch_proc(lua_State *L);
 int luaopen_orch_fs(lua_State *L);
 int luaopen_orch_db(lua_State *L);
 int luaopen_orch_json(lua_State *L);
-
-/* Linked into the program, since every run needs them. */
-static const luaL_Reg linked[] = {
-    {"orch.task", luaopen_orch_task},
-    {"orch.error", luaopen_orch_error},
-    {"orch.secret", luaopen_orch_secret},
-    {"orch.proc", luaopen_orch_proc},
-    {"orch.fs", luaopen_orch_fs},
-    {"orch.db", luaopen_orch_db},
-    {"orch.json", luaopen_orch_json},
-    {NULL, NULL},
-};
+int luaopen_orch_repo(lua_State *L);
 
 /* Shared objects beside the program, mapped on first require: their libraries cost milliseconds. */
 static const char *const mapped[] = {"http", "hash", "tar", "docker", NULL};
@@ -37,6 +26,40 @@ static int push_opener(lua_State *L, lua_CFunction open, const char *origin)
     lua_pushstring(L, origin);
     return 2;
 }
+
+/* library.doc(module) -> its file's first comment line, or nil; nil for a tree named by ORCH_LUA */
+static int l_doc(lua_State *L)
+{
+    const char *name = luaL_checkstring(L, 1);
+    for (const struct library_file *file = library_files; file->name; file++)
+        if (strcmp(file->name, name) == 0) {
+            lua_pushstring(L, file->doc);
+            return 1;
+        }
+    return 0;
+}
+
+static const luaL_Reg library_functions[] = {{"doc", l_doc}, {NULL, NULL}};
+
+static int luaopen_orch_library(lua_State *L)
+{
+    bind_module(L, library_functions);
+    return 1;
+}
+
+/* Linked into the program, since every run needs them. */
+static const luaL_Reg linked[] = {
+    {"orch.task", luaopen_orch_task},
+    {"orch.error", luaopen_orch_error},
+    {"orch.secret", luaopen_orch_secret},
+    {"orch.proc", luaopen_orch_proc},
+    {"orch.fs", luaopen_orch_fs},
+    {"orch.db", luaopen_orch_db},
+    {"orch.json", luaopen_orch_json},
+    {"orch.repo", luaopen_orch_repo},
+    {"orch.library", luaopen_orch_library},
+    {NULL, NULL},
+};
 
 static int find_linked(lua_State *L, const char *name)
 {

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
@@ -19,6 +20,8 @@ enum {
     CHUNK = 64 << 10,
     GRACE_MS = 5000,
     DRAIN_MS = 2000, /* how long a grandchild may hold the pipes open after the child's end */
+    SHIM_MS = 12000, /* what the shim may take beyond the grace before it is killed itself */
+    SHIM_ARGS = 5,
 };
 
 struct outlet {
@@ -31,6 +34,7 @@ struct outlet {
 struct proc {
     struct loop *loop;
     struct proc_spec spec; /* output, split, grace_ms only; the rest was the caller's */
+    char *program;         /* path */
     proc_done *done;
     void *arg;
     pid_t pid;
@@ -39,6 +43,7 @@ struct proc {
     struct outlet outlets[2];
     struct watch *input_watch;
     int input_fd;
+    int control_fd, status_fd; /* the shim's, -1 without one */
     char *input;
     size_t input_len, input_sent;
     struct timer *kill_timer, *timeout_timer, *drain_timer;
@@ -55,6 +60,7 @@ struct birth {
     char *const *env;
     const char *cwd;
     int in, out, err; /* -1: inherited */
+    int control, status; /* kept open for the shim */
     unsigned long file_limit;
     volatile int error; /* shared with the parent while the child runs on its stack */
     volatile bool in_cwd;
@@ -64,6 +70,12 @@ static void give(struct birth *birth, int from, int to)
 {
     if (from >= 0 && dup2(from, to) < 0)
         birth->error = errno;
+}
+
+static void keep(int fd)
+{
+    if (fd >= 0)
+        fcntl(fd, F_SETFD, 0);
 }
 
 static void be_born(struct birth *birth)
@@ -80,6 +92,8 @@ static void be_born(struct birth *birth)
     give(birth, birth->in, 0);
     give(birth, birth->out, 1);
     give(birth, birth->err, 2);
+    keep(birth->control);
+    keep(birth->status);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && birth->file_limit > 0) {
         limit.rlim_cur = birth->file_limit;
@@ -148,6 +162,15 @@ static char *find_program(const char *name, const char *const *env, struct err *
     return NULL;
 }
 
+static bool program_error(const char *path, int number, struct err *err)
+{
+    if (number == ENOENT && access(path, F_OK) == 0)
+        return err_set(err, ERR_MISSING,
+                       "cannot run %s: the interpreter that its first line names is not there",
+                       path);
+    return err_system(err, number, "cannot run %s", path);
+}
+
 /* --- endings ------------------------------------------------------------------------------------ */
 
 static void close_fd(int *fd)
@@ -186,9 +209,12 @@ static void release(struct proc *proc)
     outlet_close(&proc->outlets[1]);
     watch_free(proc->exit_watch);
     close_fd(&proc->pidfd);
+    close_fd(&proc->control_fd);
+    close_fd(&proc->status_fd);
     drop_timer(&proc->kill_timer);
     drop_timer(&proc->timeout_timer);
     drop_timer(&proc->drain_timer);
+    mem_free(proc->program);
     mem_free(proc);
 }
 
@@ -217,6 +243,36 @@ static double seconds_of(struct timeval tv)
     return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
 }
 
+static void take_wait_status(struct proc *proc, int status, const struct rusage *usage)
+{
+    struct proc_result *result = &proc->result;
+    result->code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+    result->signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
+    result->user = seconds_of(usage->ru_utime);
+    result->system = seconds_of(usage->ru_stime);
+    result->max_rss = (long long)usage->ru_maxrss * 1024;
+}
+
+/* The line of engine/shim/shim.c. None: somebody killed the shim, and the wait status is all there is. */
+static bool take_shim_status(struct proc *proc)
+{
+    char line[128], word[16];
+    long long value, user, system, max_rss;
+    ssize_t len = read(proc->status_fd, line, sizeof line - 1);
+    line[len > 0 ? len : 0] = '\0';
+    if (sscanf(line, "%15s %lld %lld %lld %lld", word, &value, &user, &system, &max_rss) != 5)
+        return false;
+    struct proc_result *result = &proc->result;
+    result->code = strcmp(word, "exit") == 0 ? (int)value : -1;
+    result->signal = strcmp(word, "signal") == 0 ? (int)value : 0;
+    result->user = (double)user / 1e6;
+    result->system = (double)system / 1e6;
+    result->max_rss = max_rss * 1024;
+    if (strcmp(word, "exec") == 0 && result->err.kind == ERR_NONE)
+        program_error(proc->program, (int)value, &result->err);
+    return true;
+}
+
 static void on_exit_seen(void *arg, int events)
 {
     (void)events;
@@ -229,13 +285,10 @@ static void on_exit_seen(void *arg, int events)
     proc->exit_watch = NULL;
     drop_timer(&proc->timeout_timer);
     drop_timer(&proc->kill_timer);
-    if (proc->result.err.kind != ERR_NONE)
+    if (proc->status_fd < 0 && proc->result.err.kind != ERR_NONE)
         kill(-proc->pid, SIGKILL); /* what of the group outlived its leader's TERM */
-    proc->result.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-    proc->result.signal = WIFSIGNALED(status) ? WTERMSIG(status) : 0;
-    proc->result.user = seconds_of(usage.ru_utime);
-    proc->result.system = seconds_of(usage.ru_stime);
-    proc->result.max_rss = (long long)usage.ru_maxrss * 1024;
+    if (proc->status_fd < 0 || !take_shim_status(proc))
+        take_wait_status(proc, status, &usage);
     proc->result.seconds = (double)(loop_clock(proc->loop) - proc->started) / 1000;
     input_close(proc);
     if (proc->outlets[0].watch || proc->outlets[1].watch)
@@ -279,14 +332,27 @@ static void on_grace_over(void *arg)
     kill(-proc->pid, SIGKILL);
 }
 
+/* To the group, or to the shim, for which 0 means the end of the tree. */
+static void send_signal(struct proc *proc, int number)
+{
+    unsigned char order = (unsigned char)number;
+    if (proc->control_fd < 0)
+        kill(-proc->pid, number ? number : SIGTERM);
+    else if (write(proc->control_fd, &order, 1) < 0)
+        return; /* it has ended, and its exit is about to be seen */
+}
+
 static void stop(struct proc *proc, enum err_kind kind, const char *why)
 {
     if (!proc->exit_watch || proc->result.err.kind != ERR_NONE)
         return;
     err_set(&proc->result.err, kind, "%s", why);
-    kill(-proc->pid, SIGTERM);
-    kill(-proc->pid, SIGCONT); /* a stopped process sees TERM only when it goes on */
-    proc->kill_timer = timer_start(proc->loop, proc->spec.grace_ms, on_grace_over, proc);
+    send_signal(proc, 0);
+    if (proc->control_fd < 0)
+        kill(-proc->pid, SIGCONT); /* a stopped process sees TERM only when it goes on */
+    proc->kill_timer =
+        timer_start(proc->loop, proc->spec.grace_ms + (proc->control_fd < 0 ? 0 : SHIM_MS),
+                    on_grace_over, proc);
     proc_flow(proc, true);
 }
 
@@ -311,6 +377,16 @@ static bool open_ends(struct proc *proc, const struct proc_spec *spec, struct bi
                       struct err *err)
 {
     int ends[2];
+    if (spec->shim) {
+        if (!make_pipe(ends, 1, err))
+            return false;
+        birth->control = ends[0];
+        proc->control_fd = ends[1];
+        if (!make_pipe(ends, 0, err))
+            return false;
+        proc->status_fd = ends[0];
+        birth->status = ends[1];
+    }
     if (spec->inherit)
         return true;
     if (spec->input) {
@@ -355,56 +431,83 @@ static void watch_ends(struct proc *proc, const struct proc_spec *spec)
         proc->timeout_timer = timer_start(proc->loop, spec->timeout_ms, on_timeout, proc);
 }
 
-static bool birth_error(const struct birth *birth, int number, struct err *err)
+static bool birth_error(const struct birth *birth, const char *program, int number,
+                        struct err *err)
 {
     if (birth->in_cwd)
-        return err_system(err, number, "cannot run %s in directory %s", birth->argv[0],
-                          birth->cwd);
-    if (number == ENOENT && access(birth->path, F_OK) == 0)
-        return err_set(err, ERR_MISSING,
-                       "cannot run %s: the interpreter that its first line names is not there",
-                       birth->path);
-    return err_system(err, number, "cannot run %s", birth->path);
+        return err_system(err, number, "cannot run %s in directory %s", program, birth->cwd);
+    return program_error(birth->path, number, err);
+}
+
+/* "orch-shim GRACE CONTROL STATUS PATH ARGV…", for the caller to free; text is where numbers go. */
+static const char **shim_argv(const struct proc *proc, const struct proc_spec *spec,
+                              const struct birth *birth, char text[3][24])
+{
+    size_t count = 0;
+    while (spec->argv[count])
+        count++;
+    const char **argv = mem_alloc((count + SHIM_ARGS + 1) * sizeof *argv);
+    snprintf(text[0], sizeof text[0], "%llu", (unsigned long long)proc->spec.grace_ms);
+    snprintf(text[1], sizeof text[1], "%d", birth->control);
+    snprintf(text[2], sizeof text[2], "%d", birth->status);
+    argv[0] = "orch-shim";
+    for (int i = 0; i < 3; i++)
+        argv[i + 1] = text[i];
+    argv[4] = proc->program;
+    memcpy(argv + SHIM_ARGS, spec->argv, count * sizeof *argv);
+    return argv;
+}
+
+static bool give_life(struct proc *proc, const struct proc_spec *spec, struct birth *birth,
+                      struct err *err)
+{
+    char numbers[3][24];
+    const char **argv = spec->shim ? shim_argv(proc, spec, birth, numbers) : NULL;
+    birth->path = spec->shim ? spec->shim : proc->program;
+    birth->argv = (char *const *)(argv ? argv : spec->argv);
+    proc->started = loop_clock(proc->loop);
+    proc->pid = give_birth(birth);
+    mem_free(argv);
+    if (proc->pid < 0)
+        return err_system(err, errno, "cannot start %s", spec->argv[0]);
+    if (birth->error != 0) {
+        waitpid(proc->pid, NULL, 0);
+        return birth_error(birth, spec->argv[0], birth->error, err);
+    }
+    proc->pidfd = pidfd_open(proc->pid, 0);
+    if (proc->pidfd >= 0)
+        return true;
+    err_system(err, errno, "cannot watch %s", spec->argv[0]);
+    kill(-proc->pid, SIGKILL);
+    waitpid(proc->pid, NULL, 0);
+    return false;
 }
 
 struct proc *proc_start(struct loop *loop, const struct proc_spec *spec, proc_done *done,
                         void *arg, struct err *err)
 {
     const char *const *env = spec->env ? spec->env : (const char *const *)environ;
-    char *path = find_program(spec->argv[0], env, err);
-    if (!path)
+    char *program = find_program(spec->argv[0], env, err);
+    if (!program)
         return NULL;
     struct proc *proc = mem_alloc(sizeof *proc);
-    *proc = (struct proc){.loop = loop, .spec = *spec, .done = done, .arg = arg, .pidfd = -1,
-                          .input_fd = -1};
+    *proc = (struct proc){.loop = loop, .spec = *spec, .done = done, .arg = arg,
+                          .program = program, .pidfd = -1, .input_fd = -1, .control_fd = -1,
+                          .status_fd = -1};
     proc->outlets[0] = (struct outlet){.proc = proc, .fd = -1, .stream = PROC_STDOUT};
     proc->outlets[1] = (struct outlet){.proc = proc, .fd = -1, .stream = PROC_STDERR};
     if (proc->spec.grace_ms == 0)
         proc->spec.grace_ms = GRACE_MS;
-    struct birth birth = {.path = path, .argv = (char *const *)spec->argv,
-                          .env = (char *const *)env, .cwd = spec->cwd,
-                          .in = -1, .out = -1, .err = -1,
+    struct birth birth = {.env = (char *const *)env, .cwd = spec->cwd,
+                          .in = -1, .out = -1, .err = -1, .control = -1, .status = -1,
                           .file_limit = loop_file_limit(loop)};
-    bool good = open_ends(proc, spec, &birth, err);
-    if (good) {
-        proc->started = loop_clock(loop);
-        proc->pid = give_birth(&birth);
-        if (proc->pid < 0)
-            good = err_system(err, errno, "cannot start %s", spec->argv[0]);
-        else if (birth.error != 0) {
-            waitpid(proc->pid, NULL, 0);
-            good = birth_error(&birth, birth.error, err);
-        } else if ((proc->pidfd = pidfd_open(proc->pid, 0)) < 0) {
-            good = err_system(err, errno, "cannot watch %s", spec->argv[0]);
-            kill(-proc->pid, SIGKILL);
-            waitpid(proc->pid, NULL, 0);
-        }
-    }
-    close_fd(&birth.in);
+    bool good = open_ends(proc, spec, &birth, err) && give_life(proc, spec, &birth, err);
     if (birth.err != birth.out)
         close_fd(&birth.err);
+    close_fd(&birth.in);
     close_fd(&birth.out);
-    mem_free(path);
+    close_fd(&birth.control);
+    close_fd(&birth.status);
     if (!good) {
         release(proc);
         return NULL;
@@ -420,8 +523,8 @@ void proc_cancel(struct proc *proc)
 
 void proc_signal(struct proc *proc, int number)
 {
-    if (proc->exit_watch)
-        kill(-proc->pid, number);
+    if (proc->exit_watch && number > 0)
+        send_signal(proc, number);
 }
 
 void proc_flow(struct proc *proc, bool on)

@@ -15,6 +15,8 @@ struct proc_spec {
     const char *const *argv; /* argv[0] is looked up in env's PATH unless it holds a '/' */
     const char *const *env;  /* "NAME=value"…; NULL = this process's own */
     const char *cwd;         /* NULL = this process's own */
+    const char *shim;        /* path of orch-shim, which keeps the whole tree (engine/shim/shim.c);
+                                NULL = the program itself, and only its group is ended */
     const void *input;       /* written to its standard input, then closed; NULL = /dev/null */
     size_t input_len;
     bool split;          /* stderr apart; default: both through one pipe, in the order written */
@@ -41,7 +43,7 @@ struct proc *proc_start(struct loop *loop, const struct proc_spec *spec, proc_do
                         void *arg, struct err *err);
 /* TERM to the whole group, KILL after the grace. Safe at any time before done; again does nothing. */
 void proc_cancel(struct proc *proc);
-/* Sends a signal to the whole group. */
+/* Sends a signal to the program's group. */
 void proc_signal(struct proc *proc, int number);
 /* false: stop reading, so that the child waits for its reader; true: go on. */
 void proc_flow(struct proc *proc, bool on);

@@ -90,6 +90,18 @@ local function as_pipeline(value, path)
     hint = "end the recipe with: return orch.pipeline { … }" }, 0)
 end
 
+-- The environment of a recipe, and the finder of the verbs that it sees.
+local function surroundings(path)
+  local dir = path:match("^(.*)/[^/]*$") or "."
+  local dirs, verb_dirs = { dir }, { dir .. "/verbs" }
+  for each in (os.getenv("ORCH_PATH") or ""):gmatch("[^:]+") do
+    dirs[#dirs + 1] = each
+    verb_dirs[#verb_dirs + 1] = each
+  end
+  local environment = environment_for(dirs)
+  return environment, verb.finder(verb_dirs, function(file) return run_file(file, environment) end)
+end
+
 --- Loads a recipe.
 ---@param path string
 ---@return { path: string, pipeline: table, verbs: table }
@@ -99,16 +111,14 @@ local function load_recipe(path)
     failure.message = ("there is no recipe %s"):format(path)
     error(failure, 0)
   end
-  local dir = path:match("^(.*)/[^/]*$") or "."
-  local dirs, verb_dirs = { dir }, { dir .. "/verbs" }
-  for each in (os.getenv("ORCH_PATH") or ""):gmatch("[^:]+") do
-    dirs[#dirs + 1] = each
-    verb_dirs[#verb_dirs + 1] = each
-  end
-  local environment = environment_for(dirs)
-  local function load_file(file) return run_file(file, environment) end
-  local value = load_file(path)
-  return { path = path, pipeline = as_pipeline(value, path), verbs = verb.finder(verb_dirs, load_file) }
+  local environment, finder = surroundings(path)
+  return { path = path, pipeline = as_pipeline(run_file(path, environment), path), verbs = finder }
 end
 
-return { load = load_recipe, sorted_pairs = sorted_pairs }
+--- The verbs that a recipe at that path would see; it need not be there.
+local function finder(path)
+  local _, found = surroundings(path)
+  return found
+end
+
+return { load = load_recipe, finder = finder, sorted_pairs = sorted_pairs }

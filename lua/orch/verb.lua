@@ -57,14 +57,20 @@ local function checked_verb(value, name, path)
     message = ("verb '%s': %s must return orch.verb { … }, got %s"):format(name, path, type(value)) }, 0)
 end
 
-function Finder:search(name)
+--- The file that defines a verb that is not built in, or nil.
+function Finder:path(name)
   for _, dir in ipairs(self.dirs) do
     local path = ("%s/%s.lua"):format(dir, name)
-    if fs.stat(path) then return checked_verb(self.load_file(path), name, path) end
+    if fs.stat(path) then return path end
   end
-  if nearest.contains(BUILT_IN, name) then return require("orch.verbs." .. name) end
-  local installed = package.searchpath("orch_verbs." .. name, package.path)
-  return installed and checked_verb(self.load_file(installed), name, installed)
+  if nearest.contains(BUILT_IN, name) then return nil end
+  return (package.searchpath("orch_verbs." .. name, package.path))
+end
+
+function Finder:search(name)
+  local path = self:path(name)
+  if path then return checked_verb(self.load_file(path), name, path) end
+  return nearest.contains(BUILT_IN, name) and require("orch.verbs." .. name)
 end
 
 --- The verb of that name, or nil.

@@ -4,6 +4,8 @@ orch runs build jobs written in Lua.
 
 usage:
   orch run RECIPE [--job NAME]... [--project DIR] [NAME=VALUE]...
+  orch verbs [NAME] [--recipe RECIPE]
+  orch new recipe|verb NAME
   orch lua FILE [ARGUMENT]...
   orch version
   orch help
@@ -12,6 +14,8 @@ usage:
              --job NAME     only this job and what it needs; may be repeated
              --project DIR  the project to work on (default: the git top of the working directory)
              NAME=VALUE     a parameter that the recipe declares
+  verbs    lists what a job can do; with a NAME, its options with types and defaults
+  new      writes a recipe or a verb to start from
   lua      runs a Lua file inside the engine, with all primitives at hand
   version  prints the version
 

@@ -2,7 +2,7 @@
 local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 
-local COMMANDS <const> = { "help", "lua", "run", "version" }
+local COMMANDS <const> = { "help", "lua", "new", "run", "verbs", "version" }
 
 local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version" }
 

@@ -1,0 +1,73 @@
+-- orch new recipe|verb NAME: a file to start from
+local error_value = require "orch.error"
+local fs = require "orch.fs"
+local options = require "orch.options"
+
+local RECIPE <const> = [[
+-- %s: what this recipe is for, in one line.
+local orch = require "orch"
+
+local build = orch.job {
+  name = "build",
+  run  = function(job)
+    -- job:checkout() puts the git project here; `orch verbs` lists all that a job can do.
+    job:run { name = "Make something", "date > built.txt; cat built.txt" }
+    return { greeting = "hello, " .. job.params.who }
+  end,
+}
+
+local announce = orch.job {
+  name  = "announce",
+  needs = { "build" },
+  run   = function(job) job:log("%%s from run %%d", job.needs.build.greeting, job.pipeline.number) end,
+}
+
+return orch.pipeline {
+  params = { who = { "string", default = "world" } },
+  build,
+  announce,
+}
+]]
+
+local VERB <const> = [[
+-- %s does one thing; say in one line what (`orch verbs` shows it).
+local orch = require "orch"
+
+return orch.verb {
+  positional = "text",                      -- job:%s "x" stands for job:%s { text = "x" }
+  options = {
+    text  = "string",
+    times = { "integer", default = 1 },
+  },
+  run = function(job, o)
+    for _ = 1, o.times do job:log("%%s", o.text) end
+    return { length = #o.text }             -- what the caller gets
+  end,
+}
+]]
+
+local function write_new(path, text)
+  if fs.stat(path) then
+    error(error_value.new { kind = "conflict", message = path .. " is there already" }, 0)
+  end
+  local dir = path:match("^(.*)/[^/]*$")
+  if dir then assert(fs.make_dir(dir)) end
+  assert(fs.write(path, text))
+end
+
+local function main(args)
+  local what, name = args[1], args[2]
+  if what ~= "recipe" and what ~= "verb" or not name or args[3] then
+    options.usage("orch new: orch new recipe NAME, or orch new verb NAME")
+  end
+  if not name:match("^[%a_][%w_]*$") then
+    options.usage("orch new: '%s' must be letters, digits and _, not beginning with a digit", name)
+  end
+  local path = what == "recipe" and name .. ".lua" or ("verbs/%s.lua"):format(name)
+  write_new(path, (what == "recipe" and RECIPE or VERB):format(name, name, name))
+  print(what == "recipe" and ("%s; run it with: orch run %s"):format(path, path)
+    or ("%s; recipes beside verbs/ call it as job:%s { … }"):format(path, name))
+  return 0
+end
+
+return { main = main }

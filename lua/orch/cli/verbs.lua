@@ -1,0 +1,66 @@
+-- orch verbs [NAME] [--recipe RECIPE]: what a job can do
+local fs = require "orch.fs"
+local library = require "orch.library"
+local options = require "orch.options"
+local recipe = require "orch.recipe"
+
+-- The help text of a verb is the first comment line of its file.
+local function doc_of(finder, name)
+  local path = finder:path(name)
+  if not path then return library.doc("orch.verbs." .. name) or "" end
+  return (fs.read(path) or ""):match("^%-%- ([^\n]*)") or ""
+end
+
+local function default_text(option)
+  if option.default == nil then return option.optional and "optional" or "required" end
+  local value = option.default
+  if type(value) == "table" then return next(value) and "default: a table" or "default: {}" end
+  return ("default: %s"):format(type(value) == "string" and ("%q"):format(value) or tostring(value))
+end
+
+local function print_list(finder)
+  local names = finder:names()
+  local width = 0
+  for _, name in ipairs(names) do width = math.max(width, #name) end
+  for _, name in ipairs(names) do
+    print(("%-" .. width .. "s  %s"):format(name, doc_of(finder, name)))
+  end
+end
+
+local function print_one(finder, name)
+  local verb = finder:find(name) or finder:missing(name)
+  print(("%s: %s\n"):format(name, doc_of(finder, name)))
+  local schema = verb.schema
+  for _, each in ipairs(schema.names) do
+    local option = schema.options[each]
+    print(("  %-12s %-12s %s%s%s"):format(each, option.type, default_text(option),
+      option.enum and (", one of " .. table.concat(option.enum, ", ")) or "",
+      each == "name" and "; the step's title" or option.doc and "; " .. option.doc or ""))
+  end
+  if schema.positional then
+    print(("\njob:%s(x) stands for job:%s { %s = x }."):format(name, name, schema.positional))
+  end
+  print(("On resume it is %s.%s"):format(verb.replay == "again" and "done again" or "answered from the record",
+    verb.external and " It has effects outside this machine." or ""))
+  print("Defined in " .. (finder:path(name) or "orch itself") .. ".")
+end
+
+local function main(args)
+  local name, file
+  local i = 1
+  while i <= #args do
+    if args[i] == "--recipe" then
+      file, i = args[i + 1], i + 1
+    elseif args[i]:find("^%-") or name then
+      options.usage("orch verbs: unknown argument '%s' (orch verbs [NAME] [--recipe RECIPE])", args[i])
+    else
+      name = args[i]
+    end
+    i = i + 1
+  end
+  local finder = recipe.finder(file or "./recipe.lua")
+  if name then print_one(finder, name) else print_list(finder) end
+  return 0
+end
+
+return { main = main }

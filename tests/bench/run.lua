@@ -1,0 +1,9 @@
+-- orch lua tests/bench/run.lua [NAME]…: the measurements, each a file beside this one.
+local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
+package.path = here .. "/?.lua;" .. package.path
+
+local ALL <const> = { "start_up", "main_job" }
+
+local names = table.pack(...)
+if names.n == 0 then names = ALL end
+for _, name in ipairs(names) do require("bench_" .. name) end

@@ -1,0 +1,212 @@
+local fs = require "orch.fs"
+local proc = require "orch.proc"
+local support = require "e2e.support"
+local task = require "orch.task"
+
+local RECIPE <const> = support.root .. "/recipes/build_push_docker_image.lua"
+
+-- One error, with its exit code; what it must say; nothing left behind.
+local function check(scratch, result, code, ...)
+  assert.equal(code, result.code, result.all)
+  for _, words in ipairs { ... } do
+    assert.is_truthy(result.err:find(words, 1, true), ("%q is not in:\n%s"):format(words, result.all))
+  end
+  local _, errors = result.err:gsub("orch: ", "")
+  assert.equal(1, errors, result.err)
+  assert.is_nil(result.err:find("traceback", 1, true), result.err)
+  assert.same({}, scratch:leftovers())
+end
+
+describe("a person's mistake", function()
+  local scratch
+  before_each(function() scratch = support.scratch() end)
+  after_each(function() scratch:remove() end)
+
+  it("an unknown command", function()
+    check(scratch, scratch:orch { "rnu" }, 2, "there is no command 'rnu'", "did you mean 'run'?")
+  end)
+
+  it("no recipe", function()
+    check(scratch, scratch:orch { "run" }, 2, "which recipe?")
+    check(scratch, scratch:orch { "run", scratch:path("none.lua") }, 5, "there is no recipe", "none.lua")
+  end)
+
+  it("a recipe with a syntax error", function()
+    local path = scratch:write("broken.lua", "local orch = require 'orch'\nreturn orch.pipeline {\n  x y\n}\n")
+    check(scratch, scratch:orch { "run", path }, 2, "broken.lua:3:")
+  end)
+
+  it("a recipe that returns nothing", function()
+    local path = scratch:write("empty.lua", "local x = 1\n")
+    check(scratch, scratch:orch { "run", path }, 2, "must return orch.pipeline")
+  end)
+
+  it("an unknown option", function()
+    check(scratch, scratch:recipe("job:docker_build { tag = 'x' }"), 2, "docker_build: unknown option 'tag'",
+      "did you mean 'tags'?", "recipe.lua:4", "job job")
+  end)
+
+  it("an unknown verb", function()
+    check(scratch, scratch:recipe("job:docker_bild { tags = {} }"), 2, "there is no verb 'docker_bild'",
+      "did you mean 'docker_build'?", "recipe.lua:4", scratch:path("verbs/docker_bild.lua"))
+  end)
+
+  it("an unknown parameter", function()
+    check(scratch, scratch:recipe("", { "repo=x" }), 2, "unknown parameter 'repo'")
+  end)
+
+  it("a parameter of the wrong type", function()
+    local path = scratch:write("typed.lua", [[
+local orch = require "orch"
+return orch.pipeline { params = { count = "integer" }, orch.job { name = "j", run = function() end } }
+]])
+    check(scratch, scratch:orch { "run", path, "count=many" }, 2, "'count' must be a whole number, got 'many'")
+    check(scratch, scratch:orch { "run", path }, 2, "option 'count' is missing")
+  end)
+
+  it("an unknown job", function()
+    check(scratch, scratch:recipe("", { "--job", "jbo" }), 2, "there is no job 'jbo'", "did you mean 'job'?")
+  end)
+
+  it("a missing secret", function()
+    local result = scratch:recipe("", {}, { SPEC_TOKEN = false }, "secrets = { 'SPEC_TOKEN' },")
+    check(scratch, result, 3, "needs the secret SPEC_TOKEN", "recipe.lua:3")
+  end)
+
+  it("a Lua error in a body names its line", function()
+    check(scratch, scratch:recipe("local x = nil\nreturn x.y"), 2, "recipe.lua:5")
+  end)
+
+  it("a step that fails", function()
+    check(scratch, scratch:recipe("job:run 'echo before; exit 7'"), 1, "exit code 7", "recipe.lua:4")
+  end)
+
+  it("no git repository", function()
+    check(scratch, scratch:recipe("job:checkout()", { "--project", scratch:path("tmp") }), 5,
+      "is in no git repository", "--project")
+  end)
+
+  it("a ref that does not exist", function()
+    local project = scratch:project { f = "f" }
+    check(scratch, scratch:recipe("job:checkout { ref = 'mian' }", { "--project", project }), 5, "mian", "main",
+      "recipe.lua:4")
+  end)
+
+  it("a layer with ../", function()
+    local evil = scratch:path("evil.tar")
+    local made = assert(proc.run { argv = { "python3", "-c", [[
+import io, sys, tarfile
+t = tarfile.open(sys.argv[1], "w")
+i = tarfile.TarInfo("../outside"); i.size = 3
+t.addfile(i, io.BytesIO(b"bad")); t.close()]], evil } })
+    assert.equal(0, made.code, made.stdout)
+    local result = scratch:recipe(("assert(job.fs.unpack { file = %q, into = 'in' })"):format(evil))
+    assert.not_equal(0, result.code)
+    assert.is_truthy(result.err:find("../outside", 1, true), result.all)
+    assert.is_nil(fs.stat(scratch:path("outside")))
+    assert.same({}, scratch:leftovers())
+  end)
+
+  it("no docker socket", function()
+    local result = scratch:recipe("job:setup_remote_docker()", {},
+      { DOCKER_HOST = "unix://" .. scratch:path("none.sock") })
+    check(scratch, result, 5, "none.sock", "recipe.lua:4")
+  end)
+
+  it("Ctrl-C ends the tree of a step", function()
+    local marker = "7" .. scratch.dir:gsub("%D", ""):sub(1, 6) .. "1"
+    local path = scratch:write("long.lua", ([[
+local orch = require "orch"
+return orch.job { name = "j", run = function(job) job:run "echo started; (setsid sleep %s &) ; sleep %s" end }
+]]):format(marker, marker))
+    local child = scratch:start { "run", path }
+    local text = ""
+    while not text:find("\n   started", 1, true) do text = text .. assert(child:read()) end
+    child:signal(2)
+    for piece in child.read, child do text = text .. piece end
+    local result = assert(child:wait())
+    assert.equal(130, result.code, text)
+    assert.is_truthy(text:find("orch: cancelled by Ctrl-C", 1, true), text)
+    task.sleep(0.05)
+    local left = assert(proc.run { argv = { "pgrep", "-fx", "sleep " .. marker } })
+    assert.equal(1, left.code, left.stdout)
+    assert.same({}, scratch:leftovers())
+  end)
+end)
+
+describe("the services' refusals", function()
+  if not support.services() then
+    it("come as one clear error", function() pending("no services: run tests/run.sh") end)
+    return
+  end
+
+  local scratch, project
+  before_each(function()
+    scratch = support.scratch()
+    project = scratch:project { Dockerfile = "FROM busybox:1.36\nRUN echo about to fail && exit 3\n" }
+  end)
+  after_each(function() scratch:remove() end)
+
+  local function main_job(env, ...)
+    return scratch:orch({ "run", RECIPE, "--project", project, "repository=bad-input", ... }, env)
+  end
+
+  it("a wrong AWS secret", function()
+    check(scratch, main_job { AWS_SECRET_ACCESS_KEY = "wrong-wrong-wrong" }, 3, "InvalidSignatureException",
+      "AWS_SECRET_ACCESS_KEY", "create_ecr_repo")
+  end)
+
+  it("an unknown AWS key", function()
+    check(scratch, main_job { AWS_ACCESS_KEY_ID = "AKIANOBODY0000000000" }, 3, "UnrecognizedClientException",
+      "AWS_ACCESS_KEY_ID")
+  end)
+
+  it("a key without the permission", function()
+    check(scratch, main_job { AWS_ACCESS_KEY_ID = os.getenv("ORCH_TEST_DENIED_ACCESS_KEY_ID"),
+      AWS_SECRET_ACCESS_KEY = os.getenv("ORCH_TEST_DENIED_SECRET_ACCESS_KEY") }, 3, "AccessDenied",
+      "sts:GetServiceBearerToken")
+  end)
+
+  it("a Dockerfile that fails", function()
+    local result = main_job()
+    check(scratch, result, 1, "Build Docker image", "exit code: 3", "build_push_docker_image.lua:")
+    assert.is_truthy(result.out:find("about to fail", 1, true), result.out)
+  end)
+
+  it("a missing Dockerfile, before anything is sent", function()
+    check(scratch, scratch:recipe("job:docker_build { tags = { 'x:1' } }"), 5, "Dockerfile", "recipe.lua:4")
+  end)
+
+  it("a registry that says 401", function()
+    local image = os.getenv("ORCH_TEST_REGISTRY") .. "/alias/x:1"
+    local result = scratch:recipe(([[
+    job:write { path = "Dockerfile", text = "FROM busybox:1.36\n" }
+    job:docker_build { tags = { %q } }
+    job:docker_push { tags = { %q } }]]):format(image, image))
+    check(scratch, result, 3, "docker push", image, "recipe.lua:6")
+  end)
+
+  it("a tag that was never built", function()
+    local image = os.getenv("ORCH_TEST_REGISTRY") .. "/alias/never:1"
+    check(scratch, scratch:recipe(("job:docker_push { tags = { %q } }"):format(image)), 5, image)
+  end)
+
+  it("Ctrl-C in mid-build", function()
+    local path = scratch:write("slow.lua", [[
+local orch = require "orch"
+return orch.job { name = "j", run = function(job)
+  job:write { path = "Dockerfile", text = "FROM busybox:1.36\nRUN echo building; sleep 60; echo ]] .. scratch.dir .. [[\n" }
+  job:docker_build { tags = { "spec-slow:1" } }
+end }
+]])
+    local child = scratch:start { "run", path }
+    local text = ""
+    while not text:find("\n     building", 1, true) do text = text .. assert(child:read(), text) end
+    child:signal(2)
+    for piece in child.read, child do text = text .. piece end
+    local result = assert(child:wait())
+    assert.equal(130, result.code, text)
+    assert.is_true(result.seconds < 30)
+    assert.same({}, scratch:leftovers())
+  end)
+end)

@@ -1,0 +1,88 @@
+-- Runs the real program in a scratch directory, with real services named by the environment.
+local fs = require "orch.fs"
+local proc = require "orch.proc"
+
+local Scratch = {}
+Scratch.__index = Scratch
+
+local orch <const> = assert(fs.real_path("/proc/self/exe"))
+local root <const> = assert(fs.cwd())
+
+local function services() return os.getenv("ORCH_TEST_DIR") ~= nil end
+
+--- A directory with a state and a temporary directory of its own.
+local function scratch()
+  local dir = assert(fs.make_temp("/tmp/orch-e2e-"))
+  assert(fs.make_dir(dir .. "/tmp"))
+  return setmetatable({ dir = dir }, Scratch)
+end
+
+function Scratch:path(name) return self.dir .. "/" .. name end
+
+function Scratch:write(name, text)
+  local path = self:path(name)
+  assert(fs.make_dir(path:match("^(.*)/")))
+  assert(fs.write(path, text))
+  return path
+end
+
+--- A git repository of these files, one commit on main.
+function Scratch:project(files)
+  for name, text in pairs(files) do self:write("project/" .. name, text) end
+  local dir = self:path("project")
+  for _, args in ipairs {
+    { "init", "--quiet", "--initial-branch=main" }, { "add", "--all" },
+    { "-c", "user.name=t", "-c", "user.email=t@t", "commit", "--quiet", "--message", "first" },
+  } do
+    local result = assert(proc.run { argv = { "git", "-C", dir, table.unpack(args) } })
+    assert(result.code == 0, result.stdout)
+  end
+  return dir
+end
+
+--- Runs `orch ARGS…`; { code, out, err, all }. env lays over the environment; false takes a name away.
+function Scratch:orch(args, env)
+  local environment = fs.environment()
+  environment.ORCH_STATE = self:path("state")
+  environment.TMPDIR = self:path("tmp")
+  for name, value in pairs(env or {}) do environment[name] = value or nil end
+  local result = assert(proc.run { argv = { orch, table.unpack(args) }, env = environment, split = true,
+    timeout = 120 })
+  return { code = result.code, out = result.stdout, err = result.stderr, all = result.stdout .. result.stderr }
+end
+
+--- As orch, started only: the child.
+function Scratch:start(args, env)
+  local environment = fs.environment()
+  environment.ORCH_STATE = self:path("state")
+  environment.TMPDIR = self:path("tmp")
+  for name, value in pairs(env or {}) do environment[name] = value or nil end
+  return assert(proc.start { argv = { orch, table.unpack(args) }, env = environment })
+end
+
+--- A recipe of one job with this body, run.
+function Scratch:recipe(body, args, env, head)
+  local path = self:write("recipe.lua", ([[
+local orch = require "orch"
+return orch.pipeline {
+  orch.job { name = "job", %s run = function(job)
+%s
+  end },
+}
+]]):format(head or "", body))
+  return self:orch({ "run", path, table.unpack(args or {}) }, env)
+end
+
+--- What the run has left where it may leave nothing: temporary files, run directories.
+function Scratch:leftovers()
+  local left = fs.list(self:path("tmp"))
+  for _, name in ipairs(fs.list(self:path("state/runs")) or {}) do left[#left + 1] = "runs/" .. name end
+  for _, name in ipairs(fs.list(self:path("state/store/blobs")) or {}) do
+    if name ~= "sha256" then left[#left + 1] = "blobs/" .. name end
+  end
+  return left
+end
+
+function Scratch:remove() assert(fs.remove(self.dir)) end
+
+return { scratch = scratch, services = services, root = root, orch = orch }

@@ -1,0 +1,88 @@
+-- Repositories for the specs, made by the real git, in a directory that box:remove deletes.
+local proc = require "orch.proc"
+local task = require "orch.task"
+
+local tests = debug.getinfo(1, "S").source:match("^@(.*)/engine/servers/[^/]*$")
+local project = tests .. "/.."
+
+local ENV = { PATH = os.getenv "PATH", HOME = "/nonexistent", GIT_CONFIG_NOSYSTEM = "1",
+  GIT_AUTHOR_NAME = "Ada Example", GIT_AUTHOR_EMAIL = "ada@example.org",
+  GIT_COMMITTER_NAME = "Ada Example", GIT_COMMITTER_EMAIL = "ada@example.org",
+  GIT_ALLOW_PROTOCOL = "file:http", GIT_CONFIG_COUNT = "1", GIT_CONFIG_KEY_0 = "safe.directory",
+  GIT_CONFIG_VALUE_0 = "*" }
+
+local Box = {}
+Box.__index = Box
+
+local function run(argv, options)
+  options = options or {}
+  local result = assert(proc.run { argv = argv, input = options.input, cwd = options.cwd,
+    env = options.env or ENV })
+  if result.code ~= 0 then
+    error(("%s: %d: %s"):format(table.concat(argv, " "), result.code, result.stdout), 2)
+  end
+  return (result.stdout:gsub("\n$", ""))
+end
+
+--- A path below the box that is not there yet.
+function Box:fresh(name)
+  self.count = self.count + 1
+  return ("%s/%d-%s"):format(self.dir, self.count, name or "x")
+end
+
+--- git with these words; what it prints.
+function Box:git(words, input)
+  return run({ "git", table.unpack(words) }, { input = input })
+end
+
+function Box:sh(script, ...)
+  return run { "sh", "-euc", script, "sh", ... }
+end
+
+--- Every path below dir but .git's: kind, mode, target, digest of the bytes.
+function Box:tree(dir)
+  return self:sh([[cd "$1"
+    find . -path ./.git -prune -o ! -name .git -printf '%p %y %m %l\0' | sort -z | tr '\0\n' '\n?'
+    find . -path ./.git -prune -o -type f -print0 | sort -z | xargs -0r sha256sum -z | tr '\0\n' '\n?']], dir)
+end
+
+local Server = {}
+Server.__index = Server
+
+function Server:stop()
+  self.child:cancel()
+  self.child:wait()
+end
+
+--- git_http.py over box.dir/git.
+function Box:serve()
+  local child = assert(proc.start { argv = { "/usr/bin/python3", tests .. "/services/git_http.py", self.dir } })
+  local self_ = setmetatable({ child = child }, Server)
+  for _ = 1, 500 do
+    local file = io.open(self.dir .. "/run/git.port")
+    if file then
+      self_.port = file:read "l"
+      file:close()
+      break
+    end
+    task.sleep(0.02)
+  end
+  self_.url = "http://127.0.0.1:" .. assert(self_.port, "git_http.py did not start")
+  self_.password = "secret"
+  return self_
+end
+
+function Box:remove()
+  self:sh([[chmod -R u+w "$1"; rm -rf "$1"]], self.dir)
+end
+
+local function box()
+  local self = setmetatable({ count = 0 }, Box)
+  self.dir = self:sh "mktemp -d /tmp/orch-repo-spec-XXXXXX"
+  self:sh([[mkdir "$1/git" "$1/run"; echo ada:secret > "$1/git_password"]], self.dir)
+  self.app = self.dir .. "/git/app.git"
+  run { tests .. "/services/make_repo", project .. "/examples/app", self.app }
+  return self
+end
+
+return { box = box }
