@@ -169,6 +169,8 @@ struct writing {
     int depth;
     int keys[DEPTH_MAX]; /* stack index of each level's key, so that errors tell the place */
     int precision;       /* digits that bring back every real number so far */
+    int secret;          /* stack index of a secret that was written, 0 if none was */
+    bool open_secrets;
     struct buf *bytes;   /* for strings that are not UTF-8 */
 };
 
@@ -222,6 +224,20 @@ static json_t *from_number(lua_State *L, int idx, struct writing *w)
             break;
     }
     return json_real(number);
+}
+
+static json_t *from_secret(lua_State *L, int idx, struct writing *w)
+{
+    if (!w->open_secrets)
+        fail_at(L, w, "a secret cannot be written as JSON");
+    size_t len;
+    const char *value = bind_text(L, idx, &len);
+    json_t *string = json_stringn(value, len);
+    if (!string)
+        fail_at(L, w, "a secret that is not UTF-8 cannot be written as JSON");
+    lua_pushvalue(L, idx);
+    lua_replace(L, w->secret);
+    return string;
 }
 
 /* A list is a table with keys 1 … n and no other, or an empty one marked by json.array. */
@@ -303,7 +319,7 @@ static json_t *new_value(lua_State *L, struct writing *w, int idx)
         if (luaL_testudata(L, idx, NULL_TYPE))
             return json_null();
         if (luaL_testudata(L, idx, SECRET))
-            fail_at(L, w, "a secret cannot be written as JSON");
+            return from_secret(L, idx, w);
         fail_at(L, w, lua_pushfstring(L, "a %s cannot be written as JSON", luaL_typename(L, idx)));
         return NULL;
     }
@@ -343,13 +359,15 @@ static int add_text(const char *data, size_t len, void *arg)
 static const struct opt encode_options[] = {
     {"pretty", OPT_BOOL, false},
     {"sort", OPT_BOOL, false},
+    {"open_secrets", OPT_BOOL, false},
     {NULL, 0, false},
 };
 
-/* json.encode(value[, { pretty, sort }]) -> text */
+/* json.encode(value[, { pretty, sort, open_secrets }]) -> text, or a secret with open_secrets */
 static int l_encode(lua_State *L)
 {
     size_t flags = JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS;
+    bool open_secrets = false;
     luaL_checkany(L, 1);
     if (!lua_isnoneornil(L, 2)) {
         bind_options(L, 2, encode_options, "json.encode");
@@ -357,11 +375,14 @@ static int l_encode(lua_State *L)
             flags = (flags & ~(size_t)JSON_COMPACT) | JSON_INDENT(2);
         if (!opt_bool(L, 2, "sort", true))
             flags &= ~(size_t)JSON_SORT_KEYS;
+        open_secrets = opt_bool(L, 2, "open_secrets", false);
     }
     lua_settop(L, 1);
     struct tree *tree = push_tree(L);
-    lua_newtable(L); /* value tree seen */
-    struct writing w = {.seen = 3, .precision = 15, .bytes = &tree->text};
+    lua_newtable(L);
+    lua_pushnil(L); /* value tree seen secret */
+    struct writing w = {.seen = 3, .secret = 4, .precision = 15, .bytes = &tree->text,
+                        .open_secrets = open_secrets};
     json_t *value = new_value(L, &w, 1);
     tree->root = value;
     if (lua_istable(L, 1))
@@ -370,7 +391,12 @@ static int l_encode(lua_State *L)
     if (json_dump_callback(value, add_text, &tree->text,
                            flags | JSON_REAL_PRECISION((size_t)w.precision)) != 0)
         return luaL_error(L, "json.encode: more than %d bytes of JSON", TEXT_MAX);
-    lua_pushlstring(L, tree->text.data, tree->text.len);
+    if (open_secrets && !lua_isnil(L, w.secret)) {
+        bind_push_secret(L, tree->text.data, tree->text.len, w.secret);
+        explicit_bzero(tree->text.data, tree->text.cap);
+    } else {
+        lua_pushlstring(L, tree->text.data, tree->text.len);
+    }
     buf_fini(&tree->text);
     return 1;
 }

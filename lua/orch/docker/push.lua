@@ -12,8 +12,8 @@ local FIRST_WAIT <const> = 0.5
 -- Engine API, X-Registry-Auth: base64url with padding of the JSON; no header at all is refused by old ones.
 local function registry_auth(auth)
   if not auth then return hash.base64("{}", "url") end
-  return hash.base64(json.encode_secret { username = auth.username, password = auth.password,
-    serveraddress = auth.registry }, "url")
+  return hash.base64(json.encode({ username = auth.username, password = auth.password,
+    serveraddress = auth.registry }, { open_secrets = true }), "url")
 end
 
 local RULES <const> = {

@@ -26,8 +26,10 @@ function json.decode(text, options) end
 ---themselves, have holes, or mix a list with names; NaN and infinities; more than 200 levels; two names
 ---that differ only in stray bytes; more than 256 MiB of text.
 ---@param value any
----@param options? { pretty?: boolean, sort?: boolean } pretty: lines, indented by two (default false); sort: default true
----@return string text
+---
+---With `open_secrets` a secret is written as a string, and the text is itself a secret, of that name.
+---@param options? { pretty?: boolean, sort?: boolean, open_secrets?: boolean } pretty: lines, indented by two (default false); sort: default true
+---@return string|orch.Secret text
 function json.encode(value, options) end
 
 ---Marks the table (a new one when absent) as a list, so that it is written as `[]` when empty. Raises when
