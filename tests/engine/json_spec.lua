@@ -157,8 +157,19 @@ describe("json.encode", function()
   it("raises for misuse", function()
     assert.has_error(function() json.encode() end)
     assert.has_error(function() json.encode(1, { prety = true }) end,
-      "json.encode: unknown option 'prety' (known: pretty, sort)")
+      "json.encode: unknown option 'prety' (known: pretty, sort, open_secrets)")
     assert.has_error(function() json.array(setmetatable({}, {})) end)
     assert.has_error(function() json.array(1) end)
+  end)
+
+  it("writes secrets only when told to, as a secret", function()
+    local secret = require "orch.secret"
+    local value = { user = "u", password = secret.new('p"w', "PW") }
+    assert.has_error(function() json.encode(value) end, "json.encode: a secret cannot be written as JSON at .password")
+    local text = json.encode(value, { open_secrets = true })
+    assert.is_true(secret.is(text))
+    assert.equal("PW", secret.name(text))
+    assert.equal(#[[{"password":"p\"w","user":"u"}]], secret.len(text))
+    assert.equal('{"a":1}', json.encode({ a = 1 }, { open_secrets = true }))
   end)
 end)
