@@ -14,6 +14,7 @@ int luaopen_orch_proc(lua_State *L);
 int luaopen_orch_fs(lua_State *L);
 int luaopen_orch_db(lua_State *L);
 int luaopen_orch_json(lua_State *L);
+int luaopen_orch_trace(lua_State *L);
 int luaopen_orch_repo(lua_State *L);
 
 /* Shared objects beside the program, mapped on first require: their libraries cost milliseconds. */
@@ -56,6 +57,7 @@ static const luaL_Reg linked[] = {
     {"orch.fs", luaopen_orch_fs},
     {"orch.db", luaopen_orch_db},
     {"orch.json", luaopen_orch_json},
+    {"orch.trace", luaopen_orch_trace},
     {"orch.repo", luaopen_orch_repo},
     {"orch.library", luaopen_orch_library},
     {NULL, NULL},
