@@ -18,7 +18,8 @@ struct loop *loop_new(struct err *err);
 void loop_free(struct loop *loop);
 /* One turn: waits for something to happen when wait is set, then makes the calls that are due. */
 void loop_turn(struct loop *loop, bool wait);
-/* How many timers, watches, works and signals are open, those in closing included. */
+/* How many timers, watches, works and signals are open, those in closing included; a timer that has
+   called is none of them. */
 unsigned loop_live(const struct loop *loop);
 /* The soft limit of descriptors as it was before loop_new raised it: what a child gets back. */
 unsigned long loop_file_limit(const struct loop *loop);

@@ -18,10 +18,16 @@ static void on_close(uv_handle_t *handle)
     mem_free(timer);
 }
 
+static void on_close_called(uv_handle_t *handle)
+{
+    mem_free(handle);
+}
+
 static void on_time(uv_timer_t *handle)
 {
     struct timer *timer = (struct timer *)handle;
-    uv_close((uv_handle_t *)handle, on_close);
+    timer->loop->live--; /* over now; libuv closes it a turn later, when a sleeper already looks */
+    uv_close((uv_handle_t *)handle, on_close_called);
     timer->call(timer->arg);
 }
 
