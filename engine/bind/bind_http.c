@@ -312,6 +312,7 @@ static int k_read(lua_State *L, int status, lua_KContext context);
 
 static int read_on(lua_State *L, struct reply *reply)
 {
+    lua_settop(L, 1);
     if (reply->closed)
         return luaL_error(L, "this reply is closed");
     if (reply->held.len > 0) {
@@ -373,6 +374,8 @@ static const luaL_Reg methods[] = {
 
 static const luaL_Reg functions[] = {
     {"request", l_request},
+    {"stream", http_l_stream},
+    {"upgrade", http_l_upgrade},
     {NULL, NULL},
 };
 
@@ -392,6 +395,7 @@ int luaopen_orch_http(lua_State *L)
     bind_type(L, REPLY, methods, reply_gc);
     bind_type(L, WAIT, NULL, NULL);
     index_fields(L);
+    http_open_stream(L);
     lua_newtable(L);
     lua_pushlightuserdata(L, bind_host(L));
     struct http_pool **slot = lua_newuserdatauv(L, sizeof *slot, 0); /* module host pool */

@@ -12,6 +12,11 @@ int http_fail(lua_State *L, struct err *err);
 /* Pushes { name = value } of a head. */
 void http_push_fields(lua_State *L, const struct http_head *head);
 
+/* bind_http_stream.c: http.stream, http.upgrade, and the type they return. */
+int http_l_stream(lua_State *L);
+int http_l_upgrade(lua_State *L);
+void http_open_stream(lua_State *L);
+
 /* Option keys that tell how a server is reached. */
 #define HTTP_PEER_OPTIONS                                                                        \
     {"unix", OPT_TEXT, false}, {"ca_file", OPT_TEXT, false}, {"cert_file", OPT_TEXT, false},     \

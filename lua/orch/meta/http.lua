@@ -14,7 +14,7 @@
 ---@field method? string default "GET", "POST" with a body
 ---@field headers? table<string, string|orch.secret|(string|orch.secret)[]> Content-Length, Transfer-Encoding and Expect are the engine's
 ---@field body? string|orch.secret sent with its length; no Content-Type unless you give one
----@field body_fd? integer descriptor of a pipe, socket or file whose bytes are the body; the request closes it, whatever happens
+---@field body_fd? integer descriptor of a pipe, socket or file whose bytes are the body; the request closes it, whatever comes of it
 ---@field body_length? integer bytes to send from body_fd; fewer is an error (io); default: to its end, chunked
 ---@field body_max? integer bytes of an answer; more is an error (limit); default 16 MiB in memory, none with stream or file
 ---@field stream? boolean return when the head is there and read the body with reply:read; default false
@@ -54,5 +54,56 @@ local http = {}
 ---@return (orch.http.reply|orch.http.stream_reply)? reply
 ---@return orch.error? err
 function http.request(options) end
+
+---@class orch.http.place: orch.http.peer
+---@field host? string name or address; either this and port, or unix
+---@field port? integer 1 to 65535
+---@field tls? boolean default false
+
+---@class orch.http.upgrade_options: orch.http.place
+---@field path string as it stands in the request, with its query; begins with "/"
+---@field method? string default "POST"
+---@field headers? table<string, string|orch.secret|(string|orch.secret)[]> as for request; "Connection: Upgrade" and "Upgrade: tcp" are added where not given
+---@field body? string|orch.secret sent with its length
+---@field timeout? number seconds until the answer's head; default 60, 0 = no limit
+
+---A raw connection. One task may read while another writes.
+---@class orch.http.stream
+local stream = {}
+
+---Waits for bytes and returns those that are there. nil at the end; nil, err when the connection broke (net, remote).
+---@param max? integer bytes, default and at most 65,536
+---@return string? piece
+---@return orch.error? err
+function stream:read(max) end
+
+---Waits until all of it is on its way.
+---@param data string|orch.secret
+---@return true? ok
+---@return orch.error? err net
+function stream:write(data) end
+
+---Ends our data; the other side's can still be read. Not over TLS (usage).
+---@return true? ok
+---@return orch.error? err
+function stream:shutdown() end
+
+---Closes at once; also done by <close>, and at the end of the task that made it. Using it afterwards raises.
+function stream:close() end
+
+---Connects. Errors as of request: net, missing, io, timeout, cancelled.
+---@param options orch.http.place
+---@return orch.http.stream? stream
+---@return orch.error? err
+function http.stream(options) end
+
+---Sends a request that turns the connection into a raw stream, and waits for the head of the answer. The stream begins
+---right behind the head of a 101 or 2xx answer; any other status is an error whose code it is and whose message holds
+---the server's words: usage (400), auth (401, 403), missing (404), conflict (409), remote. Besides those of request: limit
+---for a head of more than 64 KiB.
+---@param options orch.http.upgrade_options
+---@return orch.http.stream? stream
+---@return { status: integer, headers: table<string, string> }|orch.error head_or_err
+function http.upgrade(options) end
 
 return http
