@@ -379,13 +379,15 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
+/* The module may be opened more than once, its types are made once. */
 static void index_fields(lua_State *L)
 {
     luaL_getmetatable(L, REPLY);
-    lua_getfield(L, -1, "__index");
-    lua_pushcclosure(L, l_index, 1);
-    lua_setfield(L, -2, "__index");
-    lua_pop(L, 1);
+    if (lua_getfield(L, -1, "__index") == LUA_TTABLE) {
+        lua_pushcclosure(L, l_index, 1);
+        lua_setfield(L, -2, "__index");
+    }
+    lua_settop(L, 0);
 }
 
 int luaopen_orch_http(lua_State *L);

@@ -4,40 +4,8 @@
 #include <strings.h>
 
 #include "base/mem.h"
-#include "prim/http_body.h"
+#include "prim/http_core.h"
 #include "prim/http_easy.h"
-#include "prim/http_file.h"
-#include "prim/http_head.h"
-#include "prim/http_pool.h"
-
-enum {
-    HEAD_MAX = 256 << 10, /* bytes of all heads of one answer */
-    WHERE_MAX = 256,
-    SKIP_MAX = 64 << 10,  /* bytes of a redirect's body that are read for the connection's sake */
-};
-
-struct http {
-    struct http_pool *pool;
-    struct http_spec spec; /* calls and numbers; pointers were the caller's, peer is ours */
-    http_done *done;
-    void *arg;
-    CURL *easy;
-    struct http_leg leg;
-    struct curl_slist *fields, *harmless;
-    char *user, *password, *file_path, *to;
-    struct http_url url;
-    struct http_body body;
-    struct http_head *head; /* until handed over */
-    struct http_file *file;
-    struct timer *end_timer, *timeout_timer, *idle_timer, *drop_timer;
-    size_t head_bytes, skipped;
-    uint64_t body_bytes, heard; /* heard: when the last byte went either way */
-    unsigned hops;
-    bool has_body, headed, following, abroad; /* abroad: led away from the caller's server */
-    bool connected, stopped, held; /* held: libcurl waits for http_flow(true) */
-    struct http_result result;
-    char detail[CURL_ERROR_SIZE];
-};
 
 static void drop_timer(struct timer **timer)
 {
@@ -79,9 +47,19 @@ static void release(struct http *http)
     mem_free(http);
 }
 
+const char *http_where(const struct http *http, char *text, size_t size)
+{
+    return http_easy_where(&http->url, &http->spec.peer, text, size);
+}
+
+void http_hear(struct http *http)
+{
+    http->heard = loop_now(http_pool_loop(http->pool));
+}
+
 /* --- the end ------------------------------------------------------------------------------------ */
 
-static void finish(struct http *http)
+void http_finish(struct http *http)
 {
     http_pool_drop(http->pool, http->easy);
     if (http->result.err.kind == ERR_NONE && http->file) {
@@ -99,12 +77,7 @@ static void on_end(void *arg)
 {
     struct http *http = arg;
     http->end_timer = NULL;
-    finish(http);
-}
-
-static const char *where(const struct http *http, char *text, size_t size)
-{
-    return http_easy_where(&http->url, &http->spec.peer, text, size);
+    http_finish(http);
 }
 
 /* The first reason stays. */
@@ -115,7 +88,7 @@ static void stop(struct http *http, enum err_kind kind, const char *why)
     http->stopped = true;
     char name[WHERE_MAX];
     if (http->result.err.kind == ERR_NONE)
-        err_set(&http->result.err, kind, why, where(http, name, sizeof name));
+        err_set(&http->result.err, kind, why, http_where(http, name, sizeof name));
     http->end_timer = timer_start(http_pool_loop(http->pool), 0, on_end, http);
 }
 
@@ -141,189 +114,13 @@ static void on_idle(void *arg)
                                        http->spec.idle_timeout_ms - silent, on_idle, http);
 }
 
-static void hear(struct http *http)
-{
-    http->heard = loop_now(http_pool_loop(http->pool));
-}
-
-/* --- redirects ------------------------------------------------------------------------------------ */
-
-static bool leads_on(const struct http *http, int status)
-{
-    return http->spec.redirects > 0 && !http->has_body &&
-           (status == 301 || status == 302 || status == 303 || status == 307 || status == 308) &&
-           http_head_get(http->head, "location");
-}
-
-static void aim(struct http *http, const char *to)
-{
-    http_easy_aim(http->easy, &http->url, to, http->spec.peer.unix_path != NULL);
-    curl_easy_setopt(http->easy, CURLOPT_HTTPHEADER,
-                     http->abroad ? http->harmless : http->fields);
-    curl_easy_setopt(http->easy, CURLOPT_USERNAME, http->abroad ? NULL : http->user);
-    curl_easy_setopt(http->easy, CURLOPT_PASSWORD, http->abroad ? NULL : http->password);
-    if (http->abroad) {
-        curl_easy_setopt(http->easy, CURLOPT_SSLCERT, NULL);
-        curl_easy_setopt(http->easy, CURLOPT_SSLKEY, NULL);
-    }
-}
-
-static bool next_url(struct http *http, struct err *err)
-{
-    char *to = NULL;
-    struct http_url url;
-    char from[WHERE_MAX];
-    where(http, from, sizeof from);
-    curl_easy_getinfo(http->easy, CURLINFO_REDIRECT_URL, &to);
-    if (!to || !http_url_init(&url, to, err))
-        return err_set(err, ERR_REMOTE, "%s redirects to something that is no web address", from);
-    const bool same = http_url_same(&url, &http->url);
-    bool good = true;
-    if (++http->hops > http->spec.redirects)
-        good = err_set(err, ERR_LIMIT, "%s redirects once more after %u redirects", from,
-                       http->spec.redirects);
-    else if (strcmp(http->url.scheme, "https") == 0 && strcmp(url.scheme, "http") == 0)
-        good = err_set(err, ERR_REMOTE, "%s redirects from https to plain http, which is refused",
-                       from);
-    else if (!same && http->spec.peer.unix_path)
-        good = err_set(err, ERR_REMOTE, "%s redirects to another server, which is refused", from);
-    if (!good) {
-        http_url_fini(&url);
-        return false;
-    }
-    http->abroad = http->abroad || !same;
-    http_url_fini(&http->url);
-    http->url = url;
-    free_secret(http->to);
-    http->to = mem_text(to);
-    return true;
-}
-
-static bool follow(struct http *http)
-{
-    if (!next_url(http, &http->result.err))
-        return false;
-    http_pool_drop(http->pool, http->easy);
-    http_head_free(http->head);
-    http->head = NULL;
-    http->head_bytes = http->skipped = 0;
-    http->headed = http->following = false;
-    aim(http, http->to);
-    http_pool_add(http->pool, http->easy, &http->leg);
-    return true;
-}
-
-static void on_ended(void *arg, CURLcode code)
-{
-    struct http *http = arg;
-    struct err *err = &http->result.err;
-    if (!http->stopped && http->following && err->kind == ERR_NONE && follow(http))
-        return;
-    if (code != CURLE_OK && err->kind == ERR_NONE)
-        http_easy_fault(http->easy, code, &http->url, &http->spec.peer, http->detail, err);
-    finish(http);
-}
-
-/* --- what libcurl asks and tells ------------------------------------------------------------------- */
-
-/* An answer has come, so nobody wants the rest of the body. libcurl stops sending by itself, but not
-   while it is paused; it may not be unpaused from inside its own callback. */
-static void on_drop(void *arg)
-{
-    struct http *http = arg;
-    http->drop_timer = NULL;
-    http_body_drop(&http->body);
-    curl_easy_pause(http->easy, http->held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
-}
-
-static bool head_over(struct http *http)
-{
-    struct http_head *head = http->head;
-    struct err *err = &http->result.err;
-    if (head->status < 200 && head->status != 101) {
-        http_head_free(head);
-        http->head = NULL;
-        return true;
-    }
-    http->headed = true;
-    if (leads_on(http, head->status)) {
-        http->following = true;
-        return true;
-    }
-    if (head->status >= 300 && http->body.fd >= 0)
-        http->drop_timer = timer_start(http_pool_loop(http->pool), 0, on_drop, http);
-    if (http->file_path && head->status >= 200 && head->status < 300) {
-        http->file = http_file_open(http->file_path, err);
-        if (!http->file)
-            return false;
-    }
-    char *url = NULL;
-    curl_easy_getinfo(http->easy, CURLINFO_EFFECTIVE_URL, &url);
-    head->url = mem_text(url ? url : "");
-    http->head = NULL;
-    http->spec.head(http->arg, head);
-    return true;
-}
-
-static size_t on_head_line(char *line, size_t one, size_t len, void *arg)
-{
-    (void)one;
-    struct http *http = arg;
-    struct err *err = &http->result.err;
-    char name[WHERE_MAX];
-    hear(http);
-    if (http->stopped)
-        return 0;
-    http->head_bytes += len;
-    if (http->head_bytes > HEAD_MAX)
-        err_set(err, ERR_LIMIT, "the head of %s's answer is longer than %d bytes",
-                where(http, name, sizeof name), HEAD_MAX);
-    else if (http->headed)
-        return len; /* a trailer */
-    else if (!http->head && !(http->head = http_head_new(line, len)))
-        err_set(err, ERR_REMOTE, "the answer of %s has no valid status line",
-                where(http, name, sizeof name));
-    else if (len <= 2 && (line[0] == '\r' || line[0] == '\n'))
-        return head_over(http) ? len : 0;
-    else if (memcmp(line, "HTTP/", len < 5 ? len : 5) == 0)
-        return len;
-    else if (http_head_add(http->head, line, len, err))
-        return len;
-    return 0;
-}
-
-static size_t on_body(char *data, size_t one, size_t len, void *arg)
-{
-    (void)one;
-    struct http *http = arg;
-    struct err *err = &http->result.err;
-    char name[WHERE_MAX];
-    hear(http);
-    if (http->stopped)
-        return 0;
-    if (http->following) {
-        http->skipped += len;
-        return http->skipped > SKIP_MAX ? 0 : len;
-    }
-    if (http->held)
-        return CURL_WRITEFUNC_PAUSE;
-    http->body_bytes += len;
-    if (http->spec.body_max && http->body_bytes > http->spec.body_max) {
-        err_set(err, ERR_LIMIT, "the answer of %s is longer than %llu bytes (option 'body_max')",
-                where(http, name, sizeof name), (unsigned long long)http->spec.body_max);
-        return 0;
-    }
-    if (http->file)
-        return http_file_write(http->file, data, len, err) ? len : 0;
-    http->spec.output(http->arg, data, len);
-    return len;
-}
+/* --- what libcurl asks --------------------------------------------------------------------------- */
 
 static size_t on_send(char *to, size_t one, size_t max, void *arg)
 {
     (void)one;
     struct http *http = arg;
-    hear(http);
+    http_hear(http);
     return http_body_read(&http->body, to, max, &http->result.err);
 }
 
@@ -340,18 +137,31 @@ static int on_connected(void *arg, char *ours, char *theirs, int port, int their
     (void)ours, (void)theirs, (void)port, (void)their_port;
     struct http *http = arg;
     http->connected = true;
-    hear(http);
+    http_hear(http);
     return CURL_PREREQFUNC_OK;
 }
 
 static void on_body_ready(void *arg)
 {
     struct http *http = arg;
-    hear(http);
+    http_hear(http);
     curl_easy_pause(http->easy, http->held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
 }
 
 /* --- starting ------------------------------------------------------------------------------------ */
+
+void http_aim(struct http *http, const char *to)
+{
+    http_easy_aim(http->easy, &http->url, to, http->spec.peer.unix_path != NULL);
+    curl_easy_setopt(http->easy, CURLOPT_HTTPHEADER,
+                     http->abroad ? http->harmless : http->fields);
+    curl_easy_setopt(http->easy, CURLOPT_USERNAME, http->abroad ? NULL : http->user);
+    curl_easy_setopt(http->easy, CURLOPT_PASSWORD, http->abroad ? NULL : http->password);
+    if (http->abroad) {
+        curl_easy_setopt(http->easy, CURLOPT_SSLCERT, NULL);
+        curl_easy_setopt(http->easy, CURLOPT_SSLKEY, NULL);
+    }
+}
 
 static bool is_harmless(const char *name)
 {
@@ -401,10 +211,7 @@ static void set_calls(struct http *http)
 {
     CURL *easy = http->easy;
     curl_easy_setopt(easy, CURLOPT_ERRORBUFFER, http->detail);
-    curl_easy_setopt(easy, CURLOPT_HEADERFUNCTION, on_head_line);
-    curl_easy_setopt(easy, CURLOPT_HEADERDATA, http);
-    curl_easy_setopt(easy, CURLOPT_WRITEFUNCTION, on_body);
-    curl_easy_setopt(easy, CURLOPT_WRITEDATA, http);
+    http_answer_listen(http);
     curl_easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
     curl_easy_setopt(easy, CURLOPT_READDATA, http);
     curl_easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_rewind);
@@ -420,7 +227,7 @@ static void start_timers(struct http *http)
         http->timeout_timer = timer_start(loop, http->spec.timeout_ms, on_timeout, http);
     if (http->spec.idle_timeout_ms)
         http->idle_timer = timer_start(loop, http->spec.idle_timeout_ms, on_idle, http);
-    hear(http);
+    http_hear(http);
 }
 
 struct http *http_start(struct http_pool *pool, const struct http_spec *spec, http_done *done,
@@ -429,7 +236,6 @@ struct http *http_start(struct http_pool *pool, const struct http_spec *spec, ht
     struct http *http = mem_alloc(sizeof *http);
     *http = (struct http){.pool = pool, .spec = *spec, .done = done, .arg = arg};
     http->spec.peer = (struct http_peer){.unix_path = mem_text(spec->peer.unix_path)};
-    http->leg = (struct http_leg){.ended = on_ended, .arg = http};
     http->body.ready = on_body_ready;
     http->body.arg = http;
     http->has_body = spec->body || spec->body_fd >= 0;
@@ -450,7 +256,7 @@ struct http *http_start(struct http_pool *pool, const struct http_spec *spec, ht
     http->file_path = mem_text(spec->file);
     set_calls(http);
     set_method(http, &named);
-    aim(http, spec->url);
+    http_aim(http, spec->url);
     start_timers(http);
     http_pool_add(pool, http->easy, &http->leg);
     return http;

@@ -8,7 +8,8 @@
 #include "base/err.h"
 #include "loop/loop.h"
 
-/* The connections of one loop, kept alive between requests; an idle one holds nothing on the loop. */
+/* The connections of one loop, kept alive between requests; an idle one holds nothing on the
+   loop. */
 struct http_pool;
 struct http_pool *http_pool_new(struct loop *loop, struct err *err);
 /* Everything started on it must have ended. NULL is good. */

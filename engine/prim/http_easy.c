@@ -81,18 +81,28 @@ const char *http_easy_where(const struct http_url *url, const struct http_peer *
     return text;
 }
 
-static void connect_fault(CURL *easy, const char *where, bool is_unix, struct err *err)
+struct place {
+    const char *where, *host;
+    bool is_unix;
+};
+
+static void connect_fault(CURL *easy, const struct place *place, const char *detail,
+                          struct err *err)
 {
+    const char *where = place->where;
     long number = 0;
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);
-    if (is_unix && number == ENOENT)
+    if (place->is_unix && number == ENOENT)
         err_set(err, ERR_MISSING, "there is no socket %s: is its daemon running?", where);
-    else if (is_unix && (number == EACCES || number == EPERM))
+    else if (place->is_unix && (number == EACCES || number == EPERM))
         err_set(err, ERR_IO, "no permission to use the socket %s: is this user in its group?",
                 where);
-    else if (is_unix)
+    else if (place->is_unix)
         err_set(err, ERR_NET, "cannot connect to the socket %s: %s; is its daemon running?", where,
                 strerror((int)number));
+    else if (!strstr(detail, place->host))
+        err_set(err, ERR_NET, "cannot connect to the proxy for %s: %s; see http_proxy, https_proxy",
+                where, detail);
     else
         err_set(err, ERR_NET, "cannot connect to %s: %s; is a server running there?", where,
                 number ? strerror((int)number) : "no address answered");
@@ -102,29 +112,32 @@ static void receive_fault(CURL *easy, const char *where, const char *detail, str
 {
     long number = 0;
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);
-    if (number) /* the system's word; without one it is the answer that is wrong */
+    if (strstr(detail, "SSL_read")) /* an alert, or an end without one */
+        err_set(err, ERR_NET, "TLS with %s broke: %s", where, detail);
+    else if (number) /* the system's word; without one it is the answer that is wrong */
         err_set(err, ERR_NET, "the connection to %s broke: %s", where, strerror((int)number));
     else
         err_set(err, ERR_REMOTE, "%s sent a broken answer: %s", where, detail);
 }
 
-static void fill(CURL *easy, CURLcode code, const char *where, const char *host, bool is_unix,
-                 const char *detail, struct err *err)
+static void fill(CURL *easy, CURLcode code, const struct place *place, const char *detail,
+                 struct err *err)
 {
+    const char *where = place->where;
     switch (code) {
     case CURLE_URL_MALFORMAT:
         err_set(err, ERR_USAGE, "the URL is malformed: %s", detail);
         return;
     case CURLE_COULDNT_RESOLVE_HOST:
         err_set(err, ERR_NET, "cannot find the address of %s: is the name right, the network up?",
-                host);
+                place->host);
         return;
     case CURLE_COULDNT_RESOLVE_PROXY:
         err_set(err, ERR_NET, "cannot find the proxy's address: %s; see http_proxy, https_proxy",
                 detail);
         return;
     case CURLE_COULDNT_CONNECT:
-        connect_fault(easy, where, is_unix, err);
+        connect_fault(easy, place, detail, err);
         return;
     case CURLE_OPERATION_TIMEDOUT:
         err_set(err, ERR_TIMEOUT, "connecting to %s took too long", where);
@@ -169,8 +182,12 @@ static void fill(CURL *easy, CURLcode code, const char *where, const char *host,
 void http_easy_fault(CURL *easy, CURLcode code, const struct http_url *url,
                      const struct http_peer *peer, const char *detail, struct err *err)
 {
-    char where[256];
-    fill(easy, code, http_easy_where(url, peer, where, sizeof where), url->host, peer->unix_path != NULL,
-         detail[0] ? detail : curl_easy_strerror(code), err);
+    char where[256], host[256];
+    snprintf(host, sizeof host, "%s", url->host[0] == '[' ? url->host + 1 : url->host);
+    host[strcspn(host, "]")] = '\0';
+    const struct place place = {.where = http_easy_where(url, peer, where, sizeof where),
+                                .host = host,
+                                .is_unix = peer->unix_path != NULL};
+    fill(easy, code, &place, detail[0] ? detail : curl_easy_strerror(code), err);
     err->code = (int)code;
 }

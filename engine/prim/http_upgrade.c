@@ -117,9 +117,9 @@ static bool refusal_over(struct http_upgrade *upgrade, bool at_end)
 {
     const char *length = http_head_get(upgrade->head, "content-length");
     const size_t have = upgrade->answer.len - upgrade->body_at;
-    const char *last = upgrade->answer.data + upgrade->answer.len - 5;
+    const char *end = upgrade->answer.data + upgrade->answer.len;
     const bool whole = length ? have >= strtoull(length, NULL, 10)
-                              : have >= 5 && memcmp(last, "0\r\n\r\n", 5) == 0;
+                              : have >= 5 && memcmp(end - 5, "0\r\n\r\n", 5) == 0;
     if (at_end || whole || upgrade->answer.len >= HEAD_MAX)
         return refuse(upgrade);
     return false;
@@ -255,13 +255,24 @@ static bool has_field(const struct http_upgrade_spec *spec, const char *name)
     return false;
 }
 
+/* Room for all of it at once: growing would leave credentials in freed memory. */
+static bool make_room(struct buf *out, const struct http_upgrade_spec *spec)
+{
+    size_t len = 512 + strlen(spec->method) + strlen(spec->path) + spec->body_len;
+    for (size_t i = 0; i < spec->field_count; i++)
+        len += strlen(spec->fields[i].name) + strlen(spec->fields[i].value) + 4;
+    return buf_room(out, len + (spec->stream.host ? strlen(spec->stream.host) : 0)) != NULL;
+}
+
 static bool write_request(struct buf *out, const struct http_upgrade_spec *spec)
 {
-    bool good = buf_format(out, "%s %s HTTP/1.1\r\n", spec->method, spec->path);
+    bool good = make_room(out, spec) &&
+                buf_format(out, "%s %s HTTP/1.1\r\n", spec->method, spec->path);
     const char *host = spec->stream.host;
     if (!has_field(spec, "host") && !spec->stream.peer.unix_path)
-        good = good && buf_format(out, strchr(host, ':') ? "Host: [%s]:%u\r\n" : "Host: %s:%u\r\n",
-                                  host, spec->stream.port);
+        good = good &&
+               buf_format(out, strchr(host, ':') ? "Host: [%s]:%u\r\n" : "Host: %s:%u\r\n", host,
+                          spec->stream.port);
     else if (!has_field(spec, "host"))
         good = good && buf_text(out, "Host: localhost\r\n");
     if (!has_field(spec, "user-agent"))

@@ -1,5 +1,5 @@
 """An HTTP server that does on demand what real ones do by accident. Prints its port, or "ready"."""
-import argparse, os, socket, ssl, struct, sys, threading, time
+import argparse, socket, ssl, struct, threading, time
 from urllib.parse import parse_qs, urlsplit
 
 options = argparse.ArgumentParser()
@@ -118,6 +118,12 @@ def do_count(c, q):
 
 def do_connection(c, q):
     c.answer(str(c.number))
+
+
+def do_vanish(c, q):
+    """Closes a connection that was to be kept."""
+    c.answer("gone")
+    raise Gone
 
 
 def do_log(c, q):
@@ -265,13 +271,10 @@ def do_upgrade(c, q):
     raise Gone
 
 
-@early
-def do_hang_handshake(c, q):
-    c.wait_for_end()
-
-
 def run(sock, number):
     try:
+        if not options.unix:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if options.cert:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(options.cert, options.key)
