@@ -103,7 +103,7 @@ static const struct opt start_options[] = {
     {"argv", OPT_LIST, true},     {"cwd", OPT_TEXT, false},  {"env", OPT_MAP, false},
     {"input", OPT_TEXT, false},   {"split", OPT_BOOL, false}, {"inherit", OPT_BOOL, false},
     {"grace", OPT_NUMBER, false}, {"timeout", OPT_NUMBER, false},
-    {"output_max", OPT_INTEGER, false}, {NULL, 0, false},
+    {"quiet", OPT_NUMBER, false}, {"output_max", OPT_INTEGER, false}, {NULL, 0, false},
 };
 
 /* "NAME=value" of each pair of the table `env`, as one userdata block left on the stack (or nil). */
@@ -157,6 +157,7 @@ static const char **read_options(lua_State *L, const char *function, struct proc
         .inherit = opt_bool(L, 1, "inherit", false),
         .grace_ms = milliseconds(L, 1, "grace"),
         .timeout_ms = milliseconds(L, 1, "timeout"),
+        .quiet_ms = milliseconds(L, 1, "quiet"),
     };
     spec->input = opt_text(L, 1, "input", &spec->input_len);
     spec->env = env_block(L, 1);

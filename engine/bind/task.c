@@ -2,6 +2,7 @@
 
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/mem.h"
 #include "bind/host.h"
@@ -26,6 +27,8 @@ struct task {
     struct timer *shield_timer; /* of the outermost scope it opened itself */
     bool shield_over;     /* the scope's deadline has passed */
     bool interrupted;     /* the wait it is in was asked to end by a cancellation */
+    bool unparked;        /* unpark came before park */
+    bool parked;          /* the wait it is in is a park */
     int nargs;            /* on L's stack for the first resume */
     bool failed;          /* the one result is an error value */
     int nresults;
@@ -393,16 +396,77 @@ static struct task *to_task(lua_State *L)
     return luaL_checkudata(L, 1, TASK);
 }
 
-static int l_spawn(lua_State *L)
+static struct task *current(lua_State *L)
 {
-    luaL_checktype(L, 1, LUA_TFUNCTION);
-    struct host *host = bind_host(L);
-    struct task *parent = host->current;
-    if (!parent)
-        return luaL_error(L, "a task can be started by a task only");
+    struct task *task = bind_host(L)->current;
+    if (!task)
+        luaL_error(L, "no task is running");
+    return task;
+}
+
+static int spawn_below(lua_State *L, struct task *parent, int function)
+{
+    luaL_checktype(L, function, LUA_TFUNCTION);
     if (must_raise(parent))
         return raise_reason(L, parent);
-    task_push(L, host, parent, lua_gettop(L) - 1);
+    if (parent->state == TASK_DEAD || parent->state == TASK_DRAINING)
+        return luaL_error(L, "the task that should start another has ended");
+    task_push(L, bind_host(L), parent, lua_gettop(L) - function);
+    return 1;
+}
+
+static int l_spawn(lua_State *L)
+{
+    return spawn_below(L, current(L), 1);
+}
+
+/* task:spawn(f, …): started for another task, and ended with it */
+static int l_spawn_for(lua_State *L)
+{
+    return spawn_below(L, to_task(L), 2);
+}
+
+#define PARK "orch.task.park"
+
+static int k_park(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    ((struct wait *)context)->task->parked = false;
+    (void)L;
+    return 0;
+}
+
+static void park_cancel(void *op)
+{
+    ((struct wait *)op)->task->parked = false;
+    task_wake(op);
+}
+
+/* task.park(): waits for unpark; returns at once when it came since the last park */
+static int l_park(lua_State *L)
+{
+    struct wait *wait = bind_wait(L, sizeof *wait, PARK, park_cancel);
+    if (wait->task->unparked) {
+        wait->task->unparked = false;
+        return 0;
+    }
+    wait->task->parked = true;
+    return bind_yield(L, wait, k_park);
+}
+
+static int l_unpark(lua_State *L)
+{
+    struct task *task = to_task(L);
+    if (task->parked)
+        task_wake(task->wait);
+    else
+        task->unparked = true;
+    return 0;
+}
+
+static int l_cores(lua_State *L)
+{
+    lua_pushinteger(L, sysconf(_SC_NPROCESSORS_ONLN));
     return 1;
 }
 
@@ -483,14 +547,6 @@ static int l_ended(lua_State *L)
 {
     lua_pushboolean(L, task_ended(to_task(L)));
     return 1;
-}
-
-static struct task *current(lua_State *L)
-{
-    struct task *task = bind_host(L)->current;
-    if (!task)
-        luaL_error(L, "no task is running");
-    return task;
 }
 
 static int l_current(lua_State *L)
@@ -580,14 +636,15 @@ static int l_live(lua_State *L)
 }
 
 static const luaL_Reg methods[] = {
-    {"join", l_join}, {"cancel", l_cancel}, {"ended", l_ended}, {NULL, NULL},
+    {"join", l_join},      {"cancel", l_cancel}, {"ended", l_ended},
+    {"spawn", l_spawn_for}, {"unpark", l_unpark}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {
     {"spawn", l_spawn},         {"sleep", l_sleep},   {"current", l_current},
     {"cancelled", l_cancelled}, {"shield", l_shield}, {"unshield", l_unshield},
     {"live", l_live},           {"clock", l_clock},   {"time", l_time},
-    {NULL, NULL},
+    {"park", l_park},           {"cores", l_cores},   {NULL, NULL},
 };
 
 int luaopen_orch_task(lua_State *L);
@@ -596,6 +653,7 @@ int luaopen_orch_task(lua_State *L)
     bind_type(L, TASK, methods, NULL);
     bind_type(L, JOIN, NULL, join_gc);
     bind_type(L, NAP, NULL, NULL);
+    bind_type(L, PARK, NULL, NULL);
     bind_module(L, functions);
     lua_pushliteral(L, ORCH_VERSION);
     lua_setfield(L, -2, "version");

@@ -46,8 +46,8 @@ struct proc {
     int control_fd, status_fd; /* the shim's, -1 without one */
     char *input;
     size_t input_len, input_sent;
-    struct timer *kill_timer, *timeout_timer, *drain_timer;
-    uint64_t started;
+    struct timer *kill_timer, *timeout_timer, *quiet_timer, *drain_timer;
+    uint64_t started, last_output;
     struct proc_result result;
     bool paused;
 };
@@ -213,6 +213,7 @@ static void release(struct proc *proc)
     close_fd(&proc->status_fd);
     drop_timer(&proc->kill_timer);
     drop_timer(&proc->timeout_timer);
+    drop_timer(&proc->quiet_timer);
     drop_timer(&proc->drain_timer);
     mem_free(proc->program);
     mem_free(proc);
@@ -284,6 +285,7 @@ static void on_exit_seen(void *arg, int events)
     watch_free(proc->exit_watch);
     proc->exit_watch = NULL;
     drop_timer(&proc->timeout_timer);
+    drop_timer(&proc->quiet_timer);
     drop_timer(&proc->kill_timer);
     if (proc->status_fd < 0 && proc->result.err.kind != ERR_NONE)
         kill(-proc->pid, SIGKILL); /* what of the group outlived its leader's TERM */
@@ -304,6 +306,7 @@ static void on_output(void *arg, int events)
     char chunk[CHUNK];
     ssize_t n = read(outlet->fd, chunk, sizeof chunk);
     if (n > 0) {
+        proc->last_output = loop_now(proc->loop);
         proc->spec.output(proc->arg, outlet->stream, chunk, (size_t)n);
     } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
         outlet_close(outlet);
@@ -361,6 +364,18 @@ static void on_timeout(void *arg)
     struct proc *proc = arg;
     proc->timeout_timer = NULL;
     stop(proc, ERR_TIMEOUT, "the program took too long and was stopped");
+}
+
+static void on_quiet(void *arg)
+{
+    struct proc *proc = arg;
+    uint64_t quiet = loop_now(proc->loop) - proc->last_output;
+    proc->quiet_timer = NULL;
+    if (quiet < proc->spec.quiet_ms)
+        proc->quiet_timer =
+            timer_start(proc->loop, proc->spec.quiet_ms - quiet, on_quiet, proc);
+    else
+        stop(proc, ERR_TIMEOUT, "too long with no output");
 }
 
 /* --- starting ------------------------------------------------------------------------------------ */
@@ -427,6 +442,9 @@ static void watch_ends(struct proc *proc, const struct proc_spec *spec)
         proc->input_watch = watch_new(proc->loop, proc->input_fd, on_input, proc);
         watch_set(proc->input_watch, WATCH_WRITE);
     }
+    proc->last_output = proc->started;
+    if (spec->quiet_ms)
+        proc->quiet_timer = timer_start(proc->loop, spec->quiet_ms, on_quiet, proc);
     if (spec->timeout_ms)
         proc->timeout_timer = timer_start(proc->loop, spec->timeout_ms, on_timeout, proc);
 }

@@ -23,6 +23,7 @@ struct proc_spec {
     bool inherit;        /* standard input, output and error are this process's; no output calls */
     uint64_t grace_ms;   /* between TERM and KILL when cancelled; 0 = 5,000 */
     uint64_t timeout_ms; /* cancelled with kind timeout after that long; 0 = never */
+    uint64_t quiet_ms;   /* likewise, after that long without output; 0 = never */
     /* Called with each piece as it comes (at most 64 KiB); data is borrowed. */
     void (*output)(void *arg, enum proc_stream stream, const char *data, size_t len);
 };

@@ -1,18 +1,29 @@
--- What a step prints, cut into lines and sent as events.
+-- What a step prints, masked, cut into lines, kept in the step's log file and sent as events.
 local LINE_MAX <const> = 16384 -- bytes; a longer line is sent in parts
 local TAIL_LINES <const> = 20  -- kept for the error of a step that fails
 
 local Output = {}
 Output.__index = Output
 
-local function new(bus, id)
-  return setmetatable({ bus = bus, id = id, held = "", tail = {} }, Output)
+--- journal gives the log file, made on the first output.
+local function new(bus, id, journal)
+  return setmetatable({ bus = bus, id = id, journal = journal, held = "", tail = {}, tail_at = 0 }, Output)
+end
+
+function Output:keep(text)
+  if not self.file then
+    self.name = self.journal:log_name()
+    self.file = self.journal:open_log(self.name)
+  end
+  self.file:write(text, "\n")
 end
 
 function Output:send(line)
-  self.bus:emit("step.output", { id = self.id, line = line })
-  self.tail[#self.tail + 1] = line
-  if #self.tail > TAIL_LINES then table.remove(self.tail, 1) end
+  local masked = self.bus.masker:apply(line)
+  self:keep(masked)
+  self.bus:emit("step.output", { id = self.id, line = masked })
+  self.tail_at = self.tail_at % TAIL_LINES + 1
+  self.tail[self.tail_at] = masked
 end
 
 --- Takes bytes as they come; sends each line when it is whole.
@@ -21,24 +32,34 @@ function Output:write(bytes)
   while true do
     local stop = held:find("\n", at, true)
     if not stop then break end
-    self:send((held:sub(at, stop - 1):gsub("\r$", "")))
+    local last = stop - 1
+    if held:byte(last) == 13 then last = last - 1 end
+    self:send(held:sub(at, last))
     at = stop + 1
   end
-  held = held:sub(at)
+  held = at > 1 and held:sub(at) or held
   while #held > LINE_MAX do
     self:send(held:sub(1, LINE_MAX))
     held = held:sub(LINE_MAX + 1)
   end
   self.held = held
+  if self.file then self.file:flush() end
 end
 
 --- Sends what is left without an end of line.
-function Output:flush()
+function Output:close()
   if self.held ~= "" then self:send(self.held) end
   self.held = ""
+  if self.file then self.file:close() end
 end
 
 --- The last lines, for an error's detail.
-function Output:last_lines() return table.concat(self.tail, "\n") end
+function Output:last_lines()
+  local lines = {}
+  for i = 1, TAIL_LINES do
+    lines[#lines + 1] = self.tail[(self.tail_at + i - 1) % TAIL_LINES + 1]
+  end
+  return table.concat(lines, "\n")
+end
 
 return { new = new }

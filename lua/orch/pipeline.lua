@@ -1,5 +1,6 @@
 -- A pipeline: jobs and what they need, checked before anything runs.
 local job = require "orch.job"
+local matrix = require "orch.matrix"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
 
@@ -8,21 +9,36 @@ Pipeline.__index = Pipeline
 
 local function is(value) return getmetatable(value) == Pipeline end
 
-local function add(self, definition)
-  if not job.is_definition(definition) then
-    options.usage("orch.pipeline: expected jobs made by orch.job, got %s", type(definition))
-  end
+local head = options.schema {
+  params = { "table", default = {} },
+  resources = { "table", default = {} }, -- { name = slots }, 1 where nothing is said
+}
+
+local function add_instance(self, definition)
   local other = self.by_lower_name[definition.name:lower()]
   if other then
-    options.usage("orch.pipeline: two jobs are named '%s' (%s and %s)", definition.name, other.where,
-      definition.where)
+    options.usage("orch.pipeline: two jobs are named '%s' (%s and %s)", definition.name, other.where, definition.where)
   end
   self.by_lower_name[definition.name:lower()] = definition
   self.by_name[definition.name] = definition
   self.names[#self.names + 1] = definition.name
 end
 
--- Depth first; the path so far tells a cycle.
+-- A need on a matrix is a need on each of its instances.
+local function resolve_needs(self, definition)
+  local resolved = {}
+  for _, need in ipairs(definition.needs) do
+    local instances = self.instances[need.name] or { need.name }
+    for _, name in ipairs(instances) do resolved[#resolved + 1] = { name = name, states = need.states } end
+    if not self.instances[need.name] and not self.by_name[need.name] then
+      options.usage("orch.pipeline: job '%s' (%s) needs '%s', which is no job of the pipeline%s", definition.name,
+        definition.where, need.name, nearest.hint(need.name, self.names))
+    end
+  end
+  definition.resolved_needs = resolved
+end
+
+-- Depth first; the path so far tells a circle.
 local function visit(self, name, order, state, path)
   if state[name] == "done" then return end
   path[#path + 1] = name
@@ -30,46 +46,62 @@ local function visit(self, name, order, state, path)
     options.usage("orch.pipeline: jobs need each other in a circle: %s", table.concat(path, " -> "))
   end
   state[name] = "open"
-  for _, needed in ipairs(self.by_name[name].needs) do
-    if not self.by_name[needed] then
-      options.usage("orch.pipeline: job '%s' (%s) needs '%s', which is no job of the pipeline%s", name,
-        self.by_name[name].where, tostring(needed), nearest.hint(tostring(needed), self.names))
-    end
-    visit(self, needed, order, state, path)
-  end
+  for _, need in ipairs(self.by_name[name].resolved_needs) do visit(self, need.name, order, state, path) end
   path[#path] = nil
   state[name] = "done"
   order[#order + 1] = name
 end
 
+--- Adds a job, before or while the pipeline runs; returns the names of its instances.
+---@param definition orch.Definition
+---@return string[]
+function Pipeline:add(definition)
+  if not job.is_definition(definition) then
+    options.usage("orch.pipeline: expected jobs made by orch.job, got %s", type(definition))
+  end
+  local names = {}
+  for _, instance in ipairs(matrix.expand(definition)) do
+    add_instance(self, instance)
+    names[#names + 1] = instance.name
+  end
+  if definition.matrix then self.instances[definition.name] = names end
+  return names
+end
+
+--- Resolves the needs of these jobs and looks for circles.
+function Pipeline:connect(names)
+  for _, name in ipairs(names) do resolve_needs(self, self.by_name[name]) end
+  self:order(names)
+end
+
 --- Jobs in the list part; params = { name = type } declares what `name=value` may be given.
 ---@param description table
 local function define(description)
-  local self = setmetatable({ by_name = {}, by_lower_name = {}, names = {} }, Pipeline)
+  local given = {}
   for key, value in pairs(description) do
-    if math.type(key) ~= "integer" and key ~= "params" then
-      options.usage("orch.pipeline: unknown option '%s' (known: params)", tostring(key))
-    end
-    if key == "params" then self.params = options.schema(value) end
+    if math.type(key) ~= "integer" then given[key] = value end
   end
-  self.params = self.params or options.schema {}
-  for _, definition in ipairs(description) do add(self, definition) end
+  local checked = head:check("orch.pipeline", given)
+  local self = setmetatable({ by_name = {}, by_lower_name = {}, names = {}, instances = {},
+    params = options.schema(checked.params), resources = checked.resources }, Pipeline)
+  for _, definition in ipairs(description) do self:add(definition) end
   if #self.names == 0 then options.usage("orch.pipeline: no jobs") end
-  self:order()
+  self:connect(self.names)
   return self
 end
 
---- Names in an order in which each comes after what it needs; only the named jobs and their needs when
---- a list is given.
+--- Names in an order in which each comes after what it needs; only the named jobs and their needs when a list is given.
 ---@param wanted? string[]
 ---@return string[]
 function Pipeline:order(wanted)
   local order, state = {}, {}
   for _, name in ipairs(wanted or self.names) do
-    if not self.by_name[name] then
-      options.usage("there is no job '%s'%s", name, nearest.hint(name, self.names))
+    for _, each in ipairs(self.instances[name] or { name }) do
+      if not self.by_name[each] then
+        options.usage("there is no job '%s'%s", each, nearest.hint(each, self.names))
+      end
+      visit(self, each, order, state, {})
     end
-    visit(self, name, order, state, {})
   end
   return order
 end

@@ -1,13 +1,7 @@
 -- The project: the git top of a directory, or the directory itself.
 local error_value = require "orch.error"
+local fnv = require "orch.fnv"
 local fs = require "orch.fs"
-
--- FNV-1a, 64 bits: tells directories apart in names, no more.
-local function short_hash(text)
-  local hash = 0xcbf29ce484222325
-  for i = 1, #text do hash = (hash ~ text:byte(i)) * 0x100000001b3 end
-  return ("%016x"):format(hash):sub(1, 10)
-end
 
 ---@class orch.Project
 ---@field dir string absolute, without links
@@ -28,7 +22,7 @@ local function find(dir)
   local in_git = fs.stat(fs.join(top, ".git")) ~= nil
   local root = in_git and top or start
   return { dir = root, in_git = in_git,
-    key = ("%s-%s"):format(root:match("[^/]+$") or "root", short_hash(root)) }
+    key = ("%s-%s"):format(root:match("[^/]+$") or "root", fnv.hash(root):sub(1, 10)) }
 end
 
 return { find = find }

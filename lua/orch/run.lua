@@ -1,14 +1,14 @@
--- Runs a pipeline: one job after another as they need each other, with a record in the project's state.
+-- Runs a pipeline: starts what may start, stops what must stop, and keeps the run's record.
+local attempt = require "orch.attempt"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local event = require "orch.event"
-local executor_host = require "orch.executor.host"
+local fnv = require "orch.fnv"
 local fs = require "orch.fs"
-local job = require "orch.job"
-local json = require "orch.json"
+local graph = require "orch.graph"
+local journal = require "orch.journal"
 local mask = require "orch.mask"
-local scope = require "orch.scope"
-local secret = require "orch.secret"
+local record = require "orch.record"
 local state = require "orch.state"
 local task = require "orch.task"
 local workspace = require "orch.workspace"
@@ -16,164 +16,233 @@ local workspace = require "orch.workspace"
 local Run = {}
 Run.__index = Run
 
+-- A random UUID, RFC 9562 version 4.
 local function new_id()
-  local bytes = assert(fs.random(16))
-  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end)
-    :gsub("^(%x%x%x%x%x%x%x%x)(%x%x%x%x).(%x%x%x)(%x%x%x%x)", "%1-%2-4%3-%4-"))
+  local hex = assert(fs.random(16)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+  return ("%s-%s-4%s-a%s-%s"):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16), hex:sub(18, 20), hex:sub(21, 32))
 end
 
--- Values of the declared secrets, by name; "NAME?" may be absent.
-local function read_secrets(definition, masker)
-  local values, missing = {}, {}
-  for _, declared in ipairs(definition.secrets) do
-    local name, optional = declared:match("^([%a_][%w_]*)(%??)$")
-    if not name then
+-- --- slots -----------------------------------------------------------------------------------------------
+
+local function capacity(self, name) return self.recipe.pipeline.resources[name] or 1 end
+
+-- The first resource of which too few slots are free, or nil.
+local function lacking(self, definition)
+  for name, count in pairs(definition.resources) do
+    if count > capacity(self, name) then
       error(error_value.new { kind = "usage", where = definition.where,
-        message = ("job '%s': secret '%s' is no name of a variable"):format(definition.name, declared) }, 0)
+        message = ("job '%s' takes %d slots of '%s', which has %d"):format(definition.name, count, name,
+          capacity(self, name)) }, 0)
     end
-    local value = os.getenv(name)
-    if value and value ~= "" then
-      values[name] = secret.new(value, name)
-      masker:add(values[name])
-    elseif optional == "" then
-      missing[#missing + 1] = name
+    if (self.taken[name] or 0) + count > capacity(self, name) then return name end
+  end
+end
+
+local function take_slots(self, definition, sign)
+  for name, count in pairs(definition.resources) do
+    self.taken[name] = (self.taken[name] or 0) + sign * count
+    if sign < 0 and self.blocked[name] then
+      for _, node in ipairs(self.blocked[name]) do self.graph:put_back(node) end
+      self.blocked[name] = nil
     end
   end
-  if #missing > 0 then
-    error(error_value.new { kind = "auth", where = definition.where,
-      message = ("job '%s' needs the secret%s %s"):format(definition.name, #missing > 1 and "s" or "",
-        table.concat(missing, ", ")),
-      hint = "set " .. (#missing > 1 and "them" or "it") .. " in the environment of orch" }, 0)
-  end
-  return values
 end
 
--- A missing key names itself, as a recipe's typo should.
-local function strict(values, what)
-  return setmetatable(values, { __index = function(_, key)
-    error(error_value.new { kind = "usage",
-      message = ("%s has no '%s'"):format(what, tostring(key)) }, 0)
-  end })
-end
+-- --- the schedule ------------------------------------------------------------------------------------------
 
--- job.pipeline: the git part costs a process and is read when first asked for.
-local function pipeline_values(self)
-  return setmetatable({ number = self.number, id = self.id }, { __index = function(values, key)
-    if key ~= "git" then
-      error(error_value.new { kind = "usage",
-        message = ("job.pipeline has no '%s' (known: git, id, number)"):format(tostring(key)) }, 0)
+local function cancel_running(self, failed)
+  for name, running in pairs(self.running) do
+    if name ~= failed then
+      running:cancel(error_value.new { kind = "cancelled",
+        message = ("cancelled, because job '%s' failed"):format(failed) })
     end
-    local info = assert(require "orch.repo".info { dir = self.project.dir })
-    rawset(values, "git", { revision = info.sha, branch = info.branch, tag = info.tag, url = info.remote_url })
-    return values.git
-  end })
+  end
 end
 
-local function copied(map)
-  local copy = {}
-  for key, value in pairs(map) do copy[key] = value end
-  return copy
+function Run:finished(name, end_state, failure)
+  self.running[name] = nil
+  self.running_count = self.running_count - 1
+  take_slots(self, self.recipe.pipeline.by_name[name], -1)
+  if failure and (not self.failure or self.failure.kind == "cancelled") then self.failure = failure end
+  if end_state == "failed" and not self.options.keep_going then
+    cancel_running(self, name)
+    self.graph:stop()
+  end
+  self.graph:finish(name, end_state)
+  self.coordinator:unpark()
 end
 
-function Run:job_receiver(definition, secrets)
-  local needs = {}
-  for _, name in ipairs(definition.needs) do needs[name] = strict(self.outputs[name], "job.needs." .. name) end
-  return job.receiver {
-    name = definition.name,
-    bus = self.bus,
-    verbs = self.recipe.verbs,
-    executor = definition.executor or executor_host.new {},
-    params = self.params,
-    pipeline = pipeline_values(self),
-    needs = strict(needs, "job.needs"),
-    secrets = strict(secrets, "job.secrets"),
-    secret_names = definition.secrets,
-    env = copied(definition.env),
-    project = self.project,
-    workspace = self.workspace:for_job(definition.name, self.recipe.pipeline:upstream(definition.name)),
-    run_dir = self.dir,
-    clean_up = {},
-  }
-end
-
-local function outputs_of(definition, value)
-  if value == nil then return {} end
-  if type(value) == "table" then return value end
-  error(error_value.new { kind = "usage", where = definition.where,
-    message = ("job '%s' must return a table of outputs, got %s"):format(definition.name, type(value)) }, 0)
-end
-
--- What the job started or made for its own time is undone, whatever became of it.
-local function tidy(receiver)
-  branches.cleanup(function()
-    for i = #receiver.clean_up, 1, -1 do receiver.clean_up[i]() end
+function Run:start(node)
+  local lacks = lacking(self, node.definition)
+  if lacks then
+    self.blocked[lacks] = self.blocked[lacks] or {}
+    table.insert(self.blocked[lacks], node)
+    return
+  end
+  take_slots(self, node.definition, 1)
+  self.running_count = self.running_count + 1
+  self.running[node.name] = task.spawn(function()
+    local end_state, failure = attempt.attempt(self, node.definition)
+    self:finished(node.name, end_state, failure)
   end)
 end
 
-function Run:run_job(name)
-  local definition = self.recipe.pipeline.by_name[name]
+function Run:schedule()
+  self.coordinator = task.current()
+  while self.graph.unfinished > 0 do
+    while self.running_count < self.options.slots do
+      local node = self.graph:take()
+      if not node then break end
+      self:start(node)
+    end
+    task.park()
+  end
+end
+
+-- --- the graph ---------------------------------------------------------------------------------------------
+
+local function definitions_of(self, names)
+  local definitions = {}
+  for i, name in ipairs(names) do definitions[i] = self.recipe.pipeline.by_name[name] end
+  return definitions
+end
+
+--- Adds jobs while the run goes on.
+function Run:add_jobs(definitions)
+  local names = {}
+  for _, definition in ipairs(definitions) do
+    table.move(self.recipe.pipeline:add(definition), 1, #self.recipe.pipeline.names, #names + 1, names)
+  end
+  self.recipe.pipeline:connect(names)
+  local order, wanted = {}, {}
+  for _, name in ipairs(names) do wanted[name] = true end
+  for _, name in ipairs(self.recipe.pipeline:order(names)) do
+    if wanted[name] then order[#order + 1] = name end
+  end
+  self.graph:add(definitions_of(self, order))
+  self.coordinator:unpark()
+  return names
+end
+
+-- What an earlier session of this run has finished is done.
+local function take_finished(self, order)
+  for _, name in ipairs(order) do
+    local done = self.journal.jobs[name]
+    if done and done.state == "success" then
+      self.outputs[name] = record.decode(done.outputs)
+      self.graph.nodes[name].state = "running"
+      self.graph:finish(name, "success")
+      self.bus:emit("job.recorded", { id = name, job = name })
+    end
+  end
+end
+
+local function build_graph(self)
+  local order = self.recipe.pipeline:order(self.options.jobs)
+  self.graph = graph.new(function(name, end_state)
+    self.journal:job_end(name, end_state)
+    self.bus:emit("job.end", { id = name, job = name, status = end_state, seconds = 0 })
+  end)
+  self.graph:add(definitions_of(self, order))
+  take_finished(self, order)
+  return order
+end
+
+-- --- a whole run ---------------------------------------------------------------------------------------------
+
+-- Kept after a failure for `orch resume`; nobody needs it after a success.
+local function clean(self, status)
+  if status ~= "success" then return end
+  local aside = ("%s/.done-%d"):format(self.state.dir, self.journal.number)
+  for _, name in ipairs(fs.list(self.dir) or {}) do
+    if name ~= "logs" and name ~= "lock" then
+      assert(fs.make_dir(aside))
+      assert(fs.rename(self.dir .. "/" .. name, aside .. "/" .. name))
+    end
+  end
+  assert(fs.remove(aside))
+end
+
+local function status_of(self, good, problem)
+  if not good then self.failure = self.failure or problem end
+  if not self.failure then return "success" end
+  return self.failure.kind == "cancelled" and "cancelled" or "failed"
+end
+
+function Run:execute()
   local started = task.clock()
-  self.bus:emit("job.start", { id = name, job = name, where = definition.where })
-  local receiver
-  local good, result = pcall(function()
-    receiver = self:job_receiver(definition, read_secrets(definition, self.bus.masker))
-    local succeeded, value = scope.within(receiver.scope, definition.run, receiver)
-    if not succeeded then error(value, 0) end
-    return outputs_of(definition, value)
+  local order
+  -- The group is over when all its jobs are, also when it is cancelled.
+  local group = task.spawn(function()
+    order = build_graph(self)
+    self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, jobs = order,
+      resumed = self.journal.resumed })
+    self:schedule()
   end)
-  if receiver then tidy(receiver) end
-  if not good then
-    result = job.locate(result, result.where or definition.where, result.step)
-    result.job = name
-  end
-  self.bus:emit("job.end", { id = name, job = name, status = good and "success"
-    or result.kind == "cancelled" and "cancelled" or "failed", seconds = task.clock() - started })
-  if not good then error(result, 0) end
-  self.outputs[name] = result
-end
-
-function Run:execute(order)
-  self.bus:emit("run.start", { number = self.number, id = self.id, recipe = self.recipe.path,
-    jobs = order })
-  local started = task.clock()
-  local good, failure = pcall(function()
-    for _, name in ipairs(order) do self:run_job(name) end
-  end)
-  local status = good and "success" or failure.kind == "cancelled" and "cancelled" or "failed"
+  local joined, good, problem = pcall(group.join, group)
+  if not joined then good, problem = false, good end
+  local status = status_of(self, good, problem)
   branches.cleanup(function()
-    self.state:end_run(self.number, status, task.time(), failure and self.bus.masker:apply(failure.message))
-    if fs.stat(self.dir) then assert(fs.remove(self.dir)) end
+    clean(self, status)
+    self.journal:run_end(status, self.failure and self.bus.masker:apply(self.failure.message))
+    self.lock:release()
     self.state:close()
   end)
-  self.bus:emit("run.end", { number = self.number, status = status, seconds = task.clock() - started })
-  return good, failure
+  self.bus:emit("run.end", { number = self.journal.number, status = status, seconds = task.clock() - started,
+    resumable = status ~= "success" or nil })
+  return status == "success", self.failure
 end
+
+local function new(spec, opened, kept)
+  local self = setmetatable({ recipe = spec.recipe, project = spec.project, state = opened, journal = kept,
+    outputs = {}, running = {}, running_count = 0, taken = {}, blocked = {} }, Run)
+  self.bus = event.bus(mask.new())
+  for _, receive in ipairs(spec.reporters) do self.bus:subscribe(receive) end
+  self.bus.run = kept.number
+  self.dir = opened:run_dir(kept.number)
+  self.lock = assert(opened:lock_run(kept.number), "another process has this run")
+  self.workspace = workspace.new(opened.dir .. "/store", kept)
+  return self
+end
+
+local function recipe_digest(recipe) return fnv.hash(assert(fs.read(recipe.path))) end
 
 ---@class orch.RunSpec
 ---@field recipe table from recipe.load
 ---@field project orch.Project
 ---@field jobs? string[] only these and what they need
 ---@field params table<string, string> as given on the command line
+---@field keep_going? boolean other jobs go on when one fails
+---@field slots? integer jobs at once; default: the processors
 ---@field reporters function[] receivers of events
 
 --- Runs a recipe to its end.
 ---@param spec orch.RunSpec
----@return boolean good, table? failure an error value, masked
+---@return boolean good, table? failure an error value
 local function run(spec)
-  local order = spec.recipe.pipeline:order(spec.jobs)
+  spec.recipe.pipeline:order(spec.jobs) -- raises for an unknown name, before anything is recorded
   local params = spec.recipe.pipeline.params:check_texts("orch run", spec.params)
-  local self = setmetatable({ recipe = spec.recipe, project = spec.project, outputs = {} }, Run)
-  self.params = strict(params, "job.params")
-  self.bus = event.bus(mask.new())
-  for _, receive in ipairs(spec.reporters) do self.bus:subscribe(receive) end
-  self.state = state.open(spec.project)
-  self.id = new_id()
-  self.number = self.state:begin_run { id = self.id, recipe = spec.recipe.path, started = task.time(),
-    params = json.encode(params) }
-  self.bus.run = self.number
-  self.dir = self.state:run_dir(self.number)
-  self.workspace = workspace.new(self.state.dir .. "/store", self.number)
-  return self:execute(order)
+  local opened = state.open(spec.project)
+  local id = new_id()
+  local options = { jobs = spec.jobs, keep_going = spec.keep_going or false, slots = spec.slots or task.cores() }
+  local self = new(spec, opened, journal.begin(opened, { id = id, recipe = assert(fs.real_path(spec.recipe.path)),
+    digest = recipe_digest(spec.recipe), project = spec.project.dir, params = params, options = options }))
+  self.id, self.params, self.options = id, attempt.strict(params, "job.params"), options
+  return self:execute()
 end
 
-return { run = run }
+--- Goes on with a run that failed, was cancelled or interrupted.
+---@param spec { recipe: table, project: orch.Project, reporters: function[], row: table, state: table, from?: string }
+---@return boolean good, table? failure
+local function resume(spec)
+  local self = new(spec, spec.state, journal.reopen(spec.state, spec.row.number, spec.from))
+  self.id = spec.row.id
+  self.params = attempt.strict(record.decode(spec.row.params), "job.params")
+  self.options = record.decode(spec.row.options)
+  if recipe_digest(spec.recipe) ~= spec.row.digest then
+    self.bus:emit("run.changed", { message = "the recipe has changed since the run began" })
+  end
+  return self:execute()
+end
+
+return { run = run, resume = resume }

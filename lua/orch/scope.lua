@@ -30,6 +30,13 @@ function Scope:branch(name)
   return new("branch", self.id .. "/" .. name, self)
 end
 
+--- The innermost job or branch it is in: what is recorded in order, and done anew together.
+function Scope:area()
+  local scope = self
+  while scope.kind ~= "branch" and scope.kind ~= "job" do scope = scope.parent end
+  return scope
+end
+
 --- The nearest step, group or job that shows in reports.
 function Scope:shown()
   local scope = self

@@ -1,21 +1,70 @@
--- What a project's runs leave behind: the database and the directories, outside the project.
+-- A project's state, outside the project: the database, the run directories, the store.
 local db = require "orch.db"
+local error_value = require "orch.error"
 local fs = require "orch.fs"
 
 local VERSION <const> = 1
 
+-- state of a run: live (while its lock is held; else it was interrupted), hold, success, failed, cancelled,
+-- discarded. Times are seconds since 1970. Texts of values are as record.lua writes them.
 local SCHEMA <const> = {
   { [[CREATE TABLE runs (
-    number   INTEGER PRIMARY KEY AUTOINCREMENT, -- the pipeline's number, counted per project
-    id       TEXT NOT NULL UNIQUE,
-    recipe   TEXT NOT NULL,
-    params   TEXT NOT NULL,                     -- JSON; secrets by name
-    commit_  TEXT,
-    state    TEXT NOT NULL,                     -- live, success, failed, cancelled
-    started  REAL NOT NULL,
-    ended    REAL,
-    error    TEXT
+    number    INTEGER PRIMARY KEY AUTOINCREMENT, -- the pipeline's number, counted per project
+    id        TEXT NOT NULL UNIQUE,
+    recipe    TEXT NOT NULL,                     -- absolute path
+    digest    TEXT NOT NULL,                     -- of the recipe's text
+    project   TEXT NOT NULL,
+    params    TEXT NOT NULL,
+    options   TEXT NOT NULL,                     -- of the command: jobs, keep_going, slots
+    pipeline  TEXT,                              -- git values, once a job has asked
+    state     TEXT NOT NULL,
+    started   REAL NOT NULL,
+    ended     REAL,
+    error     TEXT
   )]] },
+  { [[CREATE TABLE jobs (
+    run     INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    name    TEXT NOT NULL,
+    attempt INTEGER NOT NULL,
+    state   TEXT NOT NULL,                       -- running, success, failed, cancelled, not_run
+    started REAL,
+    ended   REAL,
+    outputs TEXT,
+    error   TEXT,
+    PRIMARY KEY (run, name)
+  ) WITHOUT ROWID]] },
+  { [[CREATE TABLE steps (
+    run       INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    id        TEXT NOT NULL,                     -- its place: job/group/branch/verb#n
+    seq       INTEGER NOT NULL,
+    job       TEXT NOT NULL,
+    parent    TEXT NOT NULL,
+    branch    TEXT NOT NULL,                     -- the innermost job or orch.all branch it is in
+    verb      TEXT NOT NULL,
+    title     TEXT NOT NULL,
+    place     TEXT,                              -- file:line of the call
+    options   TEXT NOT NULL,                     -- fingerprint
+    state     TEXT NOT NULL,                     -- running, success, failed, cancelled
+    again     INTEGER NOT NULL,                  -- done anew on resume
+    result    TEXT,
+    artifacts TEXT,
+    started   REAL NOT NULL,
+    ended     REAL,
+    error     TEXT,
+    log       TEXT,                              -- file below the run's directory
+    PRIMARY KEY (run, id)
+  ) WITHOUT ROWID]] },
+  { [[CREATE TABLE layers (
+    run     INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    step    TEXT NOT NULL,
+    job     TEXT NOT NULL,
+    digest  TEXT NOT NULL,
+    diff_id TEXT NOT NULL,
+    size    INTEGER NOT NULL,
+    entries INTEGER NOT NULL,
+    paths   TEXT NOT NULL,
+    PRIMARY KEY (run, step)
+  ) WITHOUT ROWID]] },
   { "PRAGMA user_version = " .. VERSION },
 }
 
@@ -24,24 +73,23 @@ State.__index = State
 
 local function place(project)
   local given = os.getenv("ORCH_STATE")
-  if given and given ~= "" then return given end
+  if given and given ~= "" then return fs.join(assert(fs.cwd()), given) end
   local base = os.getenv("XDG_STATE_HOME")
   if not base or base == "" then base = (os.getenv("HOME") or "/tmp") .. "/.local/state" end
   return ("%s/orch/%s"):format(base, project.key)
 end
 
+local function user_version(base) return assert(base:exec("PRAGMA user_version"))[1].user_version end
+
 function State:prepare()
-  local rows = assert(self.base:exec("PRAGMA user_version"))
-  local version = rows[1].user_version
+  local version = user_version(self.base)
   if version == 0 then
-    -- Two processes may come first at once: the loser's CREATE TABLE fails and it reads again.
+    -- Two processes may come first at once: the loser's CREATE TABLE fails and it looks again.
     local made, failure = self.base:transaction(SCHEMA)
-    if not made and assert(self.base:exec("PRAGMA user_version"))[1].user_version == 0 then
-      error(failure, 0)
-    end
+    if not made and user_version(self.base) == 0 then error(failure, 0) end
   elseif version > VERSION then
-    error(require "orch.error".new { kind = "conflict",
-      message = ("%s/orch.db was written by a newer orch (format %d, this one knows %d)")
+    error(error_value.new { kind = "conflict",
+      message = ("%s/orch.db was written by a newer orch (format %d; this one knows %d)")
         :format(self.dir, version, VERSION) }, 0)
   end
 end
@@ -57,22 +105,39 @@ local function open(project)
   return self
 end
 
---- Records a new run; its number is the next of the project.
----@param run { id: string, recipe: string, params: string, started: number }
----@return integer number
-function State:begin_run(run)
-  local rows = assert(self.base:exec(
-    "INSERT INTO runs (id, recipe, params, state, started) VALUES (?, ?, ?, 'live', ?)",
-    run.id, run.recipe, run.params, run.started))
-  return rows.last_id
-end
-
-function State:end_run(number, state, ended, message)
-  assert(self.base:exec("UPDATE runs SET state = ?, ended = ?, error = ? WHERE number = ?",
-    state, ended, message, number))
-end
+--- Rows of a statement; raises what fails.
+function State:rows(sql, ...) return assert(self.base:exec(sql, ...)) end
 
 function State:run_dir(number) return ("%s/runs/%d"):format(self.dir, number) end
+
+--- The lock of a run is held while it is live; nil when another process holds it.
+function State:lock_run(number)
+  local dir = self:run_dir(number)
+  assert(fs.make_dir(dir, tonumber("700", 8)))
+  local lock, failure = fs.lock(dir .. "/lock")
+  if not lock and failure.kind ~= "conflict" then error(failure, 0) end
+  return lock
+end
+
+--- A run's state as a person means it: one that is recorded live but has no process was interrupted.
+function State:state_of(run)
+  if run.state ~= "live" then return run.state end
+  local lock = self:lock_run(run.number)
+  if not lock then return "live" end
+  lock:release()
+  return "interrupted"
+end
+
+--- The run of that number, or the newest; raises when there is none.
+---@param number? integer
+function State:run(number)
+  local rows = number and self:rows("SELECT * FROM runs WHERE number = ?", number)
+    or self:rows("SELECT * FROM runs ORDER BY number DESC LIMIT 1")
+  if rows[1] then return rows[1] end
+  error(error_value.new { kind = "missing",
+    message = number and ("there is no run %d"):format(number) or "this project has no runs yet",
+    hint = "`orch runs` lists them" }, 0)
+end
 
 function State:close() self.base:close() end
 

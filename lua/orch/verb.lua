@@ -33,7 +33,7 @@ local descriptor = options.schema {
 ---@return orch.Verb
 local function define(description)
   local checked = descriptor:check("orch.verb", description)
-  local declared = { name = "string?" } -- every step can be given a title
+  local declared = { name = "string?", timeout = "number?" } -- what every step can be given: title, seconds
   for name, value in pairs(checked.options) do declared[name] = value end
   checked.schema = options.schema(declared, checked.positional)
   return setmetatable(checked, Verb)

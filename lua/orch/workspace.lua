@@ -20,12 +20,29 @@ Workspace.__index, View.__index = Workspace, View
 
 local function blob_path(self, digest) return self.store .. "/blobs/sha256/" .. digest:match("^sha256:(%x+)$") end
 
---- The workspace of one run.
-local function new(store, number)
-  return setmetatable({ store = store, number = number, layers = {}, order = {} }, Workspace)
+--- The workspace of one run, with the layers that its journal holds already.
+---@param store string directory
+---@param journal table
+local function new(store, journal)
+  local self = setmetatable({ store = store, number = journal.number, journal = journal, layers = {}, order = {} },
+    Workspace)
+  if journal.resumed then
+    for _, layer in ipairs(journal:layers()) do self:add(layer.job, layer) end
+  end
+  return self
+end
+
+function Workspace:add(job, layer)
+  if not self.layers[job] then
+    self.layers[job] = {}
+    table.insert(self.order, job)
+  end
+  table.insert(self.layers[job], layer)
 end
 
 --- What one job sees: its own layers to add to, those of the jobs upstream to attach.
+---@param name string
+---@param upstream fun(name: string): table<string, true> all that a job needs
 function Workspace:for_job(name, upstream)
   return setmetatable({ workspace = self, job = name, upstream = upstream }, View)
 end
@@ -88,31 +105,28 @@ end
 
 --- Packs the paths below root as a layer of this job.
 ---@param files table the job's fs
+---@param step string the place of the step that does it
 ---@return table layer { digest, diff_id, size, entries, bytes, paths }
-function View:persist(files, root, paths)
+function View:persist(files, root, paths, step)
   local self_ws = self.workspace
   prepare(self_ws.store)
   local temporary = ("%s/blobs/.%d-%s-%d"):format(self_ws.store, self_ws.number, self.job,
     #(self_ws.layers[self.job] or {}))
   local layer = assert(files.pack { root = root, paths = paths, file = temporary })
   assert(fs.rename(temporary, blob_path(self_ws, layer.digest)))
-  if not self_ws.layers[self.job] then
-    self_ws.layers[self.job] = {}
-    table.insert(self_ws.order, self.job)
-  end
-  table.insert(self_ws.layers[self.job], layer)
-  layer.upstream = self.upstream
+  self_ws.journal:add_layer(step, self.job, layer)
+  self_ws:add(self.job, layer)
   write_manifest(self_ws, self.job)
   return layer
 end
 
 -- Two jobs of which neither comes before the other must not have persisted the same path.
-local function check_conflicts(visible)
+local function check_conflicts(visible, upstream)
   local owner = {}
   for _, layer in ipairs(visible) do
     for _, path in ipairs(layer.paths) do
       local other = owner[path]
-      if other and other.job ~= layer.job and not layer.upstream[other.job] then
+      if other and other.job ~= layer.job and not upstream(layer.job)[other.job] then
         error(error_value.new { kind = "conflict",
           message = ("jobs '%s' and '%s' run side by side and both persisted %s"):format(other.job,
             layer.job, path),
@@ -126,16 +140,16 @@ end
 --- Unpacks the layers of all jobs upstream, in the order in which they were made.
 ---@return table[] layers what was applied
 function View:attach(files, at)
-  local visible = {}
+  local visible, upstream = {}, self.upstream(self.job)
   for _, name in ipairs(self.workspace.order) do
-    if self.upstream[name] then
+    if upstream[name] then
       for _, layer in ipairs(self.workspace.layers[name]) do
         layer.job = name
         visible[#visible + 1] = layer
       end
     end
   end
-  check_conflicts(visible)
+  check_conflicts(visible, self.upstream)
   assert(files.make_dir(at))
   for _, layer in ipairs(visible) do
     assert(files.unpack { file = blob_path(self.workspace, layer.digest), into = at })

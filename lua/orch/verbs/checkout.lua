@@ -12,7 +12,6 @@ return verb.define {
     user = "string?",
     password = "string?",
     submodules = { "boolean", default = false },
-    timeout = { "number", default = 600 },
   },
   run = function(job, o)
     if not o.url and not job.project.in_git then
@@ -20,7 +19,7 @@ return verb.define {
         hint = "run orch inside one, give --project DIR, or name a repository: job:checkout { url = … }" }, 0)
     end
     local result = assert(job.fs.checkout { url = o.url or job.project.dir, ref = o.ref, sha = o.sha,
-      into = o.path, user = o.user, password = o.password, submodules = o.submodules, timeout = o.timeout })
+      into = o.path, user = o.user, password = o.password, submodules = o.submodules })
     job:log("HEAD is now at %s %s", result.sha:sub(1, 7), result.subject or "")
     return result
   end,

@@ -8,7 +8,6 @@ return verb.define {
     method = "string?",
     headers = { "table", default = {} },
     body = "string?",
-    timeout = { "number", default = 60 },
     redirects = { "integer", default = 0 },
     body_max = { "integer", default = 16 * 1024 * 1024 },
   },

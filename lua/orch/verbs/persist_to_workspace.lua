@@ -4,7 +4,7 @@ local verb = require "orch.verb"
 return verb.define {
   options = { root = { "string", default = "." }, paths = "list" },
   run = function(job, o)
-    local layer = job.workspace:persist(job.fs, o.root, o.paths)
+    local layer = job.workspace:persist(job.fs, o.root, o.paths, job:step_id())
     job:log("%s: %d entries, %d bytes", layer.digest:sub(1, 19), layer.entries, layer.size)
     return { digest = layer.digest, entries = layer.entries, size = layer.size, paths = layer.paths }
   end,

@@ -42,13 +42,11 @@ return verb.define {
     env = { "table", default = {} },
     secrets = { "list", default = {} },
     cwd = { "string", default = "." },
-    timeout = { "number", default = 0 },
     check = { "boolean", default = true },
     capture = { "boolean", default = false },
   },
   run = function(job, o)
-    local child = assert(job.proc.start { argv = argv_of(job, o), env = environment_of(job, o), cwd = o.cwd,
-      timeout = o.timeout })
+    local child = assert(job.proc.start { argv = argv_of(job, o), env = environment_of(job, o), cwd = o.cwd })
     local pieces = {}
     for bytes in child.read, child do
       job:print(bytes)

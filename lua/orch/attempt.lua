@@ -1,0 +1,192 @@
+-- One job of a run, from its lock to its end: waits for its turn, tries as often as it may, records what became of it.
+local branches = require "orch.branches"
+local error_value = require "orch.error"
+local executor_host = require "orch.executor.host"
+local fs = require "orch.fs"
+local nearest = require "orch.nearest"
+local receiver = require "orch.receiver"
+local record = require "orch.record"
+local secret = require "orch.secret"
+local step = require "orch.step"
+local task = require "orch.task"
+
+local SERIAL_POLL <const> = 0.1 -- seconds
+
+-- A missing key names itself, as a recipe's typo should.
+local function strict(values, what)
+  return setmetatable(values, { __index = function(_, key)
+    error(error_value.new { kind = "usage", message = ("%s has no '%s'"):format(what, tostring(key)) }, 0)
+  end })
+end
+
+local function copied(map)
+  local copy = {}
+  for key, value in pairs(map) do copy[key] = value end
+  return copy
+end
+
+-- Values of the declared secrets, by name; "NAME?" may be absent.
+local function read_secrets(definition, masker)
+  local values, missing = {}, {}
+  for _, declared in ipairs(definition.secrets) do
+    local name, optional = declared:match("^([%a_][%w_]*)(%??)$")
+    if not name then
+      error(error_value.new { kind = "usage",
+        message = ("job '%s': secret '%s' is no name of a variable"):format(definition.name, declared) }, 0)
+    end
+    local value = os.getenv(name)
+    if value and value ~= "" then
+      values[name] = secret.new(value, name)
+      masker:add(values[name])
+    elseif optional == "" then
+      missing[#missing + 1] = name
+    end
+  end
+  if #missing > 0 then
+    local several = #missing > 1
+    error(error_value.new { kind = "auth",
+      message = ("job '%s' needs the secret%s %s"):format(definition.name, several and "s" or "",
+        table.concat(missing, ", ")),
+      hint = ("set %s in the environment of orch"):format(several and "them" or "it") }, 0)
+  end
+  return values
+end
+
+-- job.pipeline; the git part costs a process and is read when first asked for, then kept with the run.
+local function pipeline_values(run)
+  return setmetatable({ number = run.journal.number, id = run.id }, { __index = function(values, key)
+    if key ~= "git" then
+      error(error_value.new { kind = "usage",
+        message = ("job.pipeline has no '%s' (known: git, id, number)"):format(tostring(key)) }, 0)
+    end
+    values.git = strict(run.journal:once(function()
+      local info = assert(require "orch.repo".info { dir = run.project.dir })
+      return { revision = info.sha, branch = info.branch, tag = info.tag, url = info.remote_url }
+    end), "job.pipeline.git")
+    return values.git
+  end })
+end
+
+local function new_receiver(run, definition, place)
+  local needs = {}
+  for _, need in ipairs(definition.resolved_needs) do
+    needs[need.name] = strict(run.outputs[need.name] or {}, "job.needs." .. need.name)
+  end
+  return receiver.new {
+    name = definition.name,
+    place = place,
+    bus = run.bus,
+    journal = run.journal,
+    verbs = run.recipe.verbs,
+    executor = definition.executor or executor_host.new {},
+    params = run.params,
+    pipeline = pipeline_values(run),
+    needs = strict(needs, "job.needs"),
+    matrix = strict(definition.values or {}, "job.matrix"),
+    secrets = strict(read_secrets(definition, run.bus.masker), "job.secrets"),
+    secret_names = definition.secrets,
+    env = copied(definition.env),
+    project = run.project,
+    workspace = run.workspace:for_job(definition.name, function(name) return run.recipe.pipeline:upstream(name) end),
+    run_dir = run.dir,
+    add_jobs = function(_, definitions) return run:add_jobs(definitions) end,
+  }
+end
+
+local function try(run, definition, place)
+  local made = new_receiver(run, definition, place)
+  local function body() return receiver.perform(made, definition.run) end
+  if definition.timeout == 0 then return body() end
+  return branches.timeout(definition.timeout, body)
+end
+
+local function worth_another(definition, failure, attempt)
+  if attempt >= definition.retry.attempts or failure.kind == "cancelled" or failure.kind == "usage" then return false end
+  return definition.retry.on == nil or nearest.contains(definition.retry.on, failure.kind)
+end
+
+-- The first attempt's places begin with the job's name, a later one's with name~2, so that records do not mix.
+local function try_all(run, definition)
+  local attempt, delay = 1, definition.retry.delay
+  while true do
+    local good, result, value = pcall(try, run, definition,
+      attempt == 1 and definition.name or ("%s~%d"):format(definition.name, attempt))
+    if good and result then return true, value, attempt end
+    local failure = step.locate(good and value or result, nil, nil)
+    failure.where = failure.where or definition.where
+    if not worth_another(definition, failure, attempt) then return false, failure, attempt end
+    run.bus:emit("job.retry", { id = definition.name, job = definition.name, attempt = attempt + 1, delay = delay,
+      reason = failure.message })
+    local slept, cancelled = pcall(task.sleep, delay)
+    if not slept then return false, cancelled, attempt end
+    attempt, delay = attempt + 1, delay * definition.retry.backoff
+  end
+end
+
+-- One at a time among all runs of the project; the lock goes with the process.
+local function take_serial(run, definition)
+  if not definition.serial then return nil end
+  local dir = run.state.dir .. "/serial"
+  assert(fs.make_dir(dir))
+  local path = ("%s/%s"):format(dir, definition.serial:gsub("[^%w_.-]", "_"))
+  local told = false
+  while true do
+    local lock, failure = fs.lock(path)
+    if lock then return lock end
+    if failure.kind ~= "conflict" then error(failure, 0) end
+    if not told then
+      run.bus:emit("job.waiting", { id = definition.name, job = definition.name, serial = definition.serial })
+      told = true
+    end
+    task.sleep(SERIAL_POLL)
+  end
+end
+
+local function wanted(run, definition)
+  if not definition.when then return true end
+  local needs = {}
+  for _, need in ipairs(definition.resolved_needs) do needs[need.name] = run.outputs[need.name] end
+  return definition.when { params = run.params, pipeline = pipeline_values(run), needs = needs,
+    matrix = definition.values or {} }
+end
+
+local function encode_outputs(definition, outputs)
+  local text = record.encode(outputs)
+  if text then return text end
+  error(error_value.new { kind = "usage", where = definition.where,
+    message = ("job '%s' returned what no record can keep: outputs are plain values"):format(definition.name) }, 0)
+end
+
+local function perform(run, definition)
+  if not wanted(run, definition) then return "not_run" end
+  local lock = take_serial(run, definition)
+  run.journal:job_start(definition.name, 1)
+  run.bus:emit("job.start", { id = definition.name, job = definition.name, where = definition.where })
+  local good, value = try_all(run, definition)
+  if lock then lock:release() end
+  if not good then error(value, 0) end
+  return "success", value, encode_outputs(definition, value)
+end
+
+--- Runs a job to its end, whatever it is; never raises.
+---@param run table
+---@param definition orch.Definition
+---@return string state, table? failure
+local function attempt(run, definition)
+  local started = task.clock()
+  local good, state, outputs, text = pcall(perform, run, definition)
+  local failure = not good and step.locate(state, nil, nil) or nil
+  if failure then
+    failure.where, failure.job = failure.where or definition.where, definition.name
+    state = failure.kind == "cancelled" and "cancelled" or "failed"
+  end
+  branches.cleanup(function()
+    run.journal:job_end(definition.name, state, text, failure and run.bus.masker:apply(failure.message))
+  end)
+  run.outputs[definition.name] = outputs
+  run.bus:emit("job.end", { id = definition.name, job = definition.name, status = state,
+    seconds = task.clock() - started, message = failure and failure.message })
+  return state, failure
+end
+
+return { attempt = attempt, strict = strict }

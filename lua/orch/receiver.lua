@@ -1,0 +1,167 @@
+-- The receiver: the job that a body is given, whose methods are the verbs.
+local branches = require "orch.branches"
+local error_value = require "orch.error"
+local options = require "orch.options"
+local record = require "orch.record"
+local scope = require "orch.scope"
+local step = require "orch.step"
+local task = require "orch.task"
+
+---@class orch.Job
+---@field name string
+---@field params table<string, any>
+---@field pipeline { number: integer, id: string, git: table }
+---@field needs table<string, table> outputs of the jobs it needs
+---@field matrix table<string, any> its values, when it is an instance of a matrix
+---@field secrets table<string, any> secret values by name
+---@field dir string the working directory, as the steps see it
+---@field tmp string a directory for files beside the work, as the steps see it
+---@field fs table files where the steps run
+---@field proc table processes where the steps run
+local Job = {}
+
+local methods = {}
+
+local NOTHING <const> = record.fingerprint {}
+
+--- Steps below a title of their own.
+---@param title string
+---@param f fun(): any
+function methods.group(job, title, f)
+  if type(title) ~= "string" or type(f) ~= "function" then
+    options.usage("group: expected job:group(\"title\", function() … end)")
+  end
+  return step.run(job, { verb = "group", title = title, where = step.caller(), options = NOTHING, again = true,
+    external = false }, f)
+end
+
+--- A line in the report.
+function methods.log(job, format, ...)
+  local line = select("#", ...) > 0 and tostring(format):format(...) or tostring(format)
+  local current = step.current()
+  if current then
+    current.output:write(line .. "\n")
+  else
+    job.bus:emit("job.log", { id = job.scope.id, job = job.name, line = line })
+  end
+end
+
+--- Ends the job early, as a success.
+function methods.halt() error(step.HALT, 0) end
+
+--- Something to do when the body has ended: always, only when it failed ("on_fail"), or only when it did not
+--- ("on_success"). Done in reverse order, also after a cancellation or time-out, within 30 s each.
+---@param f fun()
+---@param when? "always"|"on_fail"|"on_success"
+function methods.defer(job, f, when)
+  if type(f) ~= "function" then options.usage("defer: expected job:defer(function() … end)") end
+  table.insert(job.deferred, { f = f, when = when or "always" })
+end
+
+--- For verbs: bytes that the step's program printed; a failure's error repeats the last lines.
+function methods.print(_, bytes)
+  local current = step.current()
+  current.ran = true
+  current.output:write(bytes)
+end
+
+--- For verbs: something the run has made and its summary names.
+---@param artifact { kind: string, name: string, digest?: string }
+function methods.artifact(job, artifact)
+  local current = step.current()
+  current.artifacts = current.artifacts or {}
+  artifact.id, artifact.job = current.id, job.name
+  table.insert(current.artifacts, artifact)
+  job.bus:emit("artifact", artifact)
+end
+
+--- For verbs: a credential learnt at run time; no event shows it from now on.
+function methods.mask(job, secret) job.bus.masker:add(secret) end
+
+--- For verbs: the place of the step that is running.
+function methods.step_id() return step.current().id end
+
+--- For verbs: runs f in a task that lives as long as the job, not as the step.
+function methods.background(job, f) return job.task:spawn(f) end
+
+-- What every call may be given beside the verb's own options.
+local function timed(seconds, f)
+  if not seconds then return f end
+  return function(...)
+    local given = table.pack(...)
+    return branches.timeout(seconds, function() return f(table.unpack(given, 1, given.n)) end)
+  end
+end
+
+local function call_verb(job, name, verb, given)
+  local where = step.caller()
+  local good, checked = pcall(verb.schema.check, verb.schema, name, given)
+  if not good then error(step.locate(checked, where, name), 0) end
+  local title = checked.name or verb.title and verb.title(checked) or name
+  local seconds = checked.timeout
+  checked.name, checked.timeout = nil, nil
+  return step.run(job, { verb = name, title = title, where = where, options = record.fingerprint(checked),
+    again = verb.replay == "again", external = verb.external }, timed(seconds, verb.run), job, checked)
+end
+
+-- What needs the job's world made first.
+local WORLD <const> = { dir = true, tmp = true, fs = true, proc = true }
+
+function Job.__index(job, key)
+  if methods[key] then return methods[key] end
+  if WORLD[key] then
+    for name, value in pairs(job.executor:open(job)) do rawset(job, name, value) end
+    return rawget(job, key)
+  end
+  if type(key) ~= "string" then return nil end
+  local verb = job.verbs:find(key)
+  if not verb then
+    local _, failure = pcall(job.verbs.missing, job.verbs, key)
+    error(step.locate(failure, step.caller()), 0)
+  end
+  local function method(self, given)
+    if self ~= job then options.usage("%s: call it with a colon, job:%s { … }", key, key) end
+    return call_verb(job, key, verb, given)
+  end
+  rawset(job, key, method)
+  return method
+end
+
+--- The receiver for one attempt at a definition.
+---@param fields table name, place, bus, journal, verbs, executor, params, pipeline, needs, secrets, env, …
+local function new(fields)
+  fields.scope = scope.new("job", fields.place)
+  fields.deferred = {}
+  return setmetatable(fields, Job)
+end
+
+-- One thing that was put off; its failure is the job's when the body was good.
+local function do_deferred(job, entry, failure)
+  if entry.when == "on_fail" and not failure or entry.when == "on_success" and failure then return failure end
+  local good, problem = pcall(branches.cleanup, function()
+    local succeeded, what = scope.within(job.scope, entry.f)
+    if not succeeded then error(what, 0) end
+  end)
+  return failure or not good and problem or nil
+end
+
+--- Runs a body with its receiver; its outputs, or an error that says where.
+---@param job orch.Job
+---@param body fun(job: orch.Job): table?
+---@return boolean good, any outputs_or_failure
+local function perform(job, body)
+  job.task = task.current()
+  local good, value = scope.within(job.scope, body, job)
+  if not good and value == step.HALT then good, value = true, nil end
+  local failure = not good and value or nil
+  for i = #job.deferred, 1, -1 do failure = do_deferred(job, job.deferred[i], failure) end
+  if failure then return false, failure end
+  if value == nil then return true, {} end
+  if type(value) ~= "table" then
+    return false, error_value.new { kind = "usage",
+      message = ("job '%s' must return a table of outputs, got %s"):format(job.name, type(value)) }
+  end
+  return true, value
+end
+
+return { new = new, perform = perform }

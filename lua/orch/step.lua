@@ -1,0 +1,113 @@
+-- Runs one call of a verb as a step: its place, its record, events around it, an error that says where.
+local branches = require "orch.branches"
+local error_value = require "orch.error"
+local output = require "orch.output"
+local record = require "orch.record"
+local scope = require "orch.scope"
+local task = require "orch.task"
+
+local HALT <const> = setmetatable({}, { __tostring = function() return "the job was ended early" end })
+
+-- The line of the recipe, or of the user's verb, that made the call.
+local function caller()
+  for level = 3, 40 do
+    local info = debug.getinfo(level, "Sl")
+    if not info then return nil end
+    local source = info.source
+    if info.what ~= "C" and not source:find("^@lua/orch/") and not source:find("/lua/orch/", 1, true) then
+      return ("%s:%d"):format(info.short_src, info.currentline)
+    end
+  end
+end
+
+--- What went wrong, as an error value that says where; the outermost call, the recipe's own, has the last word.
+local function locate(failure, where, title)
+  if not error_value.is(failure) then
+    failure = error_value.new { kind = "usage", message = tostring(failure) }
+  end
+  failure.where = where or failure.where
+  failure.step = title or failure.step
+  return failure
+end
+
+--- How an end is called: success, failed or cancelled.
+local function state_of(good, failure)
+  if good or failure == HALT then return "success" end
+  return error_value.is(failure) and failure.kind == "cancelled" and "cancelled" or "failed"
+end
+
+--- The step that is running in this task, if any; a verb's own words go there.
+local function current()
+  local place = scope.current()
+  while place and not place.step do place = place.parent end
+  return place and place.step
+end
+
+local function announce(job, step, kind)
+  job.bus:emit(kind, { id = step.id, parent = step.parent, job = job.name, depth = step.depth, verb = step.verb,
+    title = step.title, where = step.where, group = step.verb == "group" or nil })
+end
+
+local function finish(job, step, good, ...)
+  step.output:close()
+  local failure
+  if not good and (...) ~= HALT then
+    failure = locate((...), step.where, step.title)
+    if not failure.detail and step.ran then failure.detail = step.output:last_lines() end
+  end
+  local state = state_of(good, (...))
+  -- A cancelled task cannot wait; what became of the step is recorded all the same.
+  local message = failure and job.bus.masker:apply(failure.message)
+  step.log = step.output.name
+  if state == "success" then
+    job.journal:step_end(step, state, (...), nil)
+  else
+    branches.cleanup(function() job.journal:step_end(step, state, nil, message) end)
+  end
+  job.bus:emit("step.end", { id = step.id, job = job.name, status = state, seconds = task.clock() - step.started,
+    message = message })
+  if not good then error(failure or (...), 0) end
+  return ...
+end
+
+local function answered(job, step, recorded)
+  announce(job, step, "step.recorded")
+  if recorded.artifacts then
+    for _, artifact in ipairs(record.decode(recorded.artifacts)) do job.bus:emit("artifact", artifact) end
+  end
+  return record.decode(recorded.result)
+end
+
+---@class orch.StepSpec
+---@field verb string
+---@field title string
+---@field where? string
+---@field options string fingerprint
+---@field again boolean
+---@field external boolean
+
+--- Runs f(...) as a step below the current scope, or answers it from the record.
+---@param job orch.Job
+---@param spec orch.StepSpec
+---@param f function
+local function run(job, spec, f, ...)
+  local parent = scope.current() or job.scope
+  local place = parent:child("step", spec.verb)
+  local shown = parent:shown()
+  local step = { id = place.id, parent = shown.id, depth = shown.depth, branch = place:area().id, job = job.name,
+    verb = spec.verb, title = spec.title, where = spec.where, options = spec.options, again = spec.again,
+    external = spec.external, started = task.clock() }
+  place.step = step
+  if spec.verb ~= "group" then
+    local recorded, reason = job.journal:answer(place, spec.verb, spec.options)
+    if recorded then return answered(job, step, recorded) end
+    step.reason = reason
+  end
+  step.output = output.new(job.bus, step.id, job.journal)
+  job.journal:step_start(step)
+  announce(job, step, "step.start")
+  if step.reason then job.bus:emit("step.reason", { id = step.id, job = job.name, reason = step.reason }) end
+  return finish(job, step, scope.within(place, f, ...))
+end
+
+return { run = run, caller = caller, locate = locate, current = current, state_of = state_of, HALT = HALT }
