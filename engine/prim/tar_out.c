@@ -33,6 +33,7 @@ struct tar_out {
     unsigned long long size, left; /* left: content that the entry still lacks */
     size_t pad;                    /* zeros that it needs behind that */
     struct digest whole, inner;
+    bool over;      /* the sink gets nothing more */
     struct err err; /* what the sink said, inside a library's callback */
 };
 
@@ -83,7 +84,7 @@ static bool put_out(struct tar_out *out, const char *data, size_t len, struct er
 static la_ssize_t on_gzip(struct archive *archive, void *arg, const void *data, size_t len)
 {
     struct tar_out *out = arg;
-    if (put_out(out, data, len, &out->err))
+    if (out->over || put_out(out, data, len, &out->err))
         return (la_ssize_t)len;
     archive_set_error(archive, -1, "%s", out->err.message);
     return -1;
@@ -199,10 +200,8 @@ void tar_out_free(struct tar_out *out)
 {
     if (!out)
         return;
-    if (out->gzip) {
-        archive_write_fail(out->gzip); /* an unfinished one writes no end */
-        archive_write_free(out->gzip);
-    }
+    out->over = true;
+    archive_write_free(out->gzip); /* writes its end if it had none yet */
     ZSTD_freeCCtx(out->zstd);
     EVP_MD_CTX_free(out->whole.sum);
     EVP_MD_CTX_free(out->inner.sum);
@@ -278,7 +277,10 @@ bool tar_out_finish(struct tar_out *out, struct err *err)
 void tar_out_break(struct tar_out *out)
 {
     struct err ignored;
-    if (out->left > 0 || (end_entry(out, &ignored) && put_tar(out, "?", 1, &ignored)))
+    char nonsense[TAR_BLOCK];
+    memset(nonsense, '?', sizeof nonsense);
+    if (out->left > 0 || (end_entry(out, &ignored) &&
+                          put_tar(out, nonsense, sizeof nonsense, &ignored)))
         if (flush_tar(out, &ignored))
             flush_out(out, &ignored);
 }

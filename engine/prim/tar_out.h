@@ -32,7 +32,7 @@ bool tar_out_data(struct tar_out *out, const void *data, size_t len, struct err 
 /* The end of the archive; then the digests are there. */
 bool tar_out_finish(struct tar_out *out, struct err *err);
 /* Ends an uncompressed archive so that no reader takes the part for the whole: within a file's
-   content, or else within a header. */
+   content, or else with a header that is none. */
 void tar_out_break(struct tar_out *out);
 
 /* "sha256:…" of the compressed bytes, or of the tar itself. */

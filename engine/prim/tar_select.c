@@ -171,25 +171,6 @@ static bool has(const struct selection *selection, const char *path)
     return i < selection->count && strcmp(selection->paths[i], path) == 0;
 }
 
-/* A symbolic link that is selected itself stays one; then nothing can be packed behind it. */
-static bool check_links(struct search *search)
-{
-    struct stat st;
-    bool good = true;
-    for (size_t i = 0; good && i < search->found->count; i++) {
-        char *path = search->found->paths[i];
-        for (char *p = path; good && (p = strchr(p, '/')); *p++ = '/') {
-            *p = '\0';
-            if (has(search->found, path) &&
-                fstatat(search->root, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISLNK(st.st_mode))
-                good = err_set(search->err, ERR_USAGE,
-                               "the paths name both the symbolic link '%s' and what is behind it",
-                               path);
-        }
-    }
-    return good;
-}
-
 bool select_find(struct selection *selection, const char *root, const char *const *patterns,
                  const atomic_bool *stop, struct err *err)
 {
@@ -209,7 +190,6 @@ bool select_find(struct selection *selection, const char *root, const char *cons
         good = nothing_found(&search);
     if (selection->count > 0)
         qsort(selection->paths, selection->count, sizeof *selection->paths, compare);
-    good = good && check_links(&search);
     close(search.root);
     buf_fini(&search.path);
     return good;

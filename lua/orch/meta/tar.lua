@@ -20,7 +20,8 @@ local tar = {}
 ---@field paths string[] what is no directory, sorted by bytes
 
 ---Packs paths. Modes, symbolic and hard links are kept, owners become 0:0; the same tree gives the same
----bytes. A path through a symbolic link is packed as if that were a directory, if it stays below root.
+---bytes. A path through a symbolic link is packed as if that were a directory, if it stays below root;
+---a link that is selected itself stays one.
 ---Errors: missing (no root; nothing matched), usage (a malformed pattern, one that leads out of root),
 ---conflict (a file changed while it was being read), failed (a socket, fifo or device; a link out of
 ---root), limit (1,000,000 selected paths, 1,000 directories deep, 10,000,000 entries), io, cancelled.
