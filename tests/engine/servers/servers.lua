@@ -118,20 +118,24 @@ end
 
 -- What a child orch prints whose resolver never answers; nil where there is no way to have one.
 local function deaf_resolver(chunk)
+  if assert(proc.run { argv = { "unshare", "-mn", "true" } }).code ~= 0 then return nil end
   return script(chunk, function(path)
     local command = [[
-      python3 -c 'import socket, time; s = socket.socket(2, 2); s.bind(("127.0.0.1", 53)); time.sleep(5)' & deaf=$!
-      sleep 0.3
+      ip link set lo up
+      /usr/bin/python3 -c 'import socket, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+s.bind(("127.0.0.1", 53))
+open(sys.argv[1], "w").close()
+time.sleep(20)' "$1.up" &
+      while [ ! -e "$1.up" ]; do sleep 0.02; done
       echo nameserver 127.0.0.1 > "$1.conf" && mount --bind "$1.conf" /etc/resolv.conf && "$ORCH" lua "$1"
       code=$?
-      kill $deaf
-      rm -f "$1.conf"
+      kill $!
+      rm -f "$1.conf" "$1.up"
       exit $code ]]
-    local result = assert(proc.run {
-      argv = { "unshare", "-mn", "/bin/sh", "-c", "ip link set lo up;" .. command, "sh", path }, env = environment(),
-    })
-    if result.code ~= 0 then print(result.stdout) return nil end
-    return result.stdout
+    return output {
+      argv = { "unshare", "-mn", "/bin/sh", "-c", command, "sh", path }, env = environment(), timeout = 15,
+    }
   end)
 end
 
