@@ -24,8 +24,9 @@ struct task {
     int self_ref;
     int reason_ref;       /* the cancellation's error value, LUA_NOREF if not cancelled */
     unsigned shields;     /* clean-up scopes it is in */
-    struct timer *shield_timer; /* of the outermost scope it opened itself */
-    bool shield_over;     /* the scope's deadline has passed */
+    struct timer *shield_timer; /* of the outermost one */
+    bool shield_over;     /* its deadline has passed */
+    bool sheltered;       /* started in the parent's scope, which holds cancellations back from it too */
     bool interrupted;     /* the wait it is in was asked to end by a cancellation */
     bool unparked;        /* unpark came before park */
     bool parked;          /* the wait it is in is a park */
@@ -88,6 +89,8 @@ static void cancel_tree(lua_State *L, struct task *task)
         return;
     }
     for (struct task *child = task->child; child; child = child->next) {
+        if (child->sheltered)
+            continue;
         lua_pushvalue(L, -1);
         cancel_tree(L, child);
     }
@@ -96,6 +99,20 @@ static void cancel_tree(lua_State *L, struct task *task)
     else
         lua_pop(L, 1);
     interrupt(task);
+}
+
+/* The scope is over: what the task started in it gets the cancellation that was held back. */
+static void end_shelter(lua_State *L, struct task *task)
+{
+    for (struct task *child = task->child; child; child = child->next) {
+        if (!child->sheltered)
+            continue;
+        child->sheltered = false;
+        if (task->reason_ref == LUA_NOREF)
+            continue;
+        lua_rawgeti(L, LUA_REGISTRYINDEX, task->reason_ref);
+        cancel_tree(L, child);
+    }
 }
 
 void task_cancel_with(struct host *host, struct task *task, const struct err *err)
@@ -141,7 +158,7 @@ static struct task *task_push(lua_State *L, struct host *host, struct task *pare
     task->nargs = nargs + 2;
     task->parent = parent;
     if (parent) {
-        task->shields = parent->shields;
+        task->sheltered = parent->shields > 0;
         task->next = parent->child;
         if (task->next)
             task->next->prev = task;
@@ -227,6 +244,7 @@ static void drain(struct task *task)
         err_set(&err, ERR_CANCELLED, "the task that started this one has ended");
         for (struct task *child = task->child, *next; child; child = next) {
             next = child->next;
+            child->sheltered = false;
             bind_push_err(L, &err);
             cancel_tree(L, child);
         }
@@ -382,12 +400,19 @@ static int k_nothing(lua_State *L, int status, lua_KContext context)
     return 0;
 }
 
+/* The seconds at arg in milliseconds. */
+static uint64_t check_seconds(lua_State *L, int arg)
+{
+    lua_Number seconds = luaL_checknumber(L, arg);
+    luaL_argcheck(L, seconds >= 0 && seconds < 1e9, arg, "seconds, zero or more");
+    return (uint64_t)(seconds * 1000 + 0.5);
+}
+
 static int l_sleep(lua_State *L)
 {
-    lua_Number seconds = luaL_checknumber(L, 1);
-    luaL_argcheck(L, seconds >= 0 && seconds < 1e9, 1, "seconds, zero or more");
+    uint64_t ms = check_seconds(L, 1);
     struct nap *nap = bind_wait(L, sizeof *nap, NAP, nap_cancel);
-    nap->timer = timer_start(bind_loop(L), (uint64_t)(seconds * 1000 + 0.5), nap_over, nap);
+    nap->timer = timer_start(bind_loop(L), ms, nap_over, nap);
     return bind_yield(L, nap, k_nothing);
 }
 
@@ -519,17 +544,20 @@ static int k_join(lua_State *L, int status, lua_KContext context)
 static int l_join(lua_State *L)
 {
     struct task *task = to_task(L);
-    lua_Number seconds = luaL_optnumber(L, 2, -1);
+    bool limited = !lua_isnoneornil(L, 2);
+    uint64_t ms = limited ? check_seconds(L, 2) : 0;
     if (task->state == TASK_DEAD)
         return task_results(task, L);
+    for (struct task *each = bind_host(L)->current; each; each = each->parent)
+        if (each == task)
+            return luaL_error(L, "the task would wait for itself, or for one that it is part of");
     if (task->joiner)
         return luaL_error(L, "another task waits for this one already");
     struct join *join = bind_wait(L, sizeof *join, JOIN, join_cancel);
     join->task = task;
     task->joiner = join;
-    if (seconds >= 0)
-        join->timer =
-            timer_start(bind_loop(L), (uint64_t)(seconds * 1000 + 0.5), join_over, join);
+    if (limited)
+        join->timer = timer_start(bind_loop(L), ms, join_over, join);
     return bind_yield(L, join, k_join);
 }
 
@@ -565,11 +593,14 @@ static int l_cancelled(lua_State *L)
     return 1;
 }
 
+/* Ends the task's scope, and those that it shelters. */
 static void expire(struct task *task)
 {
     task->shield_over = true;
     for (struct task *child = task->child; child; child = child->next)
-        expire(child);
+        if (child->sheltered)
+            expire(child);
+    end_shelter(task->host->L, task);
     interrupt(task);
 }
 
@@ -587,11 +618,10 @@ static void on_shield_over(void *arg)
    scopes share the outermost one's time. See orch.cleanup. */
 static int l_shield(lua_State *L)
 {
-    lua_Number seconds = luaL_checknumber(L, 1);
+    uint64_t ms = check_seconds(L, 1);
     struct task *task = current(L);
     if (task->shields++ == 0)
-        task->shield_timer = timer_start(bind_loop(L), (uint64_t)(seconds * 1000 + 0.5),
-                                         on_shield_over, task);
+        task->shield_timer = timer_start(bind_loop(L), ms, on_shield_over, task);
     return 0;
 }
 
@@ -605,6 +635,7 @@ static int l_unshield(lua_State *L)
     timer_cancel(task->shield_timer);
     task->shield_timer = NULL;
     task->shield_over = false;
+    end_shelter(L, task);
     return 0;
 }
 
