@@ -4,15 +4,15 @@ local scope = require "orch.scope"
 local task = require "orch.task"
 
 local CLEANUP_SECONDS <const> = 30
+local SECONDS_MAX <const> = 1e9
 
 local function sorted_names(functions)
-  local names = {}
-  for name, f in pairs(functions) do
-    if type(name) ~= "string" or type(f) ~= "function" then
-      error("orch.all: expected { name = function, … }", 3)
-    end
+  local names, good = {}, type(functions) == "table"
+  for name, f in pairs(good and functions or {}) do
+    good = good and type(name) == "string" and type(f) == "function"
     names[#names + 1] = name
   end
+  if not good then error("orch.all: expected { name = function, … }", 3) end
   table.sort(names)
   return names
 end
@@ -42,7 +42,7 @@ local function all(functions)
 
   local function run(name)
     if parent then scope.enter(parent:branch(name)) end
-    local good, result = pcall(functions[name])
+    local good, result = xpcall(functions[name], error_value.on_error)
     if good then
       results[name] = result
     elseif not failure then
@@ -65,6 +65,9 @@ end
 ---@param seconds number
 ---@param f fun(): any
 local function timeout(seconds, f)
+  if type(seconds) ~= "number" or not (seconds >= 0 and seconds < SECONDS_MAX) or type(f) ~= "function" then
+    error("orch.timeout: expected orch.timeout(seconds, function() … end)", 2)
+  end
   local parent = scope.current()
   local running = task.spawn(function()
     if parent then scope.enter(parent) end
@@ -89,7 +92,7 @@ local function cleanup(f, seconds)
     task.unshield()
     return pass_on(...)
   end
-  return finish(pcall(f))
+  return finish(xpcall(f, error_value.on_error))
 end
 
 return { all = all, timeout = timeout, cleanup = cleanup }

@@ -1,5 +1,6 @@
 -- Where a task is in the tree of jobs, groups, branches and steps. A verb called through any job object
 -- finds its parent here, so that groups and branches need not be handed around.
+local error_value = require "orch.error"
 local task = require "orch.task"
 
 local Scope = {}
@@ -56,7 +57,7 @@ local function within(scope, f, ...)
     enter(before)
     return ...
   end
-  return leave(pcall(f, ...))
+  return leave(xpcall(f, error_value.on_error, ...))
 end
 
 return { new = new, current = current, enter = enter, within = within }
