@@ -11,12 +11,17 @@
 #include "prim/repo_info.h"
 #include "prim/repo_lib.h"
 #include "prim/repo_mirror.h"
+#include "prim/repo_modules.h"
 #include "prim/repo_place.h"
 #include "prim/repo_source.h"
 #include "prim/repo_tree.h"
 
+enum { MODULE_DEPTH_MAX = 10 };
+
 struct checkout {
     const struct ask *ask;
+    const struct url *top; /* of the outermost repository: what credentials are for; NULL = it is us */
+    int depth;
     struct url url;
     struct place place;
     struct mirror mirror;
@@ -24,6 +29,7 @@ struct checkout {
     struct target target;
     struct fetch_stats fetched;
     struct tree_stats written;
+    int64_t fetch_us, checkout_us;
 };
 
 /* --- the objects -------------------------------------------------------------------------------------- */
@@ -85,11 +91,12 @@ static bool open_work(struct checkout *checkout, struct err *err)
 static bool fetch(struct checkout *checkout, git_repository *repo, struct err *err)
 {
     const struct ask *ask = checkout->ask;
+    const bool trusted = !checkout->top || url_same_server(&checkout->url, checkout->top);
     const struct fetch_spec spec = {
         .repo = repo,
         .url = &checkout->url,
-        .user = ask->user ? ask->user : checkout->url.user,
-        .password = ask->password ? ask->password : checkout->url.password,
+        .user = trusted ? ask->user ? ask->user : checkout->url.user : NULL,
+        .password = trusted ? ask->password ? ask->password : checkout->url.password : NULL,
         .ref = ask->ref,
         .sha = ask->sha,
         .tags = ask->tags,
@@ -215,6 +222,43 @@ static bool make_work(struct checkout *checkout, struct err *err)
                                         checkout->place.into);
 }
 
+static bool run(struct checkout *checkout, struct err *err);
+
+/* Into the work tree that is being made: what is published is all of it. */
+static bool add_module(struct checkout *outer, const struct module *module, struct err *err)
+{
+    char *into = path_join(outer->place.work, module->path);
+    struct ask ask = *outer->ask;
+    ask.url = module->url;
+    ask.ref = NULL;
+    ask.sha = module->sha;
+    ask.into = into;
+    struct checkout inner = {.ask = &ask, .depth = outer->depth + 1,
+                             .top = outer->top ? outer->top : &outer->url};
+    struct err why;
+    bool good = run(&inner, &why);
+    mem_free(into);
+    if (!good)
+        return err_set(err, why.kind, "submodule %s: %s", module->path, why.message);
+    outer->written.files += inner.written.files;
+    outer->fetched.objects += inner.fetched.objects;
+    outer->fetched.bytes += inner.fetched.bytes;
+    outer->fetched.hit = outer->fetched.hit && inner.fetched.hit;
+    return modules_activate(outer->repo, module, err);
+}
+
+static bool add_modules(struct checkout *checkout, struct err *err)
+{
+    struct modules modules;
+    bool good = modules_read(&modules, checkout->repo, err);
+    if (good && modules.count > 0 && checkout->depth == MODULE_DEPTH_MAX)
+        good = err_set(err, ERR_LIMIT, "more than %d levels of submodules", MODULE_DEPTH_MAX);
+    for (size_t i = 0; good && i < modules.count; i++)
+        good = add_module(checkout, &modules.list[i], err);
+    modules_fini(&modules);
+    return good;
+}
+
 /* TERM waits: what is made is whole, and moving it takes a moment. */
 static bool publish(struct checkout *checkout, struct err *err)
 {
@@ -226,28 +270,6 @@ static bool publish(struct checkout *checkout, struct err *err)
     return good;
 }
 
-static bool work(struct checkout *checkout, struct err *err)
-{
-    const double start = now();
-    if (!place_open(&checkout->place, checkout->ask->into, err) || !make_work(checkout, err))
-        return false;
-    if (checkout->url.kind == URL_PATH ? !from_path(checkout, err) : !from_remote(checkout, err))
-        return false;
-    const double fetched = now();
-    talk_number("fetch_us", (int64_t)((fetched - start) * 1e6));
-    if ((!checkout->repo && !open_work(checkout, err)) || !set_origin(checkout, err) ||
-        !tree_checkout(checkout->repo, &checkout->target.commit, &checkout->written, err) ||
-        !set_names(checkout, err) ||
-        !info_commit(checkout->repo, &checkout->target.commit, err))
-        return false;
-    git_repository_free(checkout->repo);
-    checkout->repo = NULL;
-    if (!publish(checkout, err))
-        return false;
-    talk_number("checkout_us", (int64_t)((now() - fetched) * 1e6));
-    return true;
-}
-
 static void say(const struct checkout *checkout)
 {
     const char *ref = checkout->target.ref;
@@ -257,27 +279,66 @@ static void say(const struct checkout *checkout)
     talk_number("files", (int64_t)checkout->written.files);
     talk_number("objects", (int64_t)checkout->fetched.objects);
     talk_number("bytes", (int64_t)checkout->fetched.bytes);
+    talk_number("fetch_us", checkout->fetch_us);
+    talk_number("checkout_us", checkout->checkout_us);
     talk_number("mirror_hit", checkout->fetched.hit);
+}
+
+static bool work(struct checkout *checkout, struct err *err)
+{
+    const double start = now();
+    if (!place_open(&checkout->place, checkout->ask->into, err) || !make_work(checkout, err))
+        return false;
+    if (checkout->url.kind == URL_PATH ? !from_path(checkout, err) : !from_remote(checkout, err))
+        return false;
+    const double fetched = now();
+    if ((!checkout->repo && !open_work(checkout, err)) || !set_origin(checkout, err) ||
+        !tree_checkout(checkout->repo, &checkout->target.commit, &checkout->written, err) ||
+        !set_names(checkout, err) ||
+        (checkout->ask->submodules && !add_modules(checkout, err)) ||
+        (!checkout->top && !info_commit(checkout->repo, &checkout->target.commit, err)))
+        return false;
+    git_repository_free(checkout->repo);
+    checkout->repo = NULL;
+    if (!publish(checkout, err))
+        return false;
+    checkout->fetch_us = (int64_t)((fetched - start) * 1e6);
+    checkout->checkout_us = (int64_t)((now() - fetched) * 1e6);
+    return true;
+}
+
+/* A repository elsewhere must not make us read one that happens to be on this machine. */
+static bool may_read(const struct checkout *checkout, struct err *err)
+{
+    if (checkout->url.kind != URL_PATH || !checkout->top || checkout->top->kind == URL_PATH)
+        return true;
+    return err_set(err, ERR_FAILED, "refused to read %s of this machine, which a repository elsewhere "
+                                    "names", checkout->url.path);
+}
+
+static bool run(struct checkout *checkout, struct err *err)
+{
+    checkout->place.lock = checkout->mirror.lock = -1;
+    bool good = url_parse(&checkout->url, checkout->ask->url, err);
+    if (good && !checkout->top)
+        talk_text("url", checkout->url.clean);
+    good = good && may_read(checkout, err) && work(checkout, err);
+    if (good && !checkout->top)
+        say(checkout);
+    git_repository_free(checkout->repo);
+    mirror_close(&checkout->mirror);
+    place_close(&checkout->place);
+    target_fini(&checkout->target);
+    url_fini(&checkout->url);
+    return good;
 }
 
 bool checkout_run(const struct ask *ask, struct err *err)
 {
-    struct checkout checkout = {.ask = ask, .place.lock = -1, .mirror.lock = -1};
-    bool good = ask->url && ask->into
-                    ? url_parse(&checkout.url, ask->url, err)
-                    : err_set(err, ERR_USAGE, "a checkout needs url and into");
-    if (good) {
-        talk_text("url", checkout.url.clean);
-        good = work(&checkout, err);
-    }
-    if (good)
-        say(&checkout);
-    git_repository_free(checkout.repo);
-    mirror_close(&checkout.mirror);
-    place_close(&checkout.place);
-    target_fini(&checkout.target);
-    url_fini(&checkout.url);
-    return good;
+    if (!ask->url || !ask->into)
+        return err_set(err, ERR_USAGE, "a checkout needs url and into");
+    struct checkout checkout = {.ask = ask};
+    return run(&checkout, err);
 }
 
 void checkout_sweep(const struct ask *ask)

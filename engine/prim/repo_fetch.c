@@ -6,12 +6,10 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "prim/repo_http.h"
 #include "prim/repo_lib.h"
 #include "prim/repo_ssh.h"
 #include "prim/repo_talk.h"
-
-/* What a forge takes for the user of a token. */
-#define TOKEN_USER "x-access-token"
 
 struct fetch {
     const struct fetch_spec *spec;
@@ -22,30 +20,12 @@ struct fetch {
     char *head;       /* the branch that its HEAD names, NULL if unknown */
     git_oid head_id;
     bool has_head;
-    int asked;        /* how often credentials were asked for */
-    bool other_host;  /* they were asked for by a host that they are not for */
+    struct http_access http;
+    struct err ssh; /* what ssh said */
+    char *proxy, *ca_file;
 };
 
 /* --- libgit2's callbacks ----------------------------------------------------------------------------- */
-
-static int on_credentials(git_credential **out, const char *from, const char *url_user,
-                          unsigned allowed, void *payload)
-{
-    (void)url_user;
-    struct fetch *fetch = payload;
-    const struct fetch_spec *spec = fetch->spec;
-    struct url asking = {0};
-    fetch->asked++;
-    bool same = url_parse(&asking, from, NULL) && url_same_server(&asking, spec->url);
-    url_fini(&asking);
-    fetch->other_host = !same;
-    if (fetch->asked == 1 && same && spec->password && (allowed & GIT_CREDENTIAL_USERPASS_PLAINTEXT))
-        return git_credential_userpass_plaintext_new(out, spec->user ? spec->user : TOKEN_USER,
-                                                     spec->password);
-    /* without text of our own libgit2 shows that of an earlier, unrelated failure */
-    git_error_set_str(GIT_ERROR_HTTP, "the credentials were not accepted");
-    return GIT_EAUTH;
-}
 
 static int on_transfer(const git_indexer_progress *progress, void *payload)
 {
@@ -65,75 +45,21 @@ static int on_sideband(const char *text, int len, void *payload)
 
 /* --- what went wrong ------------------------------------------------------------------------------------ */
 
-static bool has(const char *text, const char *part)
-{
-    return strcasestr(text, part) != NULL;
-}
-
-static int status_in(const char *words)
-{
-    const char *at = strcasestr(words, "status code: ");
-    return at ? atoi(at + strlen("status code: ")) : 0;
-}
-
-static bool fail_by_status(const char *where, int status, struct err *err)
-{
-    if (status == 401 || status == 403)
-        err_set(err, ERR_AUTH, "%s answered %d: these credentials may not read it", where, status);
-    else if (status == 404 || status == 410)
-        err_set(err, ERR_MISSING, "%s: repository not found, or not visible with these credentials",
-                where);
-    else
-        err_set(err, ERR_REMOTE, "%s answered HTTP status %d; trying again later may help", where,
-                status);
-    err->code = status;
-    return false;
-}
-
-static bool fail_ssh(const char *where, const char *words, struct err *err)
-{
-    enum err_kind kind = ssh_kind(words);
-    return err_set(err, kind, "cannot fetch from %s: ssh said: %s", where, words);
-}
-
-static bool fail_auth(const struct fetch *fetch, struct err *err)
-{
-    const struct fetch_spec *spec = fetch->spec;
-    const char *where = spec->url->clean;
-    if (fetch->other_host)
-        return err_set(err, ERR_AUTH,
-                       "%s leads to another host, which asks for credentials; those given are for "
-                       "%s only",
-                       where, spec->url->host);
-    if (!spec->password)
-        return err_set(err, ERR_AUTH, "%s asks for credentials and none were given: pass user and "
-                                      "password (a token)", where);
-    return err_set(err, ERR_AUTH, "%s refused the credentials of user '%s'", where,
-                   spec->user ? spec->user : TOKEN_USER);
-}
-
 static bool fail(const struct fetch *fetch, int code, struct err *err)
 {
-    const char *where = fetch->spec->url->clean, *words = lib_words();
-    const char *said = ssh_words();
-    if (fetch->spec->url->kind == URL_SSH && said)
-        return fail_ssh(where, said, err);
-    if (code == GIT_EAUTH || has(words, "authentication replays"))
-        return fail_auth(fetch, err);
-    if (status_in(words) > 0)
-        return fail_by_status(where, status_in(words), err);
-    if (code == GIT_ECERTIFICATE || lib_class() == GIT_ERROR_SSL)
-        return lib_fail(err, ERR_NET, "no trusted connection to %s", where);
-    if (has(words, "redirect"))
-        return lib_fail(err, ERR_REMOTE, "%s redirects elsewhere, which is not followed with "
-                                         "credentials: use the URL it leads to", where);
-    if (has(words, "resolve") || has(words, "connect") || has(words, "socket") ||
-        has(words, "SSL") || has(words, "stream"))
-        return lib_fail(err, ERR_NET, "cannot reach %s", where);
+    const char *where = fetch->spec->url->clean;
+    if (fetch->http.err.kind != ERR_NONE || fetch->ssh.kind != ERR_NONE) {
+        const struct err *said = fetch->http.err.kind != ERR_NONE ? &fetch->http.err : &fetch->ssh;
+        if (said == &fetch->http.err)
+            *err = *said;
+        else
+            err_set(err, said->kind, "cannot fetch from %s: %s", where, said->message);
+        return false;
+    }
     if (lib_class() == GIT_ERROR_OS || lib_class() == GIT_ERROR_FILESYSTEM)
         return lib_fail(err, ERR_IO, "cannot store what %s sent", where);
-    if (lib_class() == GIT_ERROR_NET || lib_class() == GIT_ERROR_HTTP || code == GIT_EEOF)
-        return lib_fail(err, ERR_REMOTE, "%s gave no answer a git server gives", where);
+    if (lib_class() == GIT_ERROR_NET || lib_class() == GIT_ERROR_INDEXER || code == GIT_EEOF)
+        return lib_fail(err, ERR_REMOTE, "%s gave no answer that a git server gives", where);
     return lib_fail(err, ERR_FAILED, "cannot fetch from %s", where);
 }
 
@@ -144,26 +70,53 @@ static bool connect_remote(struct fetch *fetch, struct err *err)
     git_remote_connect_options options;
     git_remote_connect_options_init(&options, GIT_REMOTE_CONNECT_OPTIONS_VERSION);
     options.callbacks = fetch->options.callbacks;
-    options.proxy_opts = fetch->options.proxy_opts;
-    options.follow_redirects = fetch->options.follow_redirects;
     talk_progress("fetch", 0, 0, 0);
-    fetch->asked = 0;
     int rc = git_remote_connect_ext(fetch->remote, GIT_DIRECTION_FETCH, &options);
     return rc == 0 ? true : fail(fetch, rc, err);
+}
+
+static char *setting(git_repository *repo, const char *key)
+{
+    git_config *config;
+    git_buf value = GIT_BUF_INIT;
+    char *text = NULL;
+    if (git_repository_config(&config, repo) != 0)
+        return NULL;
+    if (git_config_get_string_buf(&value, config, key) == 0 && value.size > 0)
+        text = mem_text(value.ptr);
+    git_buf_dispose(&value);
+    git_config_free(config);
+    return text;
+}
+
+static void register_transports(struct fetch *fetch)
+{
+    const struct fetch_spec *spec = fetch->spec;
+    const char *ca_file = getenv("GIT_SSL_CAINFO");
+    fetch->proxy = setting(spec->repo, "http.proxy");
+    fetch->ca_file = ca_file ? mem_text(ca_file) : setting(spec->repo, "http.sslcainfo");
+    fetch->http = (struct http_access){.url = spec->url, .user = spec->user,
+                                       .password = spec->password, .proxy = fetch->proxy,
+                                       .ca_file = fetch->ca_file};
+    http_register(&fetch->http);
+    ssh_register(&fetch->ssh);
+}
+
+static void unregister_transports(struct fetch *fetch)
+{
+    http_unregister();
+    ssh_unregister();
+    mem_free(fetch->proxy);
+    mem_free(fetch->ca_file);
 }
 
 static bool open_remote(struct fetch *fetch, struct err *err)
 {
     git_fetch_options_init(&fetch->options, GIT_FETCH_OPTIONS_VERSION);
-    fetch->options.callbacks.credentials = on_credentials;
     fetch->options.callbacks.transfer_progress = on_transfer;
     fetch->options.callbacks.sideband_progress = on_sideband;
     fetch->options.callbacks.payload = fetch;
-    fetch->options.proxy_opts.type = GIT_PROXY_AUTO;
     fetch->options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
-    /* libgit2 keeps the Authorization header when it follows a redirect */
-    fetch->options.follow_redirects =
-        fetch->spec->password ? GIT_REMOTE_REDIRECT_NONE : GIT_REMOTE_REDIRECT_INITIAL;
     int rc = git_remote_create_anonymous(&fetch->remote, fetch->spec->repo, fetch->spec->url->clean);
     if (rc != 0)
         return lib_fail(err, ERR_USAGE, "no usable URL: %s", fetch->spec->url->clean);
@@ -279,6 +232,7 @@ static bool get(struct fetch *fetch, const struct target *target, const git_oid 
         return rc == 0 ? true : fail(fetch, rc, err);
     /* this server gives no commit by its id, or has none of that id: then with the refs' history */
     git_remote_disconnect(fetch->remote);
+    fetch->http.err.kind = fetch->ssh.kind = ERR_NONE;
     if (!connect_remote(fetch, err))
         return false;
     count = without;
@@ -371,10 +325,12 @@ bool fetch_run(const struct fetch_spec *spec, struct target *target, struct fetc
         stats->hit = true;
         return settle(&fetch, target, wanted, err);
     }
+    register_transports(&fetch);
     bool good = open_remote(&fetch, err) && list_refs(&fetch, err) && pick(&fetch, target, err) &&
                 get(&fetch, target, wanted, err) && settle(&fetch, target, wanted, err);
     refs_fini(&fetch.refs);
     mem_free(fetch.head);
     git_remote_free(fetch.remote);
+    unregister_transports(&fetch);
     return good;
 }

@@ -13,7 +13,6 @@
 #include "prim/repo_checkout.h"
 #include "prim/repo_info.h"
 #include "prim/repo_lib.h"
-#include "prim/repo_ssh.h"
 #include "prim/repo_talk.h"
 
 static bool run(const struct ask *ask, struct err *err)
@@ -29,7 +28,6 @@ static int work(struct ask *ask)
 {
     struct err err = {.kind = ERR_NONE};
     lib_init();
-    ssh_register();
     if (run(ask, &err))
         err.kind = ERR_NONE;
     talk_end(&err);

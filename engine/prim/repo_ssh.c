@@ -28,17 +28,12 @@ struct stream {
 
 struct transport {
     git_smart_subtransport base;
+    struct err *err; /* the caller's */
     struct stream *stream; /* one connection serves both services */
 };
 
-static char words[WORDS_MAX]; /* of this process's one operation */
-
-const char *ssh_words(void)
-{
-    return words[0] ? words : NULL;
-}
-
-enum err_kind ssh_kind(const char *said)
+/* The kind of failure that ssh's words mean. */
+static enum err_kind kind_of(const char *said)
 {
     static const struct {
         const char *part;
@@ -128,12 +123,8 @@ static int start(struct stream *stream, const struct url *url)
     buf_fini(&host);
     buf_fini(&own);
     if (rc != 0) {
-        struct buf text;
-        buf_init(&text, WORDS_MAX);
-        buf_format(&text, "cannot run %s: %s", argv[0], strerror(rc));
-        strncpy(words, text.data, sizeof words - 1);
-        git_error_set_str(GIT_ERROR_SSH, words);
-        buf_fini(&text);
+        err_system(stream->owner->err, rc, "cannot run %s", line && line[0] ? line : argv[0]);
+        git_error_set_str(GIT_ERROR_SSH, "cannot run ssh");
         return -1;
     }
     return 0;
@@ -141,28 +132,24 @@ static int start(struct stream *stream, const struct url *url)
 
 /* --- libgit2's streams ----------------------------------------------------------------------------------- */
 
-/* Keeps the last lines of what it wrote to standard error, in one line. */
-static void keep_words(int fd)
+/* The last lines of what it wrote to standard error, in one line. */
+static void keep_words(struct stream *stream)
 {
-    char text[WORDS_MAX];
-    off_t size = lseek(fd, 0, SEEK_END);
+    char text[WORDS_MAX], words[WORDS_MAX];
+    off_t size = lseek(stream->err, 0, SEEK_END);
     off_t from = size > WORDS_MAX - 1 ? size - (WORDS_MAX - 1) : 0;
-    ssize_t n = pread(fd, text, WORDS_MAX - 1, from);
+    ssize_t n = pread(stream->err, text, WORDS_MAX - 1, from);
     size_t len = 0;
     for (ssize_t i = 0; i < n; i++) {
-        char c = text[i];
-        if (c == '\r')
-            continue;
-        if (c == '\n') {
-            if (len == 0 || words[len - 1] == ' ')
-                continue;
-            c = ' ';
-        }
-        words[len++] = c;
+        char c = text[i] == '\n' ? ' ' : text[i];
+        if (c != '\r' && !(c == ' ' && (len == 0 || words[len - 1] == ' ')))
+            words[len++] = c;
     }
     while (len > 0 && words[len - 1] == ' ')
         len--;
     words[len] = '\0';
+    if (len > 0)
+        err_set(stream->owner->err, kind_of(words), "ssh said: %s", words);
 }
 
 static int stream_read(git_smart_subtransport_stream *base, char *data, size_t size, size_t *got)
@@ -180,7 +167,7 @@ static int stream_read(git_smart_subtransport_stream *base, char *data, size_t s
         stream->in = -1;
         waitpid(stream->pid, NULL, 0);
         stream->pid = 0;
-        keep_words(stream->err);
+        keep_words(stream);
     }
     return n == 0 ? 0 : -1;
 }
@@ -223,7 +210,6 @@ static int transport_action(git_smart_subtransport_stream **out, git_smart_subtr
     struct stream *stream = mem_alloc(sizeof *stream);
     *stream = (struct stream){.base = {base, stream_read, stream_write, stream_free},
                               .owner = transport, .in = -1, .out = -1, .err = -1};
-    words[0] = '\0';
     int rc = start(stream, &url);
     url_fini(&url);
     if (rc != 0) {
@@ -248,8 +234,9 @@ static void transport_free(git_smart_subtransport *base)
 
 static int transport_new(git_smart_subtransport **out, git_transport *owner, void *param)
 {
-    (void)owner, (void)param;
+    (void)owner;
     struct transport *transport = mem_alloc(sizeof *transport);
+    transport->err = param;
     transport->base = (git_smart_subtransport){transport_action, transport_close, transport_free};
     *out = &transport->base;
     return 0;
@@ -261,7 +248,12 @@ static int smart_new(git_transport **out, git_remote *owner, void *param)
     return git_transport_smart(out, owner, &definition);
 }
 
-void ssh_register(void)
+void ssh_register(struct err *err)
 {
-    git_transport_register("ssh", smart_new, NULL);
+    git_transport_register("ssh", smart_new, err);
+}
+
+void ssh_unregister(void)
+{
+    git_transport_unregister("ssh");
 }

@@ -5,11 +5,9 @@
 
 #include "base/err.h"
 
-/* Makes libgit2 use it; before the first use of an ssh URL. */
-void ssh_register(void);
-/* What ssh last wrote to its standard error: NULL when it ran not or said nothing. */
-const char *ssh_words(void);
-/* The kind of failure that those words mean. */
-enum err_kind ssh_kind(const char *words);
+/* libgit2 uses it for ssh:// and user@host:path until ssh_unregister. err gets what ssh said when it
+   failed, and must live as long; its kind is to be ERR_NONE before. */
+void ssh_register(struct err *err);
+void ssh_unregister(void);
 
 #endif

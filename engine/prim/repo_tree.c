@@ -9,6 +9,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <git2/sys/repository.h>
+
+#include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "prim/repo_filter.h"
@@ -20,6 +23,7 @@
 enum {
     BLOCK = 64,        /* entries a thread takes at a time: neighbours share a directory */
     THREADS_MAX = 8,
+    PATH_CEILING = 1 << 16,
     THREAD_FILES = 128, /* fewer files are not worth another thread */
 };
 
@@ -103,6 +107,20 @@ static void keep_error(struct tree *tree, const struct err *err)
     pthread_mutex_unlock(&tree->mutex);
 }
 
+/* A thread's own repository, for converting. It reads attributes in the work tree and in its index,
+   which must be the new one. */
+static bool open_own(const struct tree *tree, git_repository **own, struct err *err)
+{
+    git_index *index = NULL;
+    int rc = git_repository_open(own, tree->top);
+    if (rc == 0)
+        rc = git_index_open(&index, tree->new_path);
+    if (rc == 0)
+        rc = git_repository_set_index(*own, index);
+    git_index_free(index);
+    return rc == 0 ? true : lib_fail_as(err, rc, "cannot open %s", tree->top);
+}
+
 static void *write_blocks(void *arg)
 {
     struct tree *tree = arg;
@@ -110,11 +128,8 @@ static void *write_blocks(void *arg)
     struct err err;
     git_repository *own = NULL;
     spot_init(&spot, tree->top, tree->top_fd, tree->old != NULL);
-    int rc = tree->filtered ? git_repository_open(&own, tree->top) : 0;
-    if (rc != 0) {
-        lib_fail_as(&err, rc, "cannot open %s", tree->top);
+    if (tree->filtered && !open_own(tree, &own, &err))
         keep_error(tree, &err);
-    }
     for (size_t from; !tree->failed && (from = atomic_fetch_add(&tree->next, BLOCK)) < tree->count;) {
         for (size_t i = from; i < from + BLOCK && i < tree->count && !tree->failed; i++)
             if (!tree->keep[i] && !write_entry(tree, &spot, own, i, &err))
@@ -208,15 +223,39 @@ static bool remove_gone(struct tree *tree, git_index *old, struct err *err)
 
 /* --- a tree one may write ------------------------------------------------------------------------------------ */
 
-static bool check_paths(const struct tree *tree, struct err *err)
+static int check_entry(const char *dir, const git_tree_entry *entry, void *arg)
+{
+    char **bad = arg;
+    const char *name = git_tree_entry_name(entry);
+    if (safe_path(name) && !strchr(name, '/'))
+        return 0;
+    struct buf path;
+    buf_init(&path, PATH_CEILING);
+    buf_format(&path, "%s%s", dir, name);
+    *bad = buf_take(&path);
+    return GIT_EUSER;
+}
+
+static bool check_names(git_tree *root, struct err *err)
+{
+    char *bad = NULL; /* the first path that must not be written */
+    int rc = git_tree_walk(root, GIT_TREEWALK_PRE, check_entry, &bad);
+    if (bad)
+        err_set(err, ERR_FAILED, "refused to write '%s': a path that leads out of the work tree or into "
+                                 "its .git; the repository is hostile", bad);
+    else if (rc != 0)
+        lib_fail_as(err, rc, "cannot read the commit's tree");
+    mem_free(bad);
+    return rc == 0;
+}
+
+/* A malformed tree may name a link and, once more, a directory of the same name. */
+static bool check_parents(const struct tree *tree, struct err *err)
 {
     const char *last = "";
     size_t last_len = 0;
     for (size_t i = 0; i < tree->count; i++) {
         const char *path = git_index_get_byindex(tree->index, i)->path;
-        if (!safe_path(path))
-            return err_set(err, ERR_FAILED, "refused to write '%s': a path that leads out of the work "
-                                            "tree or into its .git; the repository is hostile", path);
         const size_t len = (size_t)(path_base(path) - path);
         if (len == last_len && memcmp(path, last, len) == 0)
             continue;
@@ -242,18 +281,17 @@ static bool read_commit(struct tree *tree, const git_oid *id, struct err *err)
     int rc = git_commit_lookup(&commit, tree->repo, id);
     if (rc == 0)
         rc = git_commit_tree(&root, commit);
-    if (rc == 0)
-        rc = git_index_read_tree(tree->index, root);
+    bool good = rc == 0 ? check_names(root, err)
+                        : lib_fail_as(err, rc, "cannot read the commit's tree");
+    if (good && (rc = git_index_read_tree(tree->index, root)) != 0)
+        good = lib_fail_as(err, rc, "cannot read the commit's tree");
     git_tree_free(root);
     git_commit_free(commit);
-    if (rc != 0 && strstr(lib_words(), "invalid path"))
-        return lib_fail(err, ERR_FAILED, "refused to write a tree that leads out of the work tree or "
-                                         "into its .git; the repository is hostile");
-    if (rc != 0)
-        return lib_fail_as(err, rc, "cannot read the commit's tree");
+    if (!good)
+        return false;
     tree->count = git_index_entrycount(tree->index);
     tree->keep = mem_alloc(tree->count + 1);
-    return check_paths(tree, err);
+    return check_parents(tree, err);
 }
 
 /* --- the whole ------------------------------------------------------------------------------------------------ */
@@ -320,7 +358,9 @@ static bool update(struct tree *tree, git_index *left, struct err *err)
 {
     size_t todo = plan(tree);
     tree->filtered = todo > 0 && filter_needed(tree->repo, tree->index);
-    if (tree->old && (!save(tree, false, err) || !remove_gone(tree, tree->old, err)))
+    if ((tree->old || tree->filtered) && !save(tree, false, err))
+        return false;
+    if (tree->old && !remove_gone(tree, tree->old, err))
         return false;
     return remove_interrupted(tree, left, err) &&
            (!tree->filtered || write_attributes(tree, err)) && write_all(tree, todo, err) &&

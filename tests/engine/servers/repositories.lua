@@ -54,22 +54,73 @@ function Server:stop()
   self.child:wait()
 end
 
+local function curl(words)
+  return run { "curl", "-fsS", table.unpack(words) }
+end
+
+--- Queues a fault of endpoint.py; nil forgets them all.
+function Server:fault(fault)
+  if fault then
+    curl { "-d", require "orch.json".encode(fault), self.url .. "/_control" }
+  else
+    curl { "-X", "DELETE", self.url .. "/_control" }
+  end
+end
+
+--- Forgets what was received on both ports.
+function Server:forget()
+  for _, url in ipairs { self.url, self.other } do curl { "-X", "DELETE", url .. "/_control/requests" } end
+end
+
+--- Did a request to the second port, where redirects lead, have that header?
+function Server:other_saw(header)
+  local records = require "orch.json".decode(curl { self.other .. "/_control/requests" }).requests
+  assert(#records > 0, "nothing was redirected")
+  for _, record in ipairs(records) do
+    for _, pair in ipairs(record.headers) do
+      if pair[1]:lower() == header then return true end
+    end
+  end
+  return false
+end
+
 --- git_http.py over box.dir/git.
 function Box:serve()
   local child = assert(proc.start { argv = { "/usr/bin/python3", tests .. "/services/git_http.py", self.dir } })
   local self_ = setmetatable({ child = child }, Server)
-  for _ = 1, 500 do
-    local file = io.open(self.dir .. "/run/git.port")
-    if file then
-      self_.port = file:read "l"
-      file:close()
-      break
+  local function root(name)
+    for _ = 1, 500 do
+      local file <close> = io.open(self.dir .. "/run/" .. name)
+      if file then return "http://127.0.0.1:" .. file:read "l" end
+      task.sleep(0.02)
     end
-    task.sleep(0.02)
+    error "git_http.py did not start"
   end
-  self_.url = "http://127.0.0.1:" .. assert(self_.port, "git_http.py did not start")
+  self_.url, self_.other = root "git.port", root "git_other.port"
   self_.password = "secret"
   return self_
+end
+
+--- What a checkout into that directory left half done, nil if nothing.
+function Box:leftovers(into)
+  local found = self:sh([[find "$(dirname "$1")" -maxdepth 3 -name '*.orch-checkout-*' -o -maxdepth 5 -name 'pack_git2_*']], into)
+  return found ~= "" and found or nil
+end
+
+-- The helpers that this program started, and their workers.
+local HELPERS = [[for keeper in $(cat /proc/$PPID/task/$PPID/children); do
+  case "$(readlink /proc/$keeper/exe || :)" in */orch-repo)
+    echo $keeper $(cat /proc/$keeper/task/$keeper/children 2>/dev/null || :);; esac; done]]
+
+--- How many run.
+function Box:helpers()
+  local _, count = self:sh(HELPERS):gsub("%d+", "")
+  return count
+end
+
+--- Kills them at once.
+function Box:kill_helpers()
+  self:sh("for pid in $(" .. HELPERS .. "); do kill -9 $pid 2>/dev/null || :; done")
 end
 
 function Box:remove()

@@ -1,0 +1,62 @@
+#include "prim/repo_modules.h"
+
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "prim/repo_lib.h"
+#include "prim/repo_safe.h"
+
+enum { MODULES_MAX = 1000, KEY_MAX = 8 << 10 };
+
+static int collect(git_submodule *submodule, const char *name, void *arg)
+{
+    struct modules *modules = arg;
+    const git_oid *id = git_submodule_index_id(submodule);
+    const char *path = git_submodule_path(submodule), *url = git_submodule_url(submodule);
+    git_buf resolved = GIT_BUF_INIT;
+    if (!id || !url || !safe_path(path) || modules->count == MODULES_MAX)
+        return 0;
+    int rc = git_submodule_resolve_url(&resolved, git_submodule_owner(submodule), url);
+    if (rc != 0)
+        return rc;
+    modules->list = mem_grow(modules->list, (modules->count + 1) * sizeof *modules->list);
+    struct module *module = &modules->list[modules->count++];
+    *module = (struct module){.name = mem_text(name), .path = mem_text(path),
+                              .url = mem_text(resolved.ptr)};
+    git_oid_tostr(module->sha, sizeof module->sha, id);
+    git_buf_dispose(&resolved);
+    return 0;
+}
+
+bool modules_read(struct modules *modules, git_repository *repo, struct err *err)
+{
+    *modules = (struct modules){0};
+    int rc = git_submodule_foreach(repo, collect, modules);
+    return rc == 0 ? true : lib_fail_as(err, rc, "cannot read the submodules");
+}
+
+void modules_fini(struct modules *modules)
+{
+    for (size_t i = 0; i < modules->count; i++) {
+        mem_free(modules->list[i].name);
+        mem_free(modules->list[i].path);
+        mem_free(modules->list[i].url);
+    }
+    mem_free(modules->list);
+    *modules = (struct modules){0};
+}
+
+bool modules_activate(git_repository *repo, const struct module *module, struct err *err)
+{
+    struct buf key;
+    git_config *config = NULL;
+    buf_init(&key, KEY_MAX);
+    buf_format(&key, "submodule.%s.url", module->name);
+    int rc = git_repository_config(&config, repo);
+    if (rc == 0)
+        rc = git_config_set_string(config, key.data ? key.data : "", module->url);
+    git_config_free(config);
+    buf_fini(&key);
+    return rc == 0 ? true : lib_fail_as(err, rc, "cannot note the submodule %s", module->path);
+}

@@ -1,0 +1,203 @@
+-- What trees hold: odd names, line ends, submodules, many files, malice.
+local fs = require "orch.fs"
+local repo = require "orch.repo"
+local task = require "orch.task"
+local repositories = require "engine.servers.repositories"
+
+describe("repo.checkout writes", function()
+  local box, server
+
+  setup(function()
+    box = repositories.box()
+    server = box:serve()
+  end)
+
+  teardown(function()
+    server:stop()
+    box:remove()
+  end)
+
+  -- A repository, below the server's root, of what the script makes in its directory.
+  local function made(name, script)
+    local work, bare = box:fresh(name), ("%s/git/%s.git"):format(box.dir, name)
+    box:git { "init", "-q", "-b", "main", work }
+    box:sh("cd \"$1\"; " .. script, work)
+    box:git { "-C", work, "add", "-A", "-f" }
+    box:git { "-C", work, "commit", "-q", "-m", name }
+    box:git { "clone", "-q", "--bare", work, bare }
+    return bare, work
+  end
+
+  -- A repository whose commit's tree is given as git mktree takes it: "mode type name" with %s for ids.
+  local function crafted(name, build)
+    local bare = ("%s/git/%s.git"):format(box.dir, name)
+    box:git { "init", "-q", "-b", "main", "--bare", bare }
+    local function git(words, input) return box:git({ "-C", bare, table.unpack(words) }, input) end
+    local function blob(text) return git({ "hash-object", "-w", "--stdin" }, text) end
+    -- raw, since git mktree refuses some of these names
+    local function tree(...)
+      local bytes = {}
+      for _, entry in ipairs { ... } do
+        local id = entry[3]:gsub("%x%x", function(hex) return string.char(tonumber(hex, 16)) end)
+        bytes[#bytes + 1] = ("%s %s\0"):format(entry[1], entry[2]) .. id
+      end
+      return git({ "hash-object", "-w", "-t", "tree", "--literally", "--stdin" }, table.concat(bytes))
+    end
+    git { "update-ref", "refs/heads/main", git { "commit-tree", "-m", name, build(blob, tree) } }
+    return bare
+  end
+
+  local function same_as_git(url)
+    local into, twin = box:fresh(), box:fresh()
+    local result = assert(repo.checkout { url = url, into = into })
+    box:git { "clone", "-q", url, twin }
+    assert.same(box:tree(twin), box:tree(into))
+    assert.equal("", box:git { "-C", into, "status", "--porcelain" })
+    box:git { "-C", into, "fsck", "--full" }
+    return result, into
+  end
+
+  it("any name, mode and link", function()
+    same_as_git((made("names", [[
+      printf a > "$(printf 'line\nfeed')"; printf b > "$(printf 'latin-\344')"; printf c > ' blank '
+      printf d > '-dash'; mkdir -p "$(printf 'di\tr')/.hidden"; printf e > "$(printf 'di\tr')/.hidden/x"
+      ln -s /etc/passwd absolute; ln -s nowhere dangling; ln -s . loop; ln -s "$(printf 'a\nb')" odd
+      printf '#!/bin/sh\n' > run; chmod +x run; : > empty; mkdir gitty; printf f > gitty/.gitignore
+      printf g > .git-blame-ignore-revs; printf h > git~2; printf i > "back\\slash"]])))
+  end)
+
+  it("line ends and keywords as git does", function()
+    local bare, work = made("filters", [[
+      printf '*.bat text eol=crlf\n*.id ident\nsub/*.txt -text\n' > .gitattributes
+      printf 'a\nb\n' > x.bat; printf '$Id$\n' > x.id; printf 'a\nb\n' > plain
+      mkdir sub; printf '*.bat -text\n' > sub/.gitattributes; printf 'a\nb\n' > sub/y.bat]])
+    local _, into = same_as_git(bare)
+    assert.equal("a\r\nb\r\n", fs.read(into .. "/x.bat"))
+    assert.matches("^%$Id: %x+", fs.read(into .. "/x.id"))
+    assert.equal("a\nb\n", fs.read(into .. "/sub/y.bat"))
+    box:sh([[cd "$1"; printf '*.id ident\n' > .gitattributes; printf 'c\n' >> x.bat]], work)
+    box:git { "-C", work, "commit", "-qam", "less" }
+    assert(repo.checkout { url = work, into = into })
+    assert.equal("a\nb\nc\n", fs.read(into .. "/x.bat"))
+    assert.equal("", box:git { "-C", into, "status", "--porcelain" })
+  end)
+
+  it("submodules, to any depth, with credentials for their own server only", function()
+    local function add(work, name)
+      box:git { "-C", work, "-c", "protocol.file.allow=always", "submodule", "add", "-q", "-b", "main", "../" .. name .. ".git", "mods/" .. name }
+      box:git { "-C", work, "commit", "-qm", "with " .. name }
+    end
+    made("inner", "echo inner > file")
+    local middle_work = box:fresh()
+    made("middle", "echo middle > file")
+    box:git { "clone", "-q", box.dir .. "/git/middle.git", middle_work }
+    add(middle_work, "inner")
+    box:git { "-C", middle_work, "push", "-q", "origin", "main" }
+    made("outer", "echo outer > file")
+    local outer_work = box:fresh()
+    box:git { "clone", "-q", box.dir .. "/git/outer.git", outer_work }
+    add(outer_work, "middle")
+    box:git { "-C", outer_work, "push", "-q", "origin", "main" }
+    for _, url in ipairs { box.dir .. "/git/outer.git", server.url .. "/outer.git", server.url .. "/private/outer.git" } do
+      local into = box:fresh()
+      local options = { url = url, into = into, submodules = true, mirror = box:fresh(), user = "ada", password = server.password }
+      local result = assert(repo.checkout(options))
+      assert.equal("with middle", result.subject)
+      assert.equal("inner\n", fs.read(into .. "/mods/middle/mods/inner/file"))
+      assert.equal("", box:git { "-C", into, "status", "--porcelain" })
+      assert.not_matches("\n[-+]", "\n" .. box:git { "-C", into, "submodule", "status", "--recursive" })
+      assert.equal(0, assert(repo.checkout(options)).files)
+    end
+    local into = box:fresh()
+    assert(repo.checkout { url = server.url .. "/outer.git", into = into })
+    assert.same({}, fs.list and fs.list(into .. "/mods/middle") or {})
+    assert.equal("", box:git { "-C", into, "status", "--porcelain" })
+  end)
+
+  it("no submodule from this machine for a repository elsewhere", function()
+    local bare = crafted("thief", function(blob, tree)
+      return tree({ "100644", ".gitmodules", blob(('[submodule "x"]\n\tpath = x\n\turl = %s\n'):format(box.app)) },
+        { "160000", "x", box:git { "-C", box.app, "rev-parse", "main" } })
+    end)
+    local into = box:fresh()
+    local _, err = repo.checkout { url = server.url .. "/thief.git", into = into, submodules = true }
+    assert.equal("failed", err.kind)
+    assert.matches("submodule x: refused to read", err.message)
+    assert.is_nil(fs.stat(into))
+    assert(repo.checkout { url = bare, into = into, submodules = true })
+  end)
+
+  describe("nothing outside its directory:", function()
+    local cases = {
+      ["a hook"] = function(blob, tree)
+        local id = blob "#!/bin/sh\n"
+        return tree { "40000", ".git", tree { "40000", "hooks", tree { "100755", "post-checkout", id } } }
+      end,
+      ["another case of .git"] = function(blob, tree) return tree { "40000", ".GIT", tree { "100644", "config", blob "x" } } end,
+      ["a short name of .git"] = function(blob, tree) return tree { "40000", "GIT~1", tree { "100644", "config", blob "x" } } end,
+      ["a stream of .git"] = function(blob, tree) return tree { "40000", ".git::$INDEX_ALLOCATION", tree { "100644", "x", blob "x" } } end,
+      ["dots behind .git"] = function(blob, tree) return tree { "40000", ".git . .", tree { "100644", "x", blob "x" } } end,
+      ["an ignored character in .git"] = function(blob, tree) return tree { "40000", ".g\u{200c}it", tree { "100644", "x", blob "x" } } end,
+      ["a .git further down"] = function(blob, tree)
+        return tree { "40000", "sub", tree { "40000", ".git", tree { "100644", "config", blob "x" } } }
+      end,
+      ["a backslash"] = function(blob, tree) return tree { "100644", "a\\.git\\config", blob "x" } end,
+      ["two dots"] = function(blob, tree) return tree { "40000", "..", tree { "100644", "escaped", blob "x" } } end,
+      ["one dot"] = function(blob, tree) return tree { "40000", ".", tree { "100644", "escaped", blob "x" } } end,
+      ["a slash in a name"] = function(blob, tree) return tree { "100644", "../escaped", blob "x" } end,
+      ["a root"] = function(blob, tree) return tree { "100644", "/tmp/escaped", blob "x" } end,
+      ["a link, then a path through it"] = function(blob, tree)
+        return tree({ "120000", "door", blob(box.dir) }, { "40000", "door", tree { "100644", "escaped", blob "x" } })
+      end,
+      ["a path, then a link over it"] = function(blob, tree)
+        return tree({ "40000", "door", tree { "100644", "escaped", blob "x" } }, { "120000", "door", blob(box.dir) })
+      end,
+    }
+    local names = {}
+    for name in pairs(cases) do names[#names + 1] = name end
+    table.sort(names)
+    for i, name in ipairs(names) do
+      it(name, function()
+        local bare = crafted("hostile" .. i, cases[name])
+        local into = box:fresh()
+        local _, err = repo.checkout { url = bare, into = into }
+        assert.equal("failed", err and err.kind, err and err.message)
+        assert.matches("hostile", err.message)
+        assert.is_nil(fs.stat(into))
+        assert.is_nil(box:leftovers(into))
+        assert.equal("", box:sh([[find "$1" -name escaped]], box.dir))
+      end)
+    end
+  end)
+
+  describe("five thousand files", function()
+    local bare
+
+    setup(function()
+      bare = made("many", [[i=0; while [ $i -lt 100 ]; do mkdir -p d$i/e; j=0; while [ $j -lt 50 ]; do
+        echo "$i $j of many" > d$i/e/f$j; j=$((j+1)); done; i=$((i+1)); done]])
+    end)
+
+    it("as git does", function()
+      local result = same_as_git(bare)
+      assert.equal(5000, result.files)
+    end)
+
+    it("or none, when its helper is killed on the way", function()
+      for _, wait in ipairs { 0.02, 0.05, 0.1 } do
+        local into = box:fresh()
+        local done = task.spawn(function() return repo.checkout { url = bare, into = into } end)
+        task.sleep(wait)
+        box:kill_helpers()
+        local ok, result, err = pcall(done.join, done)
+        if ok and result == nil then
+          assert.equal("failed", err.kind)
+          assert.is_nil(fs.stat(into))
+        end
+        assert(repo.checkout { url = bare, into = into })
+        assert.equal("", box:git { "-C", into, "status", "--porcelain" })
+        assert.is_nil(box:leftovers(into))
+      end
+    end)
+  end)
+end)
