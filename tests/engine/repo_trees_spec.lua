@@ -184,10 +184,12 @@ describe("repo.checkout writes", function()
     end)
 
     it("or none, when its helper is killed on the way", function()
+      local killed = 0
       for _, wait in ipairs { 0.02, 0.05, 0.1 } do
         local into = box:fresh()
         local done = task.spawn(function() return repo.checkout { url = bare, into = into } end)
         task.sleep(wait)
+        killed = killed + box:helpers()
         box:kill_helpers()
         local ok, result, err = pcall(done.join, done)
         if ok and result == nil then
@@ -198,6 +200,7 @@ describe("repo.checkout writes", function()
         assert.equal("", box:git { "-C", into, "status", "--porcelain" })
         assert.is_nil(box:leftovers(into))
       end
+      assert.is_true(killed > 0)
     end)
   end)
 end)

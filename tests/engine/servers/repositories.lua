@@ -107,10 +107,17 @@ function Box:leftovers(into)
   return found ~= "" and found or nil
 end
 
+-- This program; a child's parent is its shim.
+local SELF = "orch=$(cut -d' ' -f4 /proc/$PPID/stat); "
 -- The helpers that this program started, and their workers.
-local HELPERS = [[for keeper in $(cat /proc/$PPID/task/$PPID/children); do
-  case "$(readlink /proc/$keeper/exe || :)" in */orch-repo)
-    echo $keeper $(cat /proc/$keeper/task/$keeper/children 2>/dev/null || :);; esac; done]]
+local HELPERS = SELF .. [[below() { for pid in $(cat /proc/$1/task/*/children 2>/dev/null); do
+    case "$(readlink /proc/$pid/exe || :)" in */orch-repo) echo $pid;; esac
+    below $pid; done; }; below $orch]]
+
+--- The running program's path.
+function Box:program()
+  return self:sh(SELF .. "readlink /proc/$orch/exe")
+end
 
 --- How many run.
 function Box:helpers()
@@ -120,7 +127,7 @@ end
 
 --- Kills them at once.
 function Box:kill_helpers()
-  self:sh("for pid in $(" .. HELPERS .. "); do kill -9 $pid 2>/dev/null || :; done")
+  self:sh(HELPERS .. " | while read pid; do kill -9 $pid 2>/dev/null || :; done")
 end
 
 function Box:remove()
