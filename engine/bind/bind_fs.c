@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -320,7 +321,7 @@ static int lock_gc(lua_State *L)
 }
 
 /* fs.lock(path) -> lock | nil, err of kind conflict when another process holds it. Held until
-   lock:release() or the end of the process, however it ends. */
+   lock:release() or the end of the process, however it ends; the file names the holder's process. */
 static int l_lock(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -330,8 +331,13 @@ static int l_lock(lua_State *L)
     *fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (*fd < 0)
         return system_fail(L, "open", path);
-    if (flock(*fd, LOCK_EX | LOCK_NB) == 0)
-        return 1;
+    if (flock(*fd, LOCK_EX | LOCK_NB) == 0) {
+        char holder[24];
+        int len = snprintf(holder, sizeof holder, "%d\n", getpid());
+        return ftruncate(*fd, 0) == 0 && write(*fd, holder, (size_t)len) == len
+                   ? 1
+                   : system_fail(L, "write", path);
+    }
     struct err err;
     if (errno != EWOULDBLOCK)
         return system_fail(L, "lock", path);

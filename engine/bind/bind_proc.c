@@ -1,5 +1,7 @@
 #include "bind/bind.h"
 
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #include "base/mem.h"
@@ -403,7 +405,22 @@ static const luaL_Reg methods[] = {
     {"signal", l_signal}, {"pid", l_pid},   {NULL, NULL},
 };
 
+/* proc.kill(pid, number) -> true | nil, err; for a process that is known to be the one meant */
+static int l_kill(lua_State *L)
+{
+    struct err err;
+    lua_Integer pid = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, pid > 1, 1, "one process, not a group or all");
+    if (kill((pid_t)pid, (int)luaL_checkinteger(L, 2)) != 0) {
+        err_system(&err, errno, "cannot signal process %d", (int)pid);
+        return bind_fail(L, &err);
+    }
+    lua_pushboolean(L, true);
+    return 1;
+}
+
 static const luaL_Reg functions[] = {
+    {"kill", l_kill},
     {"start", l_start},
     {"run", l_run},
     {NULL, NULL},

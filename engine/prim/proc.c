@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -92,6 +93,7 @@ static void be_born(struct birth *birth)
     give(birth, birth->in, 0);
     give(birth, birth->out, 1);
     give(birth, birth->err, 2);
+    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* libraries open descriptors of their own */
     keep(birth->control);
     keep(birth->status);
     struct rlimit limit;

@@ -223,8 +223,9 @@ bool tar_ground_dir(struct tar_ground *ground, const char *path, unsigned mode, 
     if (fd < 0 || !remember(ground, path, mode & 01777, mtime, err))
         return false;
     if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
-        if ((st.st_mode & 0700) != 0700)
-            fchmodat(fd, name, (st.st_mode | 0700) & 01777, 0); /* so that it can be filled */
+        if ((st.st_mode & 0700) != 0700 && /* so that it can be filled */
+            fchmodat(fd, name, (st.st_mode | 0700) & 01777, 0) != 0)
+            return failed(ground, path, errno, err);
         return true;
     }
     fd = enter_free(ground, path, err);

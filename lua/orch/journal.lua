@@ -76,7 +76,8 @@ local START <const> = [[INSERT OR REPLACE INTO steps (run, id, seq, job, parent,
 
 ---@param step { id: string, job: string, parent: string, branch: string, verb: string, title: string, where?: string, options: string, again: boolean, external: boolean }
 function Journal:step_start(step)
-  step.seq = self:next_seq()
+  local recorded = self.recorded[step.id]
+  step.seq = recorded and recorded.seq or self:next_seq()
   if step.external then assert(self.base:exec("PRAGMA synchronous = FULL")) end
   local write = step.external and self.base.exec or self.base.post
   write(self.base, START, self.number, step.id, step.seq, step.job, step.parent, step.branch, step.verb, step.title,
@@ -94,6 +95,8 @@ function Journal:step_end(step, state, result, message)
   write(self.base, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)
   if step.external then assert(self.base:exec("PRAGMA synchronous = NORMAL")) end
 end
+
+local ENDINGS <const> = { running = "it was interrupted", failed = "it had failed", cancelled = "it was cancelled" }
 
 --- What resume does with a call: the recorded step that answers it, or nil and a reason to do it.
 ---@param place orch.Scope
@@ -115,7 +118,7 @@ function Journal:answer(place, verb, options)
     area.anew = ("%s was called with other options: it and what follows it in %s is done anew"):format(place.id, area.id)
     return nil, area.anew
   end
-  if step.state ~= "success" then return nil, ("it was %s"):format(step.state == "running" and "interrupted" or step.state) end
+  if step.state ~= "success" then return nil, ENDINGS[step.state] end
   if step.again == 1 then return nil, "it is done again on every resume" end
   if not step.result then return nil, "its result cannot be recorded" end
   return step

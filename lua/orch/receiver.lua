@@ -42,7 +42,9 @@ function methods.log(job, format, ...)
   if current then
     current.output:write(line .. "\n")
   else
-    job.bus:emit("job.log", { id = job.scope.id, job = job.name, line = line })
+    for each in line:gmatch("[^\n]+") do
+      job.bus:emit("job.log", { id = job.scope.id, job = job.name, line = each })
+    end
   end
 end
 

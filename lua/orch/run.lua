@@ -144,8 +144,9 @@ local function build_graph(self)
     self.bus:emit("job.end", { id = name, job = name, status = end_state, seconds = 0 })
   end)
   self.graph:add(definitions_of(self, order))
+  self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, jobs = order,
+    resumed = self.journal.resumed })
   take_finished(self, order)
-  return order
 end
 
 -- --- a whole run ---------------------------------------------------------------------------------------------
@@ -171,12 +172,9 @@ end
 
 function Run:execute()
   local started = task.clock()
-  local order
   -- The group is over when all its jobs are, also when it is cancelled.
   local group = task.spawn(function()
-    order = build_graph(self)
-    self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, jobs = order,
-      resumed = self.journal.resumed })
+    build_graph(self)
     self:schedule()
   end)
   local joined, good, problem = pcall(group.join, group)
@@ -200,7 +198,10 @@ local function new(spec, opened, kept)
   for _, receive in ipairs(spec.reporters) do self.bus:subscribe(receive) end
   self.bus.run = kept.number
   self.dir = opened:run_dir(kept.number)
-  self.lock = assert(opened:lock_run(kept.number), "another process has this run")
+  self.lock = opened:lock_run(kept.number)
+  if not self.lock then
+    error(error_value.new { kind = "conflict", message = ("run %d is live in another process"):format(kept.number) }, 0)
+  end
   self.workspace = workspace.new(opened.dir .. "/store", kept)
   return self
 end

@@ -100,7 +100,7 @@ t = tarfile.open(sys.argv[1], "w")
 i = tarfile.TarInfo("../outside"); i.size = 3
 t.addfile(i, io.BytesIO(b"bad")); t.close()]], evil } })
     assert.equal(0, made.code, made.stdout)
-    local result = scratch:recipe(("assert(job.fs.unpack { file = %q, into = 'in' })"):format(evil))
+    local result = scratch:recipe(("job.fs.make_dir('in')\nassert(job.fs.unpack { file = %q, into = 'in' })"):format(evil))
     assert.not_equal(0, result.code)
     assert.is_truthy(result.err:find("../outside", 1, true), result.all)
     assert.is_nil(fs.stat(scratch:path("outside")))

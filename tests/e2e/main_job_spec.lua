@@ -70,7 +70,7 @@ describe("the main job", function()
       local found = assert(proc.run { argv = { "grep", "-rlF", "--", secret, scratch:path("state") } })
       assert.equal("", found.stdout)
     end
-    assert.same({}, scratch:leftovers())
+    assert.same({}, scratch:leftovers(true))
   end)
 
   it("keeps the workspace as an OCI image layout", function()

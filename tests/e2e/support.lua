@@ -73,10 +73,15 @@ return orch.pipeline {
   return self:orch({ "run", path, table.unpack(args or {}) }, env)
 end
 
---- What the run has left where it may leave nothing: temporary files, run directories.
-function Scratch:leftovers()
+--- What a run has left where it may leave nothing: temporary files, half-made blobs, and after a success the job
+--- directories (a failed run keeps them for `orch resume`).
+function Scratch:leftovers(succeeded)
   local left = fs.list(self:path("tmp"))
-  for _, name in ipairs(fs.list(self:path("state/runs")) or {}) do left[#left + 1] = "runs/" .. name end
+  for _, number in ipairs(succeeded and fs.list(self:path("state/runs")) or {}) do
+    for _, name in ipairs(fs.list(self:path("state/runs/") .. number)) do
+      if name ~= "logs" and name ~= "lock" then left[#left + 1] = ("runs/%s/%s"):format(number, name) end
+    end
+  end
   for _, name in ipairs(fs.list(self:path("state/store/blobs")) or {}) do
     if name ~= "sha256" then left[#left + 1] = "blobs/" .. name end
   end

@@ -2,7 +2,8 @@
 local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 
-local COMMANDS <const> = { "help", "lua", "new", "run", "verbs", "version" }
+local COMMANDS <const> = { "cancel", "gc", "help", "logs", "lua", "new", "rerun", "resume", "run",
+  "runs", "show", "verbs", "version" }
 
 local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version" }
 

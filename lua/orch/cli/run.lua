@@ -1,52 +1,35 @@
--- orch run RECIPE [--job NAME]… [--project DIR] [NAME=VALUE]…
+-- orch run RECIPE [NAME=VALUE]…
+local args = require "orch.cli.args"
 local options = require "orch.options"
-local plain = require "orch.ui.plain"
 local project = require "orch.project"
 local recipe = require "orch.recipe"
 local run = require "orch.run"
+local ui = require "orch.ui"
 
-local function value_after(args, i, flag)
-  local inline = args[i]:match("^" .. flag:gsub("%-", "%%-") .. "=(.*)$")
-  if inline then return inline, i end
-  if not args[i + 1] then options.usage("orch run: %s needs a value", flag) end
-  return args[i + 1], i + 1
-end
+local SPEC <const> = {
+  command = "run",
+  positional = { "recipe" },
+  pairs = true,
+  flags = { job = "list", project = "string", keep_going = "boolean", jobs = "integer", format = "string" },
+  short = { j = "jobs", k = "keep-going" },
+}
 
-local function parse(args)
-  local parsed, i = { jobs = {}, params = {} }, 1
-  while i <= #args do
-    local each = args[i]
-    local name, value = each:match("^([%a_][%w_]*)=(.*)$")
-    if each:find("^%-%-job") then
-      parsed.jobs[#parsed.jobs + 1], i = value_after(args, i, "--job")
-    elseif each:find("^%-%-project") then
-      parsed.project, i = value_after(args, i, "--project")
-    elseif each:find("^%-") then
-      options.usage("orch run: unknown option '%s' (known: --job, --project)", each)
-    elseif not parsed.recipe then
-      parsed.recipe = each
-    elseif name then
-      parsed.params[name] = value
-    else
-      options.usage("orch run: '%s' is neither an option nor NAME=VALUE", each)
-    end
-    i = i + 1
-  end
+local function main(given)
+  local parsed = args.parse(SPEC, given)
   if not parsed.recipe then options.usage("orch run: which recipe? (orch run RECIPE)") end
-  return parsed
-end
-
-local function main(args)
-  local parsed = parse(args)
-  local good, failure = run.run {
-    recipe = recipe.load(parsed.recipe),
-    project = project.find(parsed.project),
-    jobs = #parsed.jobs > 0 and parsed.jobs or nil,
-    params = parsed.params,
-    reporters = { plain.new(io.stdout) },
-  }
-  if good then return 0 end
-  return nil, failure
+  if parsed.jobs and parsed.jobs < 1 then options.usage("orch run: --jobs takes a number of at least 1") end
+  local loaded = recipe.load(parsed.recipe)
+  return ui.report(parsed.format, function(reporters)
+    return run.run {
+      recipe = loaded,
+      project = project.find(parsed.project),
+      jobs = parsed.job,
+      params = parsed.pairs,
+      keep_going = parsed.keep_going,
+      slots = parsed.jobs,
+      reporters = reporters,
+    }
+  end)
 end
 
 return { main = main }

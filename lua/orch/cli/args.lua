@@ -1,0 +1,74 @@
+-- Reads a command's arguments by what the command declares.
+local nearest = require "orch.nearest"
+local options = require "orch.options"
+
+local function flag_names(flags)
+  local names = {}
+  for name in pairs(flags) do names[#names + 1] = "--" .. name:gsub("_", "-") end
+  table.sort(names)
+  return names
+end
+
+local function convert(command, flag, kind, text)
+  if kind ~= "integer" then return text end
+  local value = math.tointeger(tonumber(text))
+  if not value then options.usage("orch %s: %s takes a whole number, got '%s'", command, flag, text) end
+  return value
+end
+
+local function take_flag(spec, parsed, args, i)
+  local name, inline = args[i]:match("^%-%-([%w-]+)=?(.*)$")
+  if args[i]:match("^%-%a$") and spec.short then name, inline = spec.short[args[i]:sub(2)], "" end
+  local key = name and name:gsub("-", "_")
+  local kind = key and spec.flags[key]
+  if not kind then
+    local known = flag_names(spec.flags)
+    options.usage("orch %s: unknown option '%s'%s", spec.command, args[i], nearest.hint(args[i], known))
+  end
+  if kind == "boolean" then
+    parsed[key] = true
+    return i
+  end
+  local has_inline = args[i]:find("=", 1, true)
+  local text = has_inline and inline or args[i + 1]
+  if not text then options.usage("orch %s: %s needs a value", spec.command, args[i]) end
+  if kind == "list" then
+    parsed[key] = parsed[key] or {}
+    table.insert(parsed[key], text)
+  else
+    parsed[key] = convert(spec.command, args[i], kind, text)
+  end
+  return has_inline and i or i + 1
+end
+
+--- spec: { command, flags = { name = "boolean"|"string"|"integer"|"list" }, short = { j = "jobs" }, positional = { names },
+--- pairs = true for NAME=VALUE }. The result has the flags by name, the positional ones, and pairs in .pairs.
+---@return table
+local function parse(spec, args)
+  local parsed, at, i = { pairs = {} }, 0, 1
+  while i <= #args do
+    local name, value = args[i]:match("^([%a_][%w_]*)=(.*)$")
+    if args[i]:find("^%-.") then
+      i = take_flag(spec, parsed, args, i)
+    elseif spec.pairs and name and at > 0 then
+      parsed.pairs[name] = value
+    elseif spec.positional[at + 1] then
+      at = at + 1
+      parsed[spec.positional[at]] = args[i]
+    else
+      options.usage("orch %s: unexpected '%s'; see `orch help %s`", spec.command, args[i], spec.command)
+    end
+    i = i + 1
+  end
+  return parsed
+end
+
+--- A run's number from a text, or nil.
+local function run_number(command, text)
+  if not text then return nil end
+  local number = math.tointeger(tonumber(text))
+  if not number then options.usage("orch %s: '%s' is no number of a run", command, text) end
+  return number
+end
+
+return { parse = parse, run_number = run_number }

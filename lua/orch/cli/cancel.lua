@@ -1,0 +1,36 @@
+-- orch cancel [RUN]: asks the process that runs it to stop, as Ctrl-C does
+local args = require "orch.cli.args"
+local error_value = require "orch.error"
+local fs = require "orch.fs"
+local proc = require "orch.proc"
+local project = require "orch.project"
+local state = require "orch.state"
+local task = require "orch.task"
+
+local SPEC <const> = { command = "cancel", positional = { "run" }, flags = { project = "string" } }
+
+local WAIT <const> = 60 -- seconds for its clean-up
+
+local function main(given)
+  local parsed = args.parse(SPEC, given)
+  local opened = state.open(project.find(parsed.project))
+  local row = opened:run(args.run_number("cancel", parsed.run))
+  if opened:state_of(row) ~= "live" then
+    error(error_value.new { kind = "conflict", message = ("run %d is not live: %s"):format(row.number, opened:state_of(row)) }, 0)
+  end
+  -- The lock is held, so the process that wrote its number there is alive and no other.
+  local pid = math.tointeger(tonumber(fs.read(opened:run_dir(row.number) .. "/lock") or ""))
+  assert(pid and proc.kill(pid, 15))
+  local deadline = task.clock() + WAIT
+  while opened:state_of(opened:run(row.number)) == "live" do
+    if task.clock() > deadline then
+      error(error_value.new { kind = "timeout", message = ("run %d still cleans up after %d s"):format(row.number, WAIT) }, 0)
+    end
+    task.sleep(0.05)
+  end
+  print(("run %d: %s"):format(row.number, opened:state_of(opened:run(row.number))))
+  opened:close()
+  return 0
+end
+
+return { main = main }

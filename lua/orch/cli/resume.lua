@@ -1,0 +1,63 @@
+-- orch resume [RUN] [--from STEP] [--why]
+local args = require "orch.cli.args"
+local error_value = require "orch.error"
+local project = require "orch.project"
+local recipe = require "orch.recipe"
+local run = require "orch.run"
+local state = require "orch.state"
+local ui = require "orch.ui"
+
+local SPEC <const> = {
+  command = "resume",
+  positional = { "run" },
+  flags = { from = "string", why = "boolean", project = "string", format = "string" },
+}
+
+-- The place of the step that a person names by place or title.
+local function place_of(opened, number, name)
+  local rows = opened:rows("SELECT id, title FROM steps WHERE run = ? AND (id = ? OR title = ?) ORDER BY seq", number,
+    name, name)
+  if rows[1] then return rows[1].id end
+  local titles = {}
+  for _, each in ipairs(opened:rows("SELECT title FROM steps WHERE run = ? ORDER BY seq", number)) do
+    titles[#titles + 1] = each.title
+  end
+  error(error_value.new { kind = "missing", message = ("run %d has no step '%s'%s"):format(number, name,
+    require "orch.nearest".hint(name, titles)) }, 0)
+end
+
+local function newest_open(opened)
+  for _, row in ipairs(opened:rows("SELECT * FROM runs WHERE state <> 'success' AND state <> 'discarded' ORDER BY number DESC")) do
+    if opened:state_of(row) ~= "live" then return row end
+  end
+  error(error_value.new { kind = "missing", message = "no run of this project is waiting to be resumed",
+    hint = "`orch runs` lists them; `orch rerun RUN` does a finished one again" }, 0)
+end
+
+local function check(opened, row, from)
+  local now = opened:state_of(row)
+  if now == "live" then
+    error(error_value.new { kind = "conflict", message = ("run %d is live: another process works on it"):format(row.number),
+      hint = ("follow it: orch logs %d --follow; or end it: orch cancel %d"):format(row.number, row.number) }, 0)
+  end
+  if now == "success" and not from or now == "discarded" then
+    error(error_value.new { kind = "conflict", message = ("run %d is %s: there is nothing to resume"):format(row.number,
+      now == "success" and "done" or now), hint = ("do it again: orch rerun %d"):format(row.number) }, 0)
+  end
+end
+
+local function main(given)
+  local parsed = args.parse(SPEC, given)
+  local here = project.find(parsed.project)
+  local opened = state.open(here)
+  local number = args.run_number("resume", parsed.run)
+  local row = number and opened:run(number) or newest_open(opened)
+  check(opened, row, parsed.from)
+  local from = parsed.from and place_of(opened, row.number, parsed.from)
+  return ui.report(parsed.format, function(reporters)
+    return run.resume { recipe = recipe.load(row.recipe), project = here, row = row, state = opened, from = from,
+      reporters = reporters, why = parsed.why }
+  end, { why = parsed.why })
+end
+
+return { main = main }

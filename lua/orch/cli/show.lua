@@ -1,0 +1,59 @@
+-- orch show [RUN] [--json]: what a run did
+local args = require "orch.cli.args"
+local clock = require "orch.ui.clock"
+local json = require "orch.json"
+local project = require "orch.project"
+local record = require "orch.record"
+local runs = require "orch.cli.runs"
+local state = require "orch.state"
+
+local SPEC <const> = { command = "show", positional = { "run" }, flags = { json = "boolean", project = "string" } }
+
+local function time_taken(row) return row.ended and row.started and clock.duration(row.ended - row.started) or "" end
+
+local function read(opened, row)
+  local shown = runs.plain(opened, row)
+  shown.project = row.project
+  shown.jobs, shown.steps = json.array {}, json.array {}
+  for i, job in ipairs(opened:rows("SELECT * FROM jobs WHERE run = ? ORDER BY started, name", row.number)) do
+    shown.jobs[i] = { name = job.name, state = job.state, started = job.started, ended = job.ended, error = job.error,
+      outputs = job.outputs and record.decode(job.outputs) or nil }
+  end
+  for i, step in ipairs(opened:rows("SELECT * FROM steps WHERE run = ? ORDER BY seq", row.number)) do
+    shown.steps[i] = { id = step.id, job = step.job, parent = step.parent, verb = step.verb, title = step.title,
+      where = step.place, state = step.state, started = step.started, ended = step.ended, error = step.error,
+      log = step.log and opened:run_dir(row.number) .. "/" .. step.log or nil,
+      artifacts = step.artifacts and record.decode(step.artifacts) or nil }
+  end
+  return shown
+end
+
+local function print_job(shown, job)
+  print(("\n%s  %s  %s"):format(job.name, job.state, time_taken(job)))
+  for _, step in ipairs(shown.steps) do
+    if step.job == job.name then
+      local _, depth = step.parent:gsub("/", "")
+      print(("  %s%-9s %s  %s"):format(("  "):rep(depth), step.state, step.title, time_taken(step)))
+      for _, artifact in ipairs(step.artifacts or {}) do
+        print(("            %s %s  %s"):format(artifact.kind, artifact.name, artifact.digest or ""))
+      end
+    end
+  end
+  if job.error then print("  " .. job.error) end
+end
+
+local function main(given)
+  local parsed = args.parse(SPEC, given)
+  local opened = state.open(project.find(parsed.project))
+  local shown = read(opened, opened:run(args.run_number("show", parsed.run)))
+  opened:close()
+  if parsed.json then
+    print(json.encode(shown, { pretty = true }))
+    return 0
+  end
+  print(("run %d of %s: %s"):format(shown.number, shown.recipe, shown.state))
+  for _, job in ipairs(shown.jobs) do print_job(shown, job) end
+  return 0
+end
+
+return { main = main }
