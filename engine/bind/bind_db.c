@@ -181,15 +181,27 @@ static struct db_statement read_statement(lua_State *L, struct db_value *params)
                                  .param_count = count > 0 ? (size_t)count : 0};
 }
 
-/* base:exec(sql, …) -> rows | nil, err */
-static int l_exec(lua_State *L)
+static int execute(lua_State *L, bool durable)
 {
     struct base *base = to_base(L);
     struct db_value params[PARAMS_MAX];
     struct db_statement statement = read_statement(L, params);
     struct query *query = new_query(L);
-    db_start(base->db, &(struct db_spec){.statements = &statement, .count = 1}, on_query, query);
+    const struct db_spec spec = {.statements = &statement, .count = 1, .durable = durable};
+    db_start(base->db, &spec, on_query, query);
     return bind_yield(L, query, k_query);
+}
+
+/* base:exec(sql, …) -> rows | nil, err */
+static int l_exec(lua_State *L)
+{
+    return execute(L, false);
+}
+
+/* base:exec_durable(sql, …): as exec, and a power cut does not lose it */
+static int l_exec_durable(lua_State *L)
+{
+    return execute(L, true);
 }
 
 static void on_post(void *arg, const struct db_result *result)
@@ -276,6 +288,7 @@ static int l_open(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"exec", l_exec},
+    {"exec_durable", l_exec_durable},
     {"post", l_post},
     {"transaction", l_transaction},
     {"close", l_close},

@@ -14,6 +14,7 @@ struct request {
     struct request *next;
     struct db_statement *statements;
     size_t count;
+    bool durable;
     db_done *done;
     void *arg;
     struct db_result result;
@@ -223,12 +224,21 @@ static void run_request(sqlite3 *handle, const char *path, struct request *reque
 static void run_batch(sqlite3 *handle, const char *path, struct request *first)
 {
     struct err err;
+    bool durable = false;
+    for (struct request *each = first; each; each = each->next)
+        durable |= each->durable;
+    if (durable)
+        sqlite3_exec(handle, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
     bool batched = first->next && plain(handle, path, "BEGIN IMMEDIATE", &err);
     for (struct request *each = first; each; each = each->next)
         run_request(handle, path, each, batched);
-    if (!batched || plain(handle, path, "COMMIT", &err))
+    bool good = !batched || plain(handle, path, "COMMIT", &err);
+    if (!good)
+        sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
+    if (durable)
+        sqlite3_exec(handle, "PRAGMA synchronous=NORMAL", NULL, NULL, NULL);
+    if (good)
         return;
-    sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
     for (struct request *each = first; each; each = each->next) {
         drop_rows(&each->result);
         each->result.err = err;
@@ -341,6 +351,7 @@ void db_start(struct db *db, const struct db_spec *spec, db_done *done, void *ar
     request->done = done;
     request->arg = arg;
     request->count = spec->count;
+    request->durable = spec->durable;
     request->statements = mem_alloc(spec->count * sizeof *request->statements);
     for (size_t i = 0; i < spec->count; i++) {
         const struct db_statement *from = &spec->statements[i];

@@ -39,6 +39,7 @@ struct db_statement {
 struct db_spec {
     const struct db_statement *statements;
     size_t count;
+    bool durable; /* on disk before done comes, so that a power cut loses it no more than a crash does */
 };
 
 /* result and what it points to live until the callback returns. */

@@ -71,6 +71,12 @@ function Journal:next_seq()
   return self.seq
 end
 
+-- how: "post" does not wait, "exec" waits until it is recorded, "exec_durable" until a power cut cannot undo it.
+local function put(self, how, ...)
+  if how == "post" then return self.base:post(...) end
+  assert(self.base[how](self.base, ...))
+end
+
 local START <const> = [[INSERT OR REPLACE INTO steps (run, id, seq, job, parent, branch, verb, title, place, options,
   state, again, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)]]
 
@@ -78,9 +84,7 @@ local START <const> = [[INSERT OR REPLACE INTO steps (run, id, seq, job, parent,
 function Journal:step_start(step)
   local recorded = self.recorded[step.id]
   step.seq = recorded and recorded.seq or self:next_seq()
-  if step.external then assert(self.base:exec("PRAGMA synchronous = FULL")) end
-  local write = step.external and self.base.exec or self.base.post
-  write(self.base, START, self.number, step.id, step.seq, step.job, step.parent, step.branch, step.verb, step.title,
+  put(self, step.external and "exec_durable" or "post", START, self.number, step.id, step.seq, step.job, step.parent, step.branch, step.verb, step.title,
     step.where, step.options, step.again, task.time())
 end
 
@@ -91,9 +95,8 @@ local FINISH <const> = [[UPDATE steps SET state = ?, result = ?, artifacts = ?, 
 function Journal:step_end(step, state, result, message)
   local text = state == "success" and record.encode(result) or nil
   local artifacts = step.artifacts and record.encode(step.artifacts) or nil
-  local write = step.verb == "group" and self.base.post or self.base.exec
-  write(self.base, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)
-  if step.external then assert(self.base:exec("PRAGMA synchronous = NORMAL")) end
+  local how = step.verb == "group" and "post" or step.external and "exec_durable" or "exec"
+  put(self, how, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)
 end
 
 local ENDINGS <const> = { running = "it was interrupted", failed = "it had failed", cancelled = "it was cancelled" }
