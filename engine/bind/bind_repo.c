@@ -52,7 +52,7 @@ static void visit_cancel(void *op)
         repo_cancel(visit->repo);
 }
 
-/* --- results ----------------------------------------------------------------------------------------------- */
+/* --- results ------------------------------------------------------------------------------ */
 
 static void set_text(lua_State *L, const struct visit *visit, enum repo_text which, const char *key)
 {
@@ -124,7 +124,7 @@ static int k_done(lua_State *L, int status, lua_KContext context)
     return 1;
 }
 
-/* --- functions ----------------------------------------------------------------------------------------------- */
+/* --- functions ---------------------------------------------------------------------------- */
 
 /* A text without NUL bytes: the helper's protocol and every path end there. */
 static const char *plain_text(lua_State *L, const char *key, const char *function)

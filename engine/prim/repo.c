@@ -40,7 +40,7 @@ struct repo {
     char *text[REPO_TEXTS];
 };
 
-/* --- the answer ---------------------------------------------------------------------------------------- */
+/* --- the answer --------------------------------------------------------------------------- */
 
 static void unescape(char *value)
 {
@@ -105,8 +105,7 @@ static void on_output(void *arg, enum proc_stream stream, const char *data, size
     repo->heard = loop_now(repo->loop);
     buf_add(&repo->line, data, len); /* passing the ceiling leaves a line without end: no result */
     char *start = repo->line.data;
-    for (char *end; start && (end = memchr(start, '\n', repo->line.len - (size_t)(start - repo->line.data)));
-         start = end + 1) {
+    for (char *end; start && (end = strchr(start, '\n')); start = end + 1) {
         *end = '\0';
         take_line(repo, start);
     }
@@ -114,7 +113,7 @@ static void on_output(void *arg, enum proc_stream stream, const char *data, size
         buf_drop(&repo->line, (size_t)(start - repo->line.data));
 }
 
-/* --- the end --------------------------------------------------------------------------------------------- */
+/* --- the end ------------------------------------------------------------------------------ */
 
 static void drop_timer(struct timer **timer)
 {
@@ -193,7 +192,7 @@ void repo_cancel(struct repo *repo)
     stop(repo);
 }
 
-/* --- starting -------------------------------------------------------------------------------------------- */
+/* --- starting ----------------------------------------------------------------------------- */
 
 static bool add(struct buf *ask, const char *key, const char *value)
 {

@@ -32,7 +32,7 @@ struct checkout {
     int64_t fetch_us, checkout_us;
 };
 
-/* --- the objects -------------------------------------------------------------------------------------- */
+/* --- the objects -------------------------------------------------------------------------- */
 
 static char *git_dir(const struct checkout *checkout)
 {
@@ -117,7 +117,7 @@ static bool from_remote(struct checkout *checkout, struct err *err)
     return good;
 }
 
-/* --- names -------------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------- */
 
 static const char *inner(const char *ref, const char *prefix)
 {
@@ -195,7 +195,7 @@ static bool set_names(struct checkout *checkout, struct err *err)
     return set_upstream(repo, branch, err);
 }
 
-/* --- the whole -------------------------------------------------------------------------------------------- */
+/* --- the whole ---------------------------------------------------------------------------- */
 
 static double now(void)
 {

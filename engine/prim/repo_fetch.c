@@ -25,7 +25,7 @@ struct fetch {
     char *proxy, *ca_file;
 };
 
-/* --- libgit2's callbacks ----------------------------------------------------------------------------- */
+/* --- libgit2's callbacks ------------------------------------------------------------------ */
 
 static int on_transfer(const git_indexer_progress *progress, void *payload)
 {
@@ -43,7 +43,7 @@ static int on_sideband(const char *text, int len, void *payload)
     return 0;
 }
 
-/* --- what went wrong ------------------------------------------------------------------------------------ */
+/* --- what went wrong ---------------------------------------------------------------------- */
 
 static bool fail(const struct fetch *fetch, int code, struct err *err)
 {
@@ -63,7 +63,7 @@ static bool fail(const struct fetch *fetch, int code, struct err *err)
     return lib_fail(err, ERR_FAILED, "cannot fetch from %s", where);
 }
 
-/* --- connecting ----------------------------------------------------------------------------------------- */
+/* --- connecting --------------------------------------------------------------------------- */
 
 static bool connect_remote(struct fetch *fetch, struct err *err)
 {
@@ -145,7 +145,7 @@ static bool list_refs(struct fetch *fetch, struct err *err)
     return true;
 }
 
-/* --- what to ask for -------------------------------------------------------------------------------------- */
+/* --- what to ask for ---------------------------------------------------------------------- */
 
 static bool pick_head(struct fetch *fetch, struct target *target, struct err *err)
 {
@@ -242,7 +242,7 @@ static bool get(struct fetch *fetch, const struct target *target, const git_oid 
     return rc == 0 ? true : fail(fetch, rc, err);
 }
 
-/* --- pins --------------------------------------------------------------------------------------------------- */
+/* --- pins --------------------------------------------------------------------------------- */
 
 /* Hashed, since "a" and "a/b" may both have been branches of the remote, at different times. */
 static void pin_name(char *out, size_t size, const char *name)
@@ -284,7 +284,7 @@ static bool known(const struct fetch_spec *spec, struct target *target, const gi
     return false;
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------ */
+/* --- the whole ---------------------------------------------------------------------------- */
 
 static bool settle(struct fetch *fetch, struct target *target, const git_oid *wanted,
                    struct err *err)

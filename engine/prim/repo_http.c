@@ -41,7 +41,7 @@ struct stream {
     CURLcode code;
 };
 
-/* --- what went wrong ------------------------------------------------------------------------------------ */
+/* --- what went wrong ---------------------------------------------------------------------- */
 
 static int failed(struct transport *transport)
 {
@@ -120,7 +120,7 @@ static int fail_type(struct transport *transport, const char *type)
     return failed(transport);
 }
 
-/* --- the answer's head ------------------------------------------------------------------------------------- */
+/* --- the answer's head -------------------------------------------------------------------- */
 
 /* A redirect of the first request tells where the repository is: the rest goes there at once. */
 static int take_root(struct transport *transport)
@@ -158,7 +158,7 @@ static int check_head(struct stream *stream)
     return type && strcmp(type, stream->type) == 0 ? 0 : fail_type(transport, type);
 }
 
-/* --- one request ---------------------------------------------------------------------------------------------- */
+/* --- one request -------------------------------------------------------------------------- */
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
@@ -239,7 +239,7 @@ static void go_on(struct stream *stream)
         curl_multi_poll(multi, NULL, 0, POLL_MS, NULL);
 }
 
-/* --- libgit2's streams ----------------------------------------------------------------------------------------- */
+/* --- libgit2's streams -------------------------------------------------------------------- */
 
 static int stream_read(git_smart_subtransport_stream *base, char *data, size_t size, size_t *got)
 {

@@ -34,7 +34,7 @@ char *mirror_path(const char *dir, const struct url *url)
     return path;
 }
 
-/* --- leftovers --------------------------------------------------------------------------------------- */
+/* --- leftovers ---------------------------------------------------------------------------- */
 
 static bool ends(const char *name, const char *end)
 {
@@ -77,7 +77,7 @@ static void sweep_own(const char *path)
     sweep_dir(path, "refs/orch", left_lock);
 }
 
-/* --- the lock ------------------------------------------------------------------------------------------ */
+/* --- the lock ----------------------------------------------------------------------------- */
 
 static int open_lock(const char *path)
 {
@@ -115,7 +115,7 @@ void mirror_sweep_idle(const char *path)
     close(fd);
 }
 
-/* --- opening --------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------ */
 
 static int make(git_repository **repo, const char *path)
 {

@@ -20,7 +20,7 @@
 
 enum { PATH_CEILING = 1 << 16, TRIES = 100 };
 
-/* --- names -------------------------------------------------------------------------------------------- */
+/* --- names -------------------------------------------------------------------------------- */
 
 static char *absolute(const char *path)
 {
@@ -40,7 +40,7 @@ static char *beside(const char *into)
     return buf_take(&name);
 }
 
-/* --- the directory it is made in -------------------------------------------------------------------------- */
+/* --- the directory it is made in ---------------------------------------------------------- */
 
 static bool same_dir(int fd, const char *path)
 {
@@ -88,7 +88,7 @@ static bool take_work(struct place *place, struct err *err)
     return err_set(err, ERR_CONFLICT, "another checkout into %s is running", place->into);
 }
 
-/* --- moving up ---------------------------------------------------------------------------------------------- */
+/* --- moving up ---------------------------------------------------------------------------- */
 
 static bool move_up(const char *from, const char *name, const char *into, struct err *err)
 {
@@ -137,7 +137,7 @@ static bool finish_move(const char *into, struct err *err)
     return good;
 }
 
-/* --- opening -------------------------------------------------------------------------------------------------- */
+/* --- opening ------------------------------------------------------------------------------ */
 
 static bool look(struct place *place, struct err *err)
 {
@@ -206,7 +206,7 @@ bool place_open(struct place *place, const char *into, struct err *err)
     return good && take_work(place, err);
 }
 
-/* --- closing -------------------------------------------------------------------------------------------------- */
+/* --- closing ------------------------------------------------------------------------------ */
 
 static void done(struct place *place)
 {

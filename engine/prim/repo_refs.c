@@ -66,7 +66,7 @@ char *refs_wish_form(const char *wish, int form)
     return mem_text("");
 }
 
-/* --- names that are near --------------------------------------------------------------------------- */
+/* --- names that are near ------------------------------------------------------------------ */
 
 static size_t least(size_t a, size_t b, size_t c)
 {
@@ -149,7 +149,7 @@ bool refs_missing(const struct refs *refs, const char *wish, const char *where, 
     return false;
 }
 
-/* --- targets ------------------------------------------------------------------------------------------ */
+/* --- targets ------------------------------------------------------------------------------ */
 
 void target_fini(struct target *target)
 {

@@ -14,7 +14,7 @@
 
 enum { ALTERNATES_MAX = 1 << 20, SHALLOW_MAX = 64 << 20, DEPTH_MAX = 5 };
 
-/* --- what is meant ------------------------------------------------------------------------------------ */
+/* --- what is meant ------------------------------------------------------------------------ */
 
 static bool find_head(git_repository *repo, const char *where, struct target *target,
                       struct err *err)
@@ -82,7 +82,7 @@ bool source_resolve(git_repository *repo, const char *where, const char *ref, co
     return err_set(err, ERR_MISSING, "%s in %s leads to no commit that is there", target->ref, where);
 }
 
-/* --- borrowing ------------------------------------------------------------------------------------------ */
+/* --- borrowing ---------------------------------------------------------------------------- */
 
 static bool lists(const struct buf *list, const char *line)
 {

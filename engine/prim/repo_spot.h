@@ -10,7 +10,7 @@
 
 /* A place below top, kept open: neighbours in a sorted list share their directory. One per thread. */
 struct spot {
-    const char *shown; /* top's path */
+    const char *shown; /* top's path, with a slash at its end */
     int top;
     bool replace; /* what is in the way of a file or directory goes */
     int fd;       /* of dir; -1 = none */

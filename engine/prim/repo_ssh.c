@@ -53,7 +53,7 @@ static enum err_kind kind_of(const char *said)
     return ERR_REMOTE;
 }
 
-/* --- the program -------------------------------------------------------------------------------------- */
+/* --- the program -------------------------------------------------------------------------- */
 
 /* 'text' for the shell on the other side. */
 static void quote(struct buf *out, const char *text)
@@ -130,7 +130,7 @@ static int start(struct stream *stream, const struct url *url)
     return 0;
 }
 
-/* --- libgit2's streams ----------------------------------------------------------------------------------- */
+/* --- libgit2's streams -------------------------------------------------------------------- */
 
 /* The last lines of what it wrote to standard error, in one line. */
 static void keep_words(struct stream *stream)

@@ -45,7 +45,7 @@ struct tree {
     struct err err;
 };
 
-/* --- one entry ------------------------------------------------------------------------------------------ */
+/* --- one entry ---------------------------------------------------------------------------- */
 
 /* libgit2 would copy the entry to change it; they are plain memory that no one else looks at. */
 static git_index_entry *entry_at(git_index *index, size_t i)
@@ -96,7 +96,7 @@ static bool write_entry(struct tree *tree, struct spot *spot, git_repository *ow
     return good;
 }
 
-/* --- the threads ------------------------------------------------------------------------------------------ */
+/* --- the threads -------------------------------------------------------------------------- */
 
 static void keep_error(struct tree *tree, const struct err *err)
 {
@@ -159,7 +159,7 @@ static bool write_all(struct tree *tree, size_t todo, struct err *err)
     return !tree->failed;
 }
 
-/* --- what is there already ----------------------------------------------------------------------------------- */
+/* --- what is there already ---------------------------------------------------------------- */
 
 static bool earlier(const struct timespec *a, const struct timespec *b)
 {
@@ -221,7 +221,7 @@ static bool remove_gone(struct tree *tree, git_index *old, struct err *err)
     return good;
 }
 
-/* --- a tree one may write ------------------------------------------------------------------------------------ */
+/* --- a tree one may write ----------------------------------------------------------------- */
 
 static int check_entry(const char *dir, const git_tree_entry *entry, void *arg)
 {
@@ -294,7 +294,7 @@ static bool read_commit(struct tree *tree, const git_oid *id, struct err *err)
     return check_parents(tree, err);
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------------ */
+/* --- the whole ---------------------------------------------------------------------------- */
 
 /* The index of a checkout that was killed on its way tells which files it may have left. */
 static bool remove_interrupted(struct tree *tree, git_index *left, struct err *err)
