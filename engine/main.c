@@ -80,6 +80,7 @@ static int report(lua_State *L)
 
 static int run(struct program *program, lua_State *L)
 {
+    lua_gc(L, LUA_GCSTOP); /* until the first wait: what is loaded at start all stays */
     lua_pushcfunction(L, bind_on_error);
     lua_pushcfunction(L, l_main);
     lua_pushlightuserdata(L, program);
@@ -94,6 +95,7 @@ static int run(struct program *program, lua_State *L)
     task_keep(L, program->root);
     do {
         task_run_ready(host);
+        lua_gc(L, LUA_GCRESTART);
         if (!task_ended(program->root))
             loop_turn(host->loop, true);
     } while (!task_ended(program->root));

@@ -13,4 +13,4 @@ for preset in release asan; do
   cmake --build --preset "$preset" -j "$(nproc)" > "build.$$.log" 2>&1 || { cat "build.$$.log"; rm -f "build.$$.log"; exit 1; }
   rm -f "build.$$.log"
 done
-exec sh tests/services/within sh tests/suite.sh "$@"
+exec tests/services/within sh tests/suite.sh "$@"

@@ -252,6 +252,8 @@ static sqlite3 *open_handle(const char *path, struct err *err)
     if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) ==
         SQLITE_OK) {
         sqlite3_busy_timeout(handle, BUSY_MS);
+        /* A checkpoint costs two synchronisations; it comes by itself every 1,000 pages. */
+        sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         if (plain(handle, path,
                   "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON", err))
             return handle;

@@ -134,10 +134,11 @@ function Journal:job_start(name, attempt)
     self.number, name, attempt, task.time())
 end
 
+--- Posted: should it be lost, the job's steps are on record, and a resumed run answers them all.
 function Journal:job_end(name, state, outputs, message)
-  assert(self.base:exec([[INSERT INTO jobs (run, name, attempt, state, outputs, ended, error) VALUES (?, ?, 1, ?, ?, ?, ?)
+  self.base:post([[INSERT INTO jobs (run, name, attempt, state, outputs, ended, error) VALUES (?, ?, 1, ?, ?, ?, ?)
     ON CONFLICT DO UPDATE SET state = excluded.state, outputs = excluded.outputs, ended = excluded.ended,
-    error = excluded.error]], self.number, name, state, outputs, task.time(), message))
+    error = excluded.error]], self.number, name, state, outputs, task.time(), message)
 end
 
 --- A value that the run read from outside once and keeps: git's, as recorded or as f gives it now.

@@ -154,14 +154,15 @@ end
 -- Kept after a failure for `orch resume`; nobody needs it after a success.
 local function clean(self, status)
   if status ~= "success" then return end
-  local aside = ("%s/.done-%d"):format(self.state.dir, self.journal.number)
+  local aside
   for _, name in ipairs(fs.list(self.dir) or {}) do
     if name ~= "logs" and name ~= "lock" then
+      aside = aside or ("%s/.done-%d"):format(self.state.dir, self.journal.number)
       assert(fs.make_dir(aside))
       assert(fs.rename(self.dir .. "/" .. name, aside .. "/" .. name))
     end
   end
-  assert(fs.remove(aside))
+  if aside then assert(fs.remove(aside)) end
 end
 
 local function status_of(self, good, problem)

@@ -8,7 +8,8 @@ local Verb = {}
 Verb.__index = Verb
 
 local BUILT_IN <const> = { "attach_workspace", "checkout", "docker_build", "docker_push",
-  "ecr_ensure_repository", "ecr_login", "export_vars", "http", "persist_to_workspace", "read", "run",
+  "ecr_ensure_repository", "ecr_login", "export_vars", "http", "now", "persist_to_workspace",
+  "random", "read", "run",
   "setup_remote_docker", "sleep", "write" }
 
 local descriptor = options.schema {

@@ -27,6 +27,10 @@ local function new(store, journal)
   local self = setmetatable({ store = store, number = journal.number, journal = journal, layers = {}, order = {} },
     Workspace)
   if journal.resumed then
+    -- What a killed process was packing.
+    for _, name in ipairs(fs.list(store .. "/blobs") or {}) do
+      if name:find(("^%%.%d%%-"):format(journal.number)) then assert(fs.remove(store .. "/blobs/" .. name)) end
+    end
     for _, layer in ipairs(journal:layers()) do self:add(layer.job, layer) end
   end
   return self

@@ -6,4 +6,4 @@ local ALL <const> = { "start_up", "main_job" }
 
 local names = table.pack(...)
 if names.n == 0 then names = ALL end
-for _, name in ipairs(names) do require("bench_" .. name) end
+for _, name in ipairs(names) do assert(loadfile(("%s/bench_%s.lua"):format(here, name)))() end

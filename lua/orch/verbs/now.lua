@@ -1,0 +1,5 @@
+-- The time, in seconds since 1970; a resumed run gets the time that was recorded.
+local task = require "orch.task"
+local verb = require "orch.verb"
+
+return verb.define { options = {}, run = function() return task.time() end }
