@@ -223,10 +223,9 @@ bool tar_ground_dir(struct tar_ground *ground, const char *path, unsigned mode, 
     if (fd < 0 || !remember(ground, path, mode & 01777, mtime, err))
         return false;
     if (fstatat(fd, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)) {
-        if ((st.st_mode & 0700) != 0700 && /* so that it can be filled */
-            fchmodat(fd, name, (st.st_mode | 0700) & 01777, 0) != 0)
-            return failed(ground, path, errno, err);
-        return true;
+        bool open = (st.st_mode & 0700) == 0700; /* else it is opened, so that it can be filled */
+        return open || fchmodat(fd, name, (st.st_mode | 0700) & 01777, 0) == 0 ||
+               failed(ground, path, errno, err);
     }
     fd = enter_free(ground, path, err);
     if (fd < 0)
@@ -267,7 +266,11 @@ static int enter_target(struct tar_ground *ground, const char *target, struct st
     int fd = place_open(ground->root, parent, O_PATH | O_DIRECTORY);
     mem_free(parent);
     if (fd < 0 || fstatat(fd, path_base(target), st, AT_SYMLINK_NOFOLLOW) != 0) {
-        failed(ground, target, errno, err);
+        if (errno == ENOENT)
+            err_set(err, ERR_MISSING, "a hard link's target '%s' is not there",
+                    tar_shown(target, shown));
+        else
+            failed(ground, target, errno, err);
     } else if (S_ISLNK(st->st_mode)) {
         int way = place_open(ground->root, target, O_PATH);
         if (way >= 0) {

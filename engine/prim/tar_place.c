@@ -4,25 +4,47 @@
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/mem.h"
 
+/* One step that follows no link; a link is ELOOP. */
+static int step(int from, const char *name, int flags)
+{
+    struct stat st;
+    if (strcmp(name, "..") == 0) {
+        errno = EXDEV;
+        return -1;
+    }
+    int fd = openat(from, name, flags | O_NOFOLLOW | O_CLOEXEC);
+    int number = errno;
+    if (fd >= 0 && (flags & O_PATH) && fstat(fd, &st) == 0 && S_ISLNK(st.st_mode)) {
+        close(fd);
+        errno = ELOOP;
+        return -1;
+    }
+    if (fd < 0 && number == ENOTDIR && fstatat(from, name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+        S_ISLNK(st.st_mode))
+        number = ELOOP;
+    errno = number;
+    return fd;
+}
+
 static int walk(int root, const char *path, int flags)
 {
-    char *copy = mem_text(path), *p = copy;
+    if (*path == '/' || *path == '\0') {
+        errno = EXDEV;
+        return -1;
+    }
+    char *copy = mem_text(path), *name = copy;
     int at = -1;
     for (bool last = false; !last;) {
-        size_t len = strcspn(p, "/");
-        last = p[len] == '\0';
-        p[len] = '\0';
-        int from = at < 0 ? root : at, fd = -1;
-        if (strcmp(p, "..") == 0 || (len == 0 && p == copy))
-            errno = EXDEV;
-        else
-            fd = openat(from, len ? p : ".", O_NOFOLLOW | O_CLOEXEC |
-                                                 (last ? flags : O_PATH | O_DIRECTORY));
+        size_t len = strcspn(name, "/");
+        last = name[len] == '\0';
+        name[len] = '\0';
+        int fd = step(at < 0 ? root : at, len ? name : ".", last ? flags : O_PATH | O_DIRECTORY);
         int number = errno;
         if (at >= 0)
             close(at);
@@ -30,7 +52,7 @@ static int walk(int root, const char *path, int flags)
         at = fd;
         if (fd < 0)
             break;
-        p += len + 1;
+        name += len + 1;
     }
     int number = errno;
     mem_free(copy);

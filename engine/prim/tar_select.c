@@ -130,24 +130,26 @@ static int compare(const void *a, const void *b)
 
 static bool nothing_found(const struct search *search)
 {
-    struct buf names;
-    buf_init(&names, 1000);
+    struct buf text;
+    struct tar_names names;
+    buf_init(&text, 1000);
+    tar_names_init(&names);
     DIR *entries = opendir(search->shown_root);
-    size_t count = 0;
-    for (struct dirent *entry; entries && (entry = readdir(entries));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        if (count++ < NAMED_MAX)
-            buf_format(&names, "%s%s", names.len ? ", " : "", entry->d_name);
-    }
+    for (struct dirent *entry; entries && (entry = readdir(entries));)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            tar_names_add(&names, entry->d_name);
     if (entries)
         closedir(entries);
-    if (count > NAMED_MAX)
-        buf_format(&names, " and %zu more", count - NAMED_MAX);
+    tar_names_sort(&names);
+    for (size_t i = 0; i < names.count && i < NAMED_MAX; i++)
+        buf_format(&text, "%s%s", i ? ", " : "", names.list[i]);
+    if (names.count > NAMED_MAX)
+        buf_format(&text, " and %zu more", names.count - NAMED_MAX);
     err_set(search->err, ERR_MISSING, "The specified paths did not match any files in %s (%s%s)",
-            search->shown_root, count ? "there: " : "it is empty",
-            names.data ? names.data : "");
-    buf_fini(&names);
+            search->shown_root, names.count ? "there: " : "it is empty",
+            text.len ? text.data : "");
+    tar_names_fini(&names);
+    buf_fini(&text);
     return false;
 }
 

@@ -5,6 +5,8 @@ local task = require "orch.task"
 
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
 
+local pid = io.open("/proc/self/stat"):read "n"
+
 local function sh(script, ...)
   local done = assert(proc.run { argv = { "sh", "-euc", script, "sh", ... } })
   assert.equal(0, done.code, done.stdout)
@@ -95,8 +97,10 @@ describe("tar.unpack", function()
 
   it("keeps modes, less set-id bits, and gives directories theirs at the end", function()
     assert(unpack "modes")
+    assert.equal(0, fs.stat(into .. "/none").mode)
+    assert(fs.chmod(into .. "/none", 448)) -- for a find that is not root's
     local modes = sh("cd \"$1\"; find . -mindepth 1 -printf '%P %m\\n' | sort", into)
-    assert.equal("again 750\nagain/f 644\nnone 0\nnone/f 755\nro 555\nro/f 444\nsticky 1777\n", modes)
+    assert.equal("again 750\nagain/f 644\nnone 700\nnone/f 755\nro 555\nro/f 444\nsticky 1777\n", modes)
     assert(unpack "modes") -- into directories that may not be written
   end)
 
@@ -114,6 +118,26 @@ describe("tar.unpack", function()
     assert.equal("x", read "real/x")
     assert.equal("x", read "h")
     assert.equal("3", sh("stat -c %h \"$1\"", into .. "/h2"):match "%d+")
+  end)
+
+  it("keeps out of links altogether where the kernel lacks openat2", function()
+    local script = [[local tar = require "orch.tar"
+      local result, err = tar.unpack { file = ..., into = select(2, ...) }
+      print(result and "good" or err.kind)]]
+    assert(fs.write(dir .. "/script.lua", script))
+    local function kind(case)
+      make(case)
+      assert(fs.remove(into))
+      assert(fs.make_dir(into))
+      return sh("python3 \"$@\"", here .. "/servers/no_openat2.py", "/proc/" .. pid .. "/exe", "lua",
+        dir .. "/script.lua", dir .. "/t", into)
+    end
+    for _, case in ipairs(refused.failed) do assert.equal("failed\n", kind(case), case) end
+    for _, case in ipairs { "replacing", "modes", "names", "over_symlink", "dir_over_symlink" } do
+      assert.equal("good\n", kind(case), case)
+    end
+    assert.equal("failed\n", kind "inside")
+    assert.same({ "victim" }, fs.list(outside))
   end)
 
   it("has ceilings for entries and bytes", function()
