@@ -1,20 +1,26 @@
 #include "base/mask.h"
 
 #include <ctype.h>
-#include <string.h>
 
+#include "base/mask_set.h"
 #include "base/mem.h"
 
-enum { SHORTEST = 4, VARIANT_MAX = 1 << 20 };
-
-struct pattern {
-    struct pattern *next; /* same first byte, not longer */
-    size_t len;
-    char text[];
+enum {
+    RUN_MIN = 60,     /* base64 characters before a break that is looked through */
+    INDENT_MAX = 256, /* blanks behind such a break */
+    BLOCK = 32 << 10, /* searched for breaks ahead of the filter, while it is in the cache */
+    HELD_MAX = 1 << 30,
 };
 
 struct mask {
-    struct pattern *by_first[256];
+    struct mask_set set;
+};
+
+struct mask_stream {
+    const struct mask *mask;
+    struct buf held;
+    size_t covered; /* so many of the held bytes belong to a *** that is out */
+    size_t run;     /* base64 characters in a row before the held bytes, up to RUN_MIN */
 };
 
 struct mask *mask_new(void)
@@ -26,122 +32,260 @@ void mask_free(struct mask *mask)
 {
     if (!mask)
         return;
-    for (int i = 0; i < 256; i++)
-        for (struct pattern *each = mask->by_first[i], *next; each; each = next) {
-            next = each->next;
-            mem_wipe(each, sizeof *each + each->len);
-        }
+    mask_set_fini(&mask->set);
     mem_free(mask);
-}
-
-static void put(struct mask *mask, const char *text, size_t len)
-{
-    struct pattern **at = &mask->by_first[(unsigned char)text[0]];
-    for (; *at && (*at)->len >= len; at = &(*at)->next)
-        if ((*at)->len == len && memcmp((*at)->text, text, len) == 0)
-            return;
-    struct pattern *pattern = mem_alloc(sizeof *pattern + len);
-    pattern->len = len;
-    memcpy(pattern->text, text, len);
-    pattern->next = *at;
-    *at = pattern;
-}
-
-static void put_buf(struct mask *mask, struct buf *variant)
-{
-    if (variant->len >= SHORTEST)
-        put(mask, variant->data, variant->len);
-    if (variant->data)
-        explicit_bzero(variant->data, variant->cap);
-    buf_fini(variant);
-}
-
-static void put_url_form(struct mask *mask, const char *value, size_t len)
-{
-    struct buf form;
-    buf_init(&form, VARIANT_MAX);
-    for (size_t i = 0; i < len; i++) {
-        unsigned char c = (unsigned char)value[i];
-        if (isalnum(c) || (c && strchr("-._~", c)))
-            buf_char(&form, (char)c);
-        else
-            buf_format(&form, "%%%02X", c);
-    }
-    put_buf(mask, &form);
-}
-
-static void put_json_form(struct mask *mask, const char *value, size_t len)
-{
-    static const char plain[] = "\"\\\b\f\n\r\t", escaped[] = "\"\\bfnrt";
-    struct buf form;
-    buf_init(&form, VARIANT_MAX);
-    for (size_t i = 0; i < len; i++) {
-        const char *special = value[i] ? strchr(plain, value[i]) : NULL;
-        if (special)
-            buf_format(&form, "\\%c", escaped[special - plain]);
-        else if ((unsigned char)value[i] < 0x20)
-            buf_format(&form, "\\u%04x", value[i]);
-        else
-            buf_char(&form, value[i]);
-    }
-    put_buf(mask, &form);
-}
-
-/* Braces, dashes and PEM headers stand in many texts: masking them would hide nothing and harm all. */
-static bool says_something(const char *line, size_t len)
-{
-    size_t letters = 0;
-    for (size_t i = 0; i < len; i++)
-        letters += isalnum((unsigned char)line[i]) != 0;
-    return len >= SHORTEST && letters >= SHORTEST && strncmp(line, "-----", 5) != 0;
-}
-
-static void put_lines(struct mask *mask, const char *value, size_t len)
-{
-    for (const char *line = value, *end = value + len; line < end;) {
-        const char *stop = memchr(line, '\n', (size_t)(end - line));
-        if (!stop)
-            stop = end;
-        size_t line_len = (size_t)(stop - line);
-        while (line_len > 0 && isspace((unsigned char)line[line_len - 1]))
-            line_len--;
-        if (says_something(line, line_len))
-            put(mask, line, line_len);
-        line = stop + 1;
-    }
 }
 
 bool mask_add(struct mask *mask, const char *value, size_t len)
 {
-    if (len < SHORTEST)
-        return false;
-    put(mask, value, len);
-    put_lines(mask, value, len);
-    put_url_form(mask, value, len);
-    put_json_form(mask, value, len);
-    return true;
+    return mask_set_add(&mask->set, value, len);
 }
 
-static const struct pattern *match(const struct mask *mask, const char *text, size_t len)
+/* --- looking at one place ------------------------------------------------------------------------- */
+
+struct view {
+    const struct mask_set *set;
+    const char *text;
+    size_t len;
+    size_t run; /* base64 characters in a row before the text, up to RUN_MIN */
+    bool last;  /* nothing follows the text */
+};
+
+/* What stands at a place: the end of the longest pattern there, and whether the text ends within one. */
+struct sight {
+    size_t end;
+    bool part;
+};
+
+/* Both alphabets, without the padding. */
+static bool in_base64(char c)
 {
-    const struct pattern *each = mask->by_first[(unsigned char)text[0]];
-    while (each && (each->len > len || memcmp(each->text, text, each->len) != 0))
-        each = each->next;
-    return each;
+    return (c >= 'a' && c <= 'z') || (c >= '-' && c <= '9' && c != '.') || (c >= 'A' && c <= 'Z') ||
+           c == '+' || c == '_';
+}
+
+static size_t run_before(const struct view *view, size_t at)
+{
+    size_t run = 0;
+    while (run < at && run < RUN_MIN && in_base64(view->text[at - run - 1]))
+        run++;
+    if (run == at)
+        run += view->run;
+    return run < RUN_MIN ? run : RUN_MIN;
+}
+
+/* The length of the line break at the place if it is one to look through, else 0. At the end of the text
+   it may be the beginning of one. */
+static size_t break_at(const struct view *view, size_t at)
+{
+    const char *text = view->text;
+    if ((text[at] != '\n' && text[at] != '\r') || run_before(view, at) < RUN_MIN)
+        return 0;
+    size_t end = at;
+    if (text[end] == '\r' && ++end == view->len)
+        return end - at;
+    if (text[end++] != '\n')
+        return 0;
+    size_t limit = view->len - end < INDENT_MAX ? view->len : end + INDENT_MAX;
+    while (end < limit && (text[end] == ' ' || text[end] == '\t'))
+        end++;
+    return end - at;
+}
+
+/* How many bytes of the text at the place spell what the pattern has from done on, *of bytes of it; 0
+   when none do. When the text ends within a spelling, *of is 0. */
+static size_t step(const struct view *view, size_t at, const struct mask_pattern *pattern, size_t done,
+                   size_t *of)
+{
+    const char *value = pattern->text + done, *text = view->text + at;
+    size_t left = pattern->len - done, rest = view->len - at;
+    if (pattern->form == MASK_PLAIN || isalnum((unsigned char)*value))
+        return *of = *value == *text;
+    struct mask_spelling spellings[MASK_SPELLINGS_MAX];
+    size_t count = mask_form_spell(pattern->form, value, left, spellings);
+    for (size_t i = 0; i < count; i++) {
+        size_t len = spellings[i].len < rest ? spellings[i].len : rest;
+        if (memcmp(spellings[i].text, text, len) == 0) {
+            *of = len == spellings[i].len ? spellings[i].of : 0;
+            return len;
+        }
+    }
+    return 0;
+}
+
+static void fit(const struct view *view, size_t at, const struct mask_pattern *pattern, struct sight *sight)
+{
+    for (size_t done = 0; done < pattern->len;) {
+        size_t of = 0, len = 0;
+        if (at < view->len)
+            len = step(view, at, pattern, done, &of);
+        if (at == view->len || (len > 0 && of == 0)) {
+            sight->part = true;
+            return;
+        }
+        if (len == 0 && done > 0)
+            len = break_at(view, at);
+        if (len == 0)
+            return;
+        done += of;
+        at += len;
+    }
+    if (at > sight->end)
+        sight->end = at;
+}
+
+/* The first bytes at the place as a pattern would have them, without breaks. */
+static size_t window_at(const struct view *view, size_t at, char *window)
+{
+    size_t len = 0;
+    while (len < MASK_WINDOW && at < view->len) {
+        size_t skip = len > 0 ? break_at(view, at) : 0;
+        if (skip == 0)
+            window[len++] = view->text[at++];
+        at += skip;
+    }
+    return len;
+}
+
+static struct sight look(const struct view *view, size_t at)
+{
+    char window[MASK_WINDOW];
+    size_t len = window_at(view, at, window);
+    struct sight sight = {0};
+    if (len < MASK_WINDOW) {
+        sight.part = mask_set_begins(view->set, window, len);
+        return sight;
+    }
+    const struct mask_entry *each =
+        view->set->buckets[mask_window_hash(window) >> MASK_BUCKET_SHIFT];
+    for (; each; each = each->next)
+        if (memcmp(each->window, window, MASK_WINDOW) == 0)
+            fit(view, at, each->pattern, &sight);
+    return sight;
+}
+
+/* --- going through a text ------------------------------------------------------------------------- */
+
+/* Places that the filter cannot judge, since a break or the end of the text stands in their window. */
+struct zone {
+    size_t from, to;
+    size_t next; /* breaks before it are known */
+};
+
+static void next_zone(const struct view *view, struct zone *zone)
+{
+    size_t start = zone->to;
+    size_t limit = view->len - zone->next < BLOCK ? view->len : zone->next + BLOCK;
+    const char *found;
+    while ((found = memchr(view->text + zone->next, '\n', limit - zone->next))) {
+        size_t at = (size_t)(found - view->text);
+        zone->next = at + 1;
+        if (at > 0 && view->text[at - 1] == '\r')
+            at--;
+        if (at <= start || run_before(view, at) < RUN_MIN)
+            continue;
+        zone->from = at - start < MASK_WINDOW ? start : at - (MASK_WINDOW - 1);
+        zone->to = at;
+        return;
+    }
+    zone->next = limit;
+    zone->to = limit == view->len ? limit : limit - MASK_WINDOW;
+    zone->from = limit < start + MASK_WINDOW ? start : limit - MASK_WINDOW;
+}
+
+/* The next place from at on where a pattern may begin. */
+static size_t next_place(const struct view *view, struct zone *zone, size_t at)
+{
+    const bool *filter = view->set->filter;
+    const char *text = view->text;
+    for (; at < view->len; next_zone(view, zone)) {
+        for (; at < zone->from; at++)
+            if (filter[mask_window_hash(text + at)])
+                return at;
+        if (at < zone->to)
+            return at;
+    }
+    return at;
+}
+
+/* Adds what is decided to out, *used bytes of the text; covered is as in struct mask_stream. */
+static bool scan(const struct view *view, struct buf *out, size_t *covered, size_t *used)
+{
+    struct zone zone = {0};
+    size_t hidden = *covered, end = view->len, from = hidden;
+    for (size_t at = next_place(view, &zone, 0); at < end; at = next_place(view, &zone, at + 1)) {
+        struct sight sight = look(view, at);
+        if (sight.end > hidden) {
+            if (at >= hidden &&
+                !(buf_add(out, view->text + from, at - from) && buf_text(out, "***")))
+                return false;
+            hidden = from = sight.end;
+        }
+        if (sight.part && !view->last)
+            end = at;
+    }
+    *covered = hidden > end ? hidden - end : 0;
+    *used = end;
+    return from >= end || buf_add(out, view->text + from, end - from);
 }
 
 bool mask_apply(const struct mask *mask, const char *text, size_t len, struct buf *out)
 {
-    size_t from = 0;
-    for (size_t i = 0; i < len;) {
-        const struct pattern *found = match(mask, text + i, len - i);
-        if (!found) {
-            i++;
-            continue;
-        }
-        if (!buf_add(out, text + from, i - from) || !buf_text(out, "***"))
-            return false;
-        from = i += found->len;
-    }
-    return buf_add(out, text + from, len - from);
+    struct view view = {.set = &mask->set, .text = text, .len = len, .last = true};
+    size_t covered = 0, used;
+    return scan(&view, out, &covered, &used);
+}
+
+/* --- a text in pieces ------------------------------------------------------------------------------ */
+
+struct mask_stream *mask_stream_new(const struct mask *mask)
+{
+    struct mask_stream *stream = mem_alloc(sizeof *stream);
+    stream->mask = mask;
+    buf_init(&stream->held, HELD_MAX);
+    return stream;
+}
+
+static void wipe(struct buf *buf)
+{
+    if (buf->data)
+        explicit_bzero(buf->data, buf->cap);
+    buf_fini(buf);
+}
+
+void mask_stream_free(struct mask_stream *stream)
+{
+    if (!stream)
+        return;
+    wipe(&stream->held);
+    mem_free(stream);
+}
+
+bool mask_feed(struct mask_stream *stream, const char *data, size_t len, struct buf *out)
+{
+    struct buf *held = &stream->held;
+    bool direct = held->len == 0;
+    if (!direct && !buf_add(held, data, len))
+        return false;
+    struct view view = {.set = &stream->mask->set, .text = direct ? data : held->data,
+                        .len = direct ? len : held->len, .run = stream->run};
+    size_t used;
+    if (!scan(&view, out, &stream->covered, &used))
+        return false;
+    stream->run = run_before(&view, used);
+    if (direct)
+        return buf_add(held, data + used, len - used);
+    buf_drop(held, used);
+    return true;
+}
+
+bool mask_flush(struct mask_stream *stream, struct buf *out)
+{
+    struct view view = {.set = &stream->mask->set, .text = stream->held.data, .len = stream->held.len,
+                        .run = stream->run, .last = true};
+    size_t used;
+    bool good = scan(&view, out, &stream->covered, &used);
+    wipe(&stream->held);
+    stream->covered = stream->run = 0;
+    return good;
 }

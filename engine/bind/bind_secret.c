@@ -129,6 +129,7 @@ static int l_gc(lua_State *L)
 /* --- the masker ---------------------------------------------------------------------------------- */
 
 #define MASKER "orch.secret.masker"
+#define STREAM "orch.secret.stream"
 
 enum { MASKED_MAX = 1 << 30 };
 
@@ -164,6 +165,25 @@ static int l_add(lua_State *L)
     return 1;
 }
 
+/* Pushes the masked text, which is the value at idx itself when nothing was found in it. */
+static int push_masked(lua_State *L, struct buf *out, int idx)
+{
+    size_t len = 0;
+    const char *text = idx ? lua_tolstring(L, idx, &len) : NULL;
+    if (text && out->len == len && memcmp(out->len ? out->data : "", text, len) == 0)
+        lua_pushvalue(L, idx);
+    else
+        lua_pushlstring(L, out->len ? out->data : "", out->len);
+    buf_fini(out);
+    return 1;
+}
+
+static int too_long(lua_State *L, struct buf *out)
+{
+    buf_fini(out);
+    return luaL_error(L, "a text too long to mask");
+}
+
 /* masker:apply(text) -> text with *** for each secret */
 static int l_apply(lua_State *L)
 {
@@ -172,13 +192,58 @@ static int l_apply(lua_State *L)
     struct buf out;
     buf_init(&out, MASKED_MAX);
     bool good = mask_apply(to_masker(L), text, len, &out);
-    if (good)
-        lua_pushlstring(L, out.len ? out.data : "", out.len);
-    buf_fini(&out);
-    return good ? 1 : luaL_error(L, "a text too long to mask");
+    return good ? push_masked(L, &out, 2) : too_long(L, &out);
 }
 
-static const luaL_Reg masker_methods[] = {{"add", l_add}, {"apply", l_apply}, {NULL, NULL}};
+/* masker:stream() -> stream */
+static int l_stream(lua_State *L)
+{
+    struct mask *mask = to_masker(L);
+    struct mask_stream **slot = lua_newuserdatauv(L, sizeof *slot, 1);
+    *slot = NULL;
+    luaL_setmetatable(L, STREAM);
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, -2, 1);
+    *slot = mask_stream_new(mask);
+    return 1;
+}
+
+static int stream_gc(lua_State *L)
+{
+    struct mask_stream **slot = lua_touserdata(L, 1);
+    mask_stream_free(*slot);
+    *slot = NULL;
+    return 0;
+}
+
+static struct mask_stream *to_stream(lua_State *L)
+{
+    return *(struct mask_stream **)luaL_checkudata(L, 1, STREAM);
+}
+
+/* stream:feed(bytes) -> what is safe to show */
+static int l_feed(lua_State *L)
+{
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 2, &len);
+    struct buf out;
+    buf_init(&out, MASKED_MAX);
+    return mask_feed(to_stream(L), bytes, len, &out) ? push_masked(L, &out, 2) : too_long(L, &out);
+}
+
+/* stream:flush() -> what was kept back */
+static int l_flush(lua_State *L)
+{
+    struct buf out;
+    buf_init(&out, MASKED_MAX);
+    return mask_flush(to_stream(L), &out) ? push_masked(L, &out, 0) : too_long(L, &out);
+}
+
+static const luaL_Reg masker_methods[] = {
+    {"add", l_add}, {"apply", l_apply}, {"stream", l_stream}, {NULL, NULL},
+};
+
+static const luaL_Reg stream_methods[] = {{"feed", l_feed}, {"flush", l_flush}, {NULL, NULL}};
 
 static const luaL_Reg functions[] = {
     {"masker", l_masker},
@@ -189,6 +254,15 @@ static const luaL_Reg functions[] = {
     {"split", l_split},
     {NULL, NULL},
 };
+
+/* What is used until the end of a run is freed by the collector only. */
+static void forbid_closing(lua_State *L, const char *type)
+{
+    luaL_getmetatable(L, type);
+    lua_pushnil(L);
+    lua_setfield(L, -2, "__close");
+    lua_pop(L, 1);
+}
 
 int luaopen_orch_secret(lua_State *L);
 int luaopen_orch_secret(lua_State *L)
@@ -204,6 +278,9 @@ int luaopen_orch_secret(lua_State *L)
         lua_setfield(L, -2, "__metatable");
     }
     bind_type(L, MASKER, masker_methods, masker_gc);
+    bind_type(L, STREAM, stream_methods, stream_gc);
+    forbid_closing(L, MASKER);
+    forbid_closing(L, STREAM);
     bind_module(L, functions);
     return 1;
 }
