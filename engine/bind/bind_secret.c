@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/dump.h"
 #include "base/mask.h"
 
 /* A secret is a userdata { name, value } whose value Lua cannot see: it prints ***, its concatenation
@@ -26,6 +27,7 @@ bool bind_is_secret(lua_State *L, int idx)
 char *bind_push_secret(lua_State *L, const void *value, size_t len, int idx)
 {
     idx = lua_absindex(L, idx);
+    dump_forbid();
     struct secret *secret = lua_newuserdatauv(L, sizeof *secret + len + 1, 1);
     secret->len = len;
     memset(secret->value, 0, len + 1);

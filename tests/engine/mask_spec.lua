@@ -1,4 +1,6 @@
+local fs = require "orch.fs"
 local hash = require "orch.hash"
+local proc = require "orch.proc"
 local secret = require "orch.secret"
 
 local function masker(...)
@@ -231,5 +233,52 @@ describe("mask", function()
       until at >= #text
       assert.equal(expected, fed(m, text, table.unpack(cuts)))
     end
+  end)
+end)
+
+describe("a program that has a secret", function()
+  local dir, orch
+  before_each(function()
+    dir = assert(fs.make_temp("/tmp/orch-spec-"))
+    orch = assert(fs.real_path("/proc/self/exe"))
+  end)
+  after_each(function() assert(fs.remove(dir)) end)
+
+  local HAVE <const> = 'require("orch.secret").new("correct horse", "S")\n'
+
+  -- What the shell command prints and leaves when the engine runs the chunk in an empty directory, as nobody if
+  -- we are root.
+  local function run(before, chunk)
+    assert(fs.write(dir .. "/chunk.lua", before .. chunk))
+    assert(fs.make_dir(dir .. "/cwd"))
+    local result = assert(proc.run { argv = { "/bin/sh", "-c",
+      'chmod 777 "$2/cwd" "$2" && cd "$2/cwd" && ulimit -c unlimited && as= && '
+      .. 'if [ "$(id -u)" = 0 ]; then as="setpriv --reuid=65534 --regid=65534 --clear-groups"; fi; '
+      .. '$as "$1" lua "$2/chunk.lua" 2>&1; ls', "sh", orch, dir } })
+    return result.stdout
+  end
+
+  local CRASH <const> = [[
+    local proc, fs = require "orch.proc", require "orch.fs"
+    proc.run { argv = { "/bin/kill", "-ABRT", fs.real_path("/proc/self"):match("%d+") } }
+    require("orch.task").sleep(5)]]
+
+  it("leaves no core", function()
+    if not run("", CRASH):find("core") then return pending "no core here without a secret either" end
+    assert(fs.remove(dir .. "/cwd"))
+    assert.is_nil(run(HAVE, CRASH):find("core"))
+  end)
+
+  local LOOK <const> = [[
+    local proc, fs = require "orch.proc", require "orch.fs"
+    local pid = fs.real_path("/proc/self"):match("%d+")
+    local result = assert(proc.run { argv = { "/bin/sh", "-c", "head -c 1 /proc/$1/environ >/dev/null 2>&1 && echo open",
+      "sh", pid } })
+    print(result.stdout:find("open") and "open" or "shut")
+    print(fs.real_path("/proc/self/exe"))]]
+
+  it("shows its environment to no other process, and still finds itself", function()
+    assert.equal("open\n" .. orch .. "\n", run("", LOOK))
+    assert.equal("shut\n" .. orch .. "\n", run(HAVE, LOOK))
   end)
 end)
