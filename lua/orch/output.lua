@@ -1,4 +1,4 @@
--- What a step prints, masked, cut into lines, kept in the step's log file and sent as events.
+-- What a step prints, masked, then cut into lines, kept in the step's log file and sent as events.
 local LINE_MAX <const> = 16384 -- bytes; a longer line is sent in parts
 local TAIL_LINES <const> = 20  -- kept for the error of a step that fails
 
@@ -7,7 +7,8 @@ Output.__index = Output
 
 --- journal gives the log file, made on the first output.
 local function new(bus, id, journal)
-  return setmetatable({ bus = bus, id = id, journal = journal, held = "", tail = {}, tail_at = 0 }, Output)
+  return setmetatable({ bus = bus, id = id, journal = journal, masked = bus.masker:stream(), held = "", tail = {},
+    tail_at = 0 }, Output)
 end
 
 function Output:keep(text)
@@ -19,15 +20,14 @@ function Output:keep(text)
 end
 
 function Output:send(line)
-  local masked = self.bus.masker:apply(line)
-  self:keep(masked)
-  self.bus:emit("step.output", { id = self.id, line = masked })
+  self:keep(line)
+  self.bus:emit("step.output", { id = self.id, line = line })
   self.tail_at = self.tail_at % TAIL_LINES + 1
-  self.tail[self.tail_at] = masked
+  self.tail[self.tail_at] = line
 end
 
---- Takes bytes as they come; sends each line when it is whole.
-function Output:write(bytes)
+-- Takes masked bytes; sends each line when it is whole.
+function Output:cut(bytes)
   local held, at = self.held .. bytes, 1
   while true do
     local stop = held:find("\n", at, true)
@@ -46,8 +46,13 @@ function Output:write(bytes)
   if self.file then self.file:flush() end
 end
 
+--- Takes bytes as they come. A secret may lie across two writes and across lines: so it is looked for before
+--- lines are cut.
+function Output:write(bytes) self:cut(self.masked:feed(bytes)) end
+
 --- Sends what is left without an end of line.
 function Output:close()
+  self:cut(self.masked:flush())
   if self.held ~= "" then self:send(self.held) end
   self.held = ""
   if self.file then self.file:close() end
