@@ -36,6 +36,7 @@ struct proc {
     struct loop *loop;
     struct proc_spec spec; /* output, split, grace_ms only; the rest was the caller's */
     char *program;         /* path */
+    bool found;            /* there is such a file, whether or not it can be run */
     proc_done *done;
     void *arg;
     pid_t pid;
@@ -137,8 +138,9 @@ static const char *env_value(const char *const *env, const char *name)
     return NULL;
 }
 
-/* The path to execute, for the caller to free; NULL and err when there is none. */
-static char *find_program(const char *name, const char *const *env, struct err *err)
+/* The path to execute, for the caller to free; NULL and err when there is none. Relative ones count from
+   the directory base, in which the program will run. */
+static char *find_program(const char *name, const char *const *env, int base, struct err *err)
 {
     if (strchr(name, '/'))
         return mem_text(name);
@@ -152,8 +154,8 @@ static char *find_program(const char *name, const char *const *env, struct err *
         struct stat st;
         buf_clear(&full);
         buf_format(&full, "%.*s/%s", len ? (int)len : 1, len ? p : ".", name);
-        if (full.data && access(full.data, X_OK) == 0 && stat(full.data, &st) == 0 &&
-            S_ISREG(st.st_mode))
+        if (full.data && faccessat(base, full.data, X_OK, 0) == 0 &&
+            fstatat(base, full.data, &st, 0) == 0 && S_ISREG(st.st_mode))
             return buf_take(&full);
         p += len;
         if (*p == '\0')
@@ -164,9 +166,9 @@ static char *find_program(const char *name, const char *const *env, struct err *
     return NULL;
 }
 
-static bool program_error(const char *path, int number, struct err *err)
+static bool program_error(const char *path, bool found, int number, struct err *err)
 {
-    if (number == ENOENT && access(path, F_OK) == 0)
+    if (number == ENOENT && found)
         return err_set(err, ERR_MISSING,
                        "cannot run %s: the interpreter that its first line names is not there",
                        path);
@@ -272,7 +274,7 @@ static bool take_shim_status(struct proc *proc)
     result->system = (double)system / 1e6;
     result->max_rss = max_rss * 1024;
     if (strcmp(word, "exec") == 0 && result->err.kind == ERR_NONE)
-        program_error(proc->program, (int)value, &result->err);
+        program_error(proc->program, proc->found, (int)value, &result->err);
     return true;
 }
 
@@ -456,7 +458,7 @@ static bool birth_error(const struct birth *birth, const char *program, int numb
 {
     if (birth->in_cwd)
         return err_system(err, number, "cannot run %s in directory %s", program, birth->cwd);
-    return program_error(birth->path, number, err);
+    return program_error(birth->path, access(birth->path, F_OK) == 0, number, err);
 }
 
 /* "orch-shim GRACE CONTROL STATUS PATH ARGV…", for the caller to free; text is where numbers go. */
@@ -503,17 +505,35 @@ static bool give_life(struct proc *proc, const struct proc_spec *spec, struct bi
     return false;
 }
 
+static struct proc *make(struct loop *loop, const struct proc_spec *spec,
+                         const char *const *env, struct err *err)
+{
+    int base = spec->cwd ? open(spec->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD;
+    if (spec->cwd && base < 0) {
+        err_system(err, errno, "cannot run %s in directory %s", spec->argv[0], spec->cwd);
+        return NULL;
+    }
+    char *program = find_program(spec->argv[0], env, base, err);
+    bool found = program && faccessat(base, program, F_OK, 0) == 0;
+    if (spec->cwd)
+        close(base);
+    if (!program)
+        return NULL;
+    struct proc *proc = mem_alloc(sizeof *proc);
+    *proc = (struct proc){.loop = loop, .spec = *spec, .program = program, .found = found,
+                          .pidfd = -1, .input_fd = -1, .control_fd = -1, .status_fd = -1};
+    return proc;
+}
+
 struct proc *proc_start(struct loop *loop, const struct proc_spec *spec, proc_done *done,
                         void *arg, struct err *err)
 {
     const char *const *env = spec->env ? spec->env : (const char *const *)environ;
-    char *program = find_program(spec->argv[0], env, err);
-    if (!program)
+    struct proc *proc = make(loop, spec, env, err);
+    if (!proc)
         return NULL;
-    struct proc *proc = mem_alloc(sizeof *proc);
-    *proc = (struct proc){.loop = loop, .spec = *spec, .done = done, .arg = arg,
-                          .program = program, .pidfd = -1, .input_fd = -1, .control_fd = -1,
-                          .status_fd = -1};
+    proc->done = done;
+    proc->arg = arg;
     proc->outlets[0] = (struct outlet){.proc = proc, .fd = -1, .stream = PROC_STDOUT};
     proc->outlets[1] = (struct outlet){.proc = proc, .fd = -1, .stream = PROC_STDERR};
     if (proc->spec.grace_ms == 0)
