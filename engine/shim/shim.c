@@ -171,6 +171,7 @@ static void start(struct shim *shim, char **argv)
     sigset_t none;
     sigemptyset(&none);
     sigaction(SIGCHLD, &usual, NULL);
+    sigaction(SIGPIPE, &usual, NULL);
     setpgid(0, 0);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (getppid() != parent)
@@ -206,12 +207,13 @@ int main(int argc, char **argv)
     fcntl(shim.status, F_SETFD, FD_CLOEXEC);
     prctl(PR_SET_PDEATHSIG, 0); /* the control pipe tells of orch's death, and leaves time for the tree */
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    struct sigaction wake = {.sa_handler = on_child};
+    struct sigaction wake = {.sa_handler = on_child}, ignore = {.sa_handler = SIG_IGN};
     sigset_t held, none;
     sigemptyset(&held);
     sigaddset(&held, SIGCHLD);
     sigemptyset(&none);
     sigaction(SIGCHLD, &wake, NULL);
+    sigaction(SIGPIPE, &ignore, NULL); /* orch may be dead when the status is told, and the tree is not yet */
     sigprocmask(SIG_BLOCK, &held, NULL);
     start(&shim, argv + 4);
     for (int null = open("/dev/null", O_RDWR), fd = 0; fd < 3; fd++)
