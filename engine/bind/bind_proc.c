@@ -1,12 +1,9 @@
-#include "bind/bind.h"
+#include "bind/bind_proc.h"
 
 #include <errno.h>
 #include <signal.h>
-#include <string.h>
 
 #include "base/mem.h"
-#include "bind/host.h"
-#include "prim/proc.h"
 
 #define CHILD "orch.proc.child"
 #define CHILD_WAIT "orch.proc.wait"
@@ -23,6 +20,7 @@ enum {
 /* On the heap and shared by the userdata and the primitive: freed when both have let go. */
 struct child {
     struct proc *proc; /* NULL once it has ended */
+    struct places *places;
     struct hold hold;
     struct buf held[2];
     struct wait *waiter;
@@ -55,8 +53,9 @@ static void on_child_output(void *arg, enum proc_stream stream, const char *data
 {
     struct child *child = arg;
     struct buf *held = &child->held[stream == PROC_STDERR];
-    if (!child->orphan && !child->hold.ending)
-        buf_add(held, data, len);
+    if (child->orphan || child->hold.ending)
+        return; /* nobody will read it, and it must not hold up the end */
+    buf_add(held, data, len);
     if (held->len >= HELD_MAX)
         proc_flow(child->proc, false);
     wake(child);
@@ -66,6 +65,7 @@ static void on_child_done(void *arg, const struct proc_result *result)
 {
     struct child *child = arg;
     child->proc = NULL;
+    places_leave(child->places);
     child->result = *result;
     wake(child);
     hold_release(&child->hold);
@@ -82,7 +82,10 @@ static void end_child(void *thing)
 
 static struct child *to_child(lua_State *L)
 {
-    return *(struct child **)luaL_checkudata(L, 1, CHILD);
+    struct child *child = *(struct child **)luaL_checkudata(L, 1, CHILD);
+    if (!child)
+        luaL_error(L, "the child is gone");
+    return child;
 }
 
 static int child_gc(lua_State *L)
@@ -99,93 +102,7 @@ static int child_gc(lua_State *L)
     return 0;
 }
 
-/* --- options --------------------------------------------------------------------------------------- */
-
-static const struct opt start_options[] = {
-    {"argv", OPT_LIST, true},     {"cwd", OPT_TEXT, false},  {"env", OPT_MAP, false},
-    {"input", OPT_TEXT, false},   {"split", OPT_BOOL, false}, {"inherit", OPT_BOOL, false},
-    {"grace", OPT_NUMBER, false}, {"timeout", OPT_NUMBER, false},
-    {"quiet", OPT_NUMBER, false}, {"output_max", OPT_INTEGER, false}, {NULL, 0, false},
-};
-
-/* "NAME=value" of each pair of the table `env`, as one userdata block left on the stack (or nil). */
-static const char *const *env_block(lua_State *L, int arg)
-{
-    if (lua_getfield(L, arg, "env") == LUA_TNIL)
-        return NULL;
-    size_t size = sizeof(char *), count = 0; /* env */
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        size_t name_len, value_len;
-        if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "option 'env' must map names to strings");
-        const char *name = lua_tolstring(L, -2, &name_len);
-        const char *value = bind_text(L, -1, &value_len);
-        if (name_len == 0 || strpbrk(name, "=") || strlen(name) != name_len ||
-            strlen(value) != value_len)
-            luaL_error(L, "option 'env': a name or value that no environment can hold: %s", name);
-        size += sizeof(char *) + name_len + value_len + 2;
-        count++;
-    }
-    char **block = lua_newuserdatauv(L, size, 0), *text = (char *)(block + count + 1);
-    size_t i = 0; /* env block */
-    for (lua_pushnil(L); lua_next(L, -3); lua_pop(L, 1)) {
-        size_t name_len, value_len;
-        const char *name = lua_tolstring(L, -2, &name_len);
-        const char *value = bind_text(L, -1, &value_len);
-        block[i++] = text;
-        memcpy(text, name, name_len);
-        text[name_len] = '=';
-        memcpy(text + name_len + 1, value, value_len + 1);
-        text += name_len + value_len + 2;
-    }
-    block[i] = NULL;
-    lua_remove(L, -2);
-    return (const char *const *)block;
-}
-
-/* The kernel takes texts that end at a NUL. */
-static void refuse_nul(lua_State *L, const char *function, const char *key, size_t len,
-                       const char *text)
-{
-    if (text && strlen(text) != len)
-        luaL_error(L, "%s: option '%s' holds a NUL", function, key);
-}
-
-static uint64_t milliseconds(lua_State *L, int arg, const char *key)
-{
-    return (uint64_t)(opt_number(L, arg, key, 0) * 1000 + 0.5);
-}
-
-/* Fills spec from the options at 1; leaves what it borrows from on the stack. */
-static const char **read_options(lua_State *L, const char *function, struct proc_spec *spec)
-{
-    bind_options(L, 1, start_options, function);
-    size_t len;
-    *spec = (struct proc_spec){
-        .cwd = opt_text(L, 1, "cwd", &len),
-        .shim = bind_host(L)->shim,
-        .split = opt_bool(L, 1, "split", false),
-        .inherit = opt_bool(L, 1, "inherit", false),
-        .grace_ms = milliseconds(L, 1, "grace"),
-        .timeout_ms = milliseconds(L, 1, "timeout"),
-        .quiet_ms = milliseconds(L, 1, "quiet"),
-    };
-    refuse_nul(L, function, "cwd", len, spec->cwd);
-    spec->input = opt_text(L, 1, "input", &spec->input_len);
-    spec->env = env_block(L, 1);
-    size_t count;
-    lua_getfield(L, 1, "argv");
-    if (lua_rawlen(L, -1) == 0)
-        luaL_error(L, "%s: option 'argv' is empty", function);
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++, lua_pop(L, 1))
-        if (lua_rawgeti(L, -1, i) == LUA_TSTRING || lua_isuserdata(L, -1)) {
-            const char *text = bind_text(L, -1, &len);
-            refuse_nul(L, function, "argv", len, text);
-        }
-    const char **argv = opt_texts(L, 1, "argv", &count);
-    spec->argv = argv;
-    return argv;
-}
+/* --- results --------------------------------------------------------------------------------------- */
 
 static void push_result(lua_State *L, const struct proc_result *result)
 {
@@ -208,26 +125,41 @@ static void push_result(lua_State *L, const struct proc_result *result)
 
 /* --- proc.start ------------------------------------------------------------------------------------- */
 
-static int l_start(lua_State *L)
+static struct places *to_places(lua_State *L)
 {
+    return lua_touserdata(L, lua_upvalueindex(2));
+}
+
+static int k_start(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    struct place *place = (struct place *)context;
     struct proc_spec spec;
     struct err err;
     struct child **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;
     luaL_setmetatable(L, CHILD);
     int at = lua_gettop(L);
-    const char **argv = read_options(L, "proc.start", &spec);
+    const char **argv = proc_options(L, "proc.start", &spec);
     spec.output = on_child_output;
     struct child *child = *slot = mem_alloc(sizeof *child);
+    child->places = place->places;
     buf_init(&child->held[0], HELD_MAX + (64 << 10));
     buf_init(&child->held[1], HELD_MAX + (64 << 10));
     child->proc = proc_start(bind_loop(L), &spec, on_child_done, child, &err);
     mem_free(argv);
     if (!child->proc)
         return bind_fail(L, &err);
+    place->taken = false; /* it is the child's now */
     hold_start(L, &child->hold, end_child, child);
     lua_pushvalue(L, at);
     return 1;
+}
+
+/* proc.start { … } -> child | nil, err */
+static int l_start(lua_State *L)
+{
+    return places_take(L, to_places(L), k_start);
 }
 
 static void stop_waiting(void *op)
@@ -246,7 +178,7 @@ static int push_chunk(lua_State *L, struct child *child)
         lua_pushlstring(L, held->data, held->len);
         lua_pushstring(L, i == 0 ? "stdout" : "stderr");
         buf_clear(held);
-        if (child->proc)
+        if (child->proc && child->held[1 - i].len < HELD_MAX)
             proc_flow(child->proc, true);
         return 2;
     }
@@ -318,8 +250,10 @@ static int l_cancel(lua_State *L)
 static int l_signal(lua_State *L)
 {
     struct child *child = to_child(L);
+    lua_Integer number = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, number > 0 && number <= SIGRTMAX, 2, "the number of a signal");
     if (child->proc)
-        proc_signal(child->proc, (int)luaL_checkinteger(L, 2));
+        proc_signal(child->proc, (int)number);
     return 0;
 }
 
@@ -337,6 +271,7 @@ static int l_pid(lua_State *L)
 struct run {
     struct wait wait;
     struct proc *proc;
+    struct places *places;
     struct buf out[2];
     bool split, over;
     struct proc_result result;
@@ -355,6 +290,7 @@ static void on_run_done(void *arg, const struct proc_result *result)
 {
     struct run *run = arg;
     run->proc = NULL;
+    places_leave(run->places);
     run->result = *result;
     task_wake(run);
 }
@@ -395,23 +331,32 @@ static int k_run(lua_State *L, int status, lua_KContext context)
     return 1;
 }
 
-/* proc.run { … } -> { code, signal, stdout, stderr, seconds, … } | nil, err */
-static int l_run(lua_State *L)
+static int k_run_place(lua_State *L, int status, lua_KContext context)
 {
+    (void)status;
+    struct place *place = (struct place *)context;
     struct proc_spec spec;
     struct err err;
     struct run *run = bind_wait(L, sizeof *run, RUN, run_cancel);
-    const char **argv = read_options(L, "proc.run", &spec);
+    const char **argv = proc_options(L, "proc.run", &spec);
     size_t max = (size_t)opt_integer(L, 1, "output_max", OUTPUT_MAX);
     buf_init(&run->out[0], max < OUTPUT_MAX_LIMIT ? max : OUTPUT_MAX_LIMIT);
     buf_init(&run->out[1], run->out[0].max);
     spec.output = on_run_output;
     run->split = spec.split;
+    run->places = place->places;
     run->proc = proc_start(bind_loop(L), &spec, on_run_done, run, &err);
     mem_free(argv);
     if (!run->proc)
         return bind_fail(L, &err);
+    place->taken = false; /* it is the program's now */
     return bind_yield(L, run, k_run);
+}
+
+/* proc.run { … } -> { code, signal, stdout, stderr, seconds, … } | nil, err */
+static int l_run(lua_State *L)
+{
+    return places_take(L, to_places(L), k_run_place);
 }
 
 static const luaL_Reg methods[] = {
@@ -444,8 +389,14 @@ int luaopen_orch_proc(lua_State *L);
 int luaopen_orch_proc(lua_State *L)
 {
     bind_type(L, CHILD, methods, child_gc);
+    luaL_getmetatable(L, CHILD);
+    lua_pushcfunction(L, l_cancel); /* others may hold it still: <close> ends but does not free it */
+    lua_setfield(L, -2, "__close");
     bind_type(L, CHILD_WAIT, NULL, NULL);
     bind_type(L, RUN, NULL, run_gc);
-    bind_module(L, functions);
+    lua_newtable(L);
+    lua_pushlightuserdata(L, bind_host(L));
+    places_push(L);
+    luaL_setfuncs(L, functions, 2);
     return 1;
 }

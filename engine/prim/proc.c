@@ -243,6 +243,14 @@ static void on_drained(void *arg)
     finish_if_over(proc);
 }
 
+/* After the child's end its pipes are read for a limited time, which runs while they are read. */
+static void limit_drain(struct proc *proc)
+{
+    drop_timer(&proc->drain_timer);
+    if (!proc->exit_watch && !proc->paused)
+        proc->drain_timer = timer_start(proc->loop, DRAIN_MS, on_drained, proc);
+}
+
 static double seconds_of(struct timeval tv)
 {
     return (double)tv.tv_sec + (double)tv.tv_usec / 1e6;
@@ -297,8 +305,7 @@ static void on_exit_seen(void *arg, int events)
         take_wait_status(proc, status, &usage);
     proc->result.seconds = (double)(loop_clock(proc->loop) - proc->started) / 1000;
     input_close(proc);
-    if (proc->outlets[0].watch || proc->outlets[1].watch)
-        proc->drain_timer = timer_start(proc->loop, DRAIN_MS, on_drained, proc);
+    limit_drain(proc);
     finish_if_over(proc);
 }
 
@@ -351,6 +358,7 @@ static void send_signal(struct proc *proc, int number)
 
 static void stop(struct proc *proc, enum err_kind kind, const char *why)
 {
+    proc_flow(proc, true);
     if (!proc->exit_watch || proc->result.err.kind != ERR_NONE)
         return;
     err_set(&proc->result.err, kind, "%s", why);
@@ -360,7 +368,6 @@ static void stop(struct proc *proc, enum err_kind kind, const char *why)
     proc->kill_timer =
         timer_start(proc->loop, proc->spec.grace_ms + (proc->control_fd < 0 ? 0 : SHIM_MS),
                     on_grace_over, proc);
-    proc_flow(proc, true);
 }
 
 static void on_timeout(void *arg)
@@ -569,10 +576,13 @@ void proc_signal(struct proc *proc, int number)
 
 void proc_flow(struct proc *proc, bool on)
 {
+    if (proc->paused == !on)
+        return;
     proc->paused = !on;
     for (int i = 0; i < 2; i++)
         if (proc->outlets[i].watch)
             watch_set(proc->outlets[i].watch, on ? WATCH_READ : 0);
+    limit_drain(proc);
 }
 
 int proc_pid(const struct proc *proc)
