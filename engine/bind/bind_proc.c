@@ -1,6 +1,7 @@
 #include "bind/bind_proc.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <signal.h>
 
 #include "base/mem.h"
@@ -369,7 +370,7 @@ static int l_kill(lua_State *L)
 {
     struct err err;
     lua_Integer pid = luaL_checkinteger(L, 1);
-    luaL_argcheck(L, pid > 1, 1, "one process, not a group or all");
+    luaL_argcheck(L, pid > 1 && pid <= INT_MAX, 1, "one process, not a group or all");
     if (kill((pid_t)pid, (int)luaL_checkinteger(L, 2)) != 0) {
         err_system(&err, errno, "cannot signal process %d", (int)pid);
         return bind_fail(L, &err);

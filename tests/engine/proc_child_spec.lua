@@ -265,6 +265,23 @@ describe("cancelling a child", function()
   end)
 end)
 
+describe("proc.kill", function()
+  it("signals one process, never a group", function()
+    local child = proc.start { argv = { "/bin/sh", "-c", "echo $$; exec sleep 1000" } }
+    assert.is_true(proc.kill(math.tointeger(tonumber((child:read():gsub("%s", "")))), 15))
+    assert.equal(15, assert(child:wait()).signal)
+    for _, bad in ipairs { -1, 0, 1, "all", 1 << 40 } do assert.has_error(function() proc.kill(bad, 15) end) end
+  end)
+
+  it("tells of a process that is not there", function()
+    local pid = proc.start { argv = { "true" } }:pid()
+    task.sleep(0.05)
+    local good, failure = proc.kill(pid, 0)
+    assert.is_nil(good)
+    assert.equal("missing", failure.kind)
+  end)
+end)
+
 describe("many children", function()
   it("run side by side with 1,024 descriptors", function()
     local script = os.tmpname()
