@@ -148,7 +148,7 @@ describe("the services' refusals", function()
   after_each(function() scratch:remove() end)
 
   local function main_job(env, ...)
-    return scratch:orch({ "run", RECIPE, "--project", project, "repository=bad-input", ... }, env)
+    return scratch:orch({ "run", RECIPE, "--project", project, "repository=bad-input-" .. scratch.dir:match("[^-]+$"):lower(), ... }, env)
   end
 
   it("a wrong AWS secret", function()

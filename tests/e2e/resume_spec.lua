@@ -48,6 +48,13 @@ local function recorded(scratch)
   return names
 end
 
+local function run_state(scratch)
+  local base = db.open(scratch:path("state/orch.db"))
+  local rows = base:exec("SELECT state FROM runs")
+  base:close()
+  return rows and rows[1] and rows[1].state
+end
+
 -- One session: a run or a resume, killed at a random moment; has it finished?
 local function session(scratch, environment, mortal)
   local effects = environment.SPEC_EFFECTS
@@ -71,7 +78,7 @@ local function session(scratch, environment, mortal)
   -- and nobody goes on doing things after the death
   task.sleep(0.03)
   assert.same(at_death, count_lines(effects), "an orphan did something")
-  return result.code == 0
+  return run_state(scratch) == "success"
 end
 
 describe("resume", function()
