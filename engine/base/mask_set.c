@@ -117,6 +117,13 @@ bool mask_set_add(struct mask_set *set, const char *value, size_t len)
         return false;
     put_forms(set, value, len);
     put_lines(set, value, len);
+    size_t end = len, from = 0; /* files end in a line break that programs drop */
+    while (end > 0 && isspace((unsigned char)value[end - 1]))
+        end--;
+    while (from < end && isspace((unsigned char)value[from]))
+        from++;
+    if (end - from >= SHORTEST && end - from < len)
+        put_forms(set, value + from, end - from);
     mask_form_base64(value, len, put_base64, set);
     return true;
 }
