@@ -1,28 +1,23 @@
 -- Files of shell exports, as jobs source them: `export NAME="value"`.
 --
--- Understood: comments, `export`, and values made of bare characters, 'single', "double" and $'ansi'
--- quotes, backslashes, and $NAME or ${NAME} of a variable set above. What only a shell could decide (command
--- substitution, other expansions, several commands) is an error that names the line, never a guess.
+-- Understood: comments, `export`, continued lines, and values made of bare characters, 'single', "double" and
+-- $'ansi' quotes, backslashes, and $NAME or ${NAME} of a variable set above. What only a shell could decide
+-- (command substitution, other expansions, variables of its own, other commands) is an error that names the
+-- line, never a guess.
 local error_value = require "orch.error"
 
-local function refuse(file, number, format, ...)
-  error(error_value.new { kind = "usage",
-    message = ("%s:%d: %s"):format(file, number, format:format(...)),
-    hint = "write it as export NAME='value', or source the file in a run step" }, 0)
-end
-
-local ANSI <const> = { a = "\a", b = "\b", e = "\27", f = "\f", n = "\n", r = "\r", t = "\t", v = "\v",
+local ANSI <const> = { a = "\a", b = "\b", e = "\27", E = "\27", f = "\f", n = "\n", r = "\r", t = "\t", v = "\v",
   ["\\"] = "\\", ["'"] = "'", ['"'] = '"', ["?"] = "?" }
 
 local Reader = {}
 Reader.__index = Reader
 
-function Reader:line()
+function Reader:refuse(format, ...)
   local _, breaks = self.text:sub(1, self.at - 1):gsub("\n", "")
-  return breaks + 1
+  error(error_value.new { kind = "usage",
+    message = ("%s:%d: %s"):format(self.file, breaks + 1, format:format(...)),
+    hint = "write it as export NAME='value', or source the file in a run step" }, 0)
 end
-
-function Reader:refuse(...) refuse(self.file, self:line(), ...) end
 
 function Reader:take(pattern)
   local from, to, capture = self.text:find("^" .. pattern, self.at)
@@ -31,28 +26,45 @@ function Reader:take(pattern)
   return capture or self.text:sub(from, to)
 end
 
--- After a '$': the value of a variable set above.
+function Reader:blanks()
+  repeat until not (self:take("[ \t]+") or self:take("\\\n"))
+end
+
+-- After a '$': the value of a variable set above; a '$' that a shell takes as it is.
 function Reader:variable()
   local name = self:take("([%a_][%w_]*)") or self:take("{([%a_][%w_]*)}")
+  if not name and (self.at > #self.text or self.text:find("^[%s%%%./,:;=+~%]}|&<>^\"]", self.at)) then return "$" end
   if not name then self:refuse("only a shell can expand this") end
-  return self.values[name] or ""
+  if not self.values[name] then self:refuse("only a shell can tell what %s is: it is not set above", name) end
+  return self.values[name]
 end
 
 function Reader:double_quoted(out)
   while true do
     out[#out + 1] = self:take('[^"\\$`]+')
     if self:take('"') then return end
+    if self.at > #self.text then self:refuse("a \" is never closed") end
     if self:take("`") then self:refuse("only a shell can run `…`") end
     if self:take("%$") then
       out[#out + 1] = self:variable()
-    elseif self:take("\\\n") then -- a continued line
-      out[#out + 1] = ""
-    elseif self:take("\\") then
+    elseif not self:take("\\\n") and self:take("\\") then
       out[#out + 1] = self:take('[$`"\\]') or "\\"
-    elseif self.at > #self.text then
-      self:refuse("a \" is never closed")
     end
   end
+end
+
+-- After a backslash in $'…'.
+function Reader:ansi_char()
+  local hex = self:take("x(%x%x?)")
+  local octal = not hex and self:take("[0-7][0-7]?[0-7]?")
+  local point = not hex and not octal and (self:take("u(%x%x?%x?%x?)") or self:take("U(%x%x?%x?%x?%x?%x?%x?%x?)"))
+  local code = hex and tonumber(hex, 16) or octal and tonumber(octal, 8) & 255 or point and tonumber(point, 16)
+  if code == 0 then self:refuse("no variable can hold a NUL") end
+  if point and (code > 0x10ffff or code >> 11 == 0x1b) then self:refuse("no character has the number %s", point) end
+  if code then return point and utf8.char(code) or string.char(code) end
+  if self:take("c") or self:take("x{") then self:refuse("only a shell can expand this") end
+  local char = self:take(".") or ""
+  return ANSI[char] or "\\" .. char
 end
 
 function Reader:ansi_quoted(out)
@@ -60,106 +72,128 @@ function Reader:ansi_quoted(out)
     out[#out + 1] = self:take("[^'\\]+")
     if self:take("'") then return end
     if not self:take("\\") then self:refuse("a $' is never closed") end
-    local hex = self:take("x(%x%x?)")
-    local octal = not hex and self:take("([0-7][0-7]?[0-7]?)")
-    if hex or octal then
-      out[#out + 1] = string.char(tonumber(hex or octal, hex and 16 or 8) & 255)
-    else
-      local char = self:take(".")
-      out[#out + 1] = ANSI[char] or "\\" .. (char or "")
-    end
+    out[#out + 1] = self:ansi_char()
   end
 end
 
--- One word, up to white space or the end of the command.
+-- One part of a word; false at its end: white space or the end of the command.
+function Reader:part(out, first)
+  if self.text:find("^~", self.at) and (first or self.text:find("^[:=]", self.at - 1)) then
+    self:refuse("only a shell can expand ~")
+  end
+  local bare = self:take("[^%s%c'\"\\$`;&|<>(){:=~]+") or self:take("[:=~]")
+  if bare then
+    out[#out + 1] = bare
+  elseif self:take("'") then
+    out[#out + 1] = self:take("([^']*)'") or self:refuse("a ' is never closed")
+  elseif self:take('"') then
+    self:double_quoted(out)
+  elseif self:take("%$'") then
+    self:ansi_quoted(out)
+  elseif self:take('%$"') then
+    self:refuse("only a shell can translate $\"…\"")
+  elseif self:take("%$") then
+    out[#out + 1] = self:variable()
+  elseif self:take("\\\n") then
+    return true -- a continued line
+  elseif self:take("\\") then
+    out[#out + 1] = self:take(".") or self:refuse("nothing follows the last backslash")
+  elseif self.at > #self.text or self.text:find("^[ \t\n;]", self.at) then
+    return false
+  elseif self.text:find("^\r", self.at) then
+    self:refuse("a line ends in CR LF, as on Windows")
+  else
+    self:refuse("only a shell can do this")
+  end
+  return true
+end
+
 function Reader:word()
-  local out = {}
+  local out, first = {}, true
+  while self:part(out, first) do first = false end
+  return table.concat(out)
+end
+
+-- Assignments on one line. Those of export see the values as they were before all of them.
+function Reader:command()
+  local exported, assigned, count = self:take("export%f[ \t\\]"), {}, 0
+  self:blanks()
+  repeat
+    local name = self:take("([%a_][%w_]*)=")
+    if not name then self:refuse("expected NAME=value or export NAME=value") end
+    assigned[name], count = self:word(), count + 1
+    if not exported then self.values[name] = assigned[name] end
+    self:blanks()
+  until not self.text:find("^[^\n;#]", self.at)
+  for name, value in pairs(assigned) do self.values[name] = value end
+  return assigned, count
+end
+
+-- Reads all; place[NAME] = { from, to } of the line that sets it last, if that line does nothing else.
+local function read(text, file)
+  local reader = setmetatable({ text = text, file = file, at = 1, values = {}, place = {} }, Reader)
+  if text:find("\0", 1, true) then reader:refuse("a file of variables holds no NUL") end
+  local at_line_start = true
   while true do
-    out[#out + 1] = self:take("[^%s'\"\\$`;&|<>()#]+")
-    if self:take("'") then
-      local quoted = self:take("([^']*)'")
-      if not quoted then self:refuse("a ' is never closed") end
-      out[#out + 1] = quoted
-    elseif self:take('"') then
-      self:double_quoted(out)
-    elseif self:take("%$'") then
-      self:ansi_quoted(out)
-    elseif self:take("%$") then
-      out[#out + 1] = self:variable()
-    elseif self:take("\\\n") then
-      out[#out + 1] = ""
-    elseif self:take("\\") then
-      out[#out + 1] = self:take(".") or ""
-    elseif #out > 0 and self:take("#") then -- a comment begins only after white space
-      out[#out + 1] = "#"
-    elseif self:take("[`&|<>()]") then
-      self:refuse("only a shell can do this")
+    reader:blanks()
+    if reader:take("#[^\n]*") then reader:blanks() end
+    if reader.at > #text then return reader end
+    if reader:take("\n") then
+      at_line_start = true
     else
-      return table.concat(out)
+      local from = reader.at
+      local assigned, count = reader:command()
+      local alone = at_line_start and count == 1 and text:find("^\n", reader.at)
+      for name in pairs(assigned) do reader.place[name] = alone and { from = from, to = reader.at } or nil end
+      at_line_start = false
+      if reader:take(";") and text:find("^[ \t]*;", reader.at) then reader:refuse("only a shell can do this") end
     end
   end
-end
-
-function Reader:command()
-  self:take("export[ \t]+")
-  local name = self:take("([%a_][%w_]*)=")
-  if not name then self:refuse("expected NAME=value or export NAME=value") end
-  self.values[name] = self:word()
-  self:take("[ \t]*")
-  if self.text:find("^[%a_]", self.at) and self.text:find("^[%a_][%w_]*=", self.at) then
-    return self:command()
-  end
-end
-
-local function read(text, file)
-  return setmetatable({ text = text, file = file, at = 1, values = {} }, Reader)
 end
 
 --- The variables that sourcing the text would set.
 ---@param text string
 ---@param file string for messages
 ---@return table<string, string>
-local function parse(text, file)
-  local reader = read(text, file)
-  while true do
-    reader:take("[%s;]*")
-    if reader.at > #text then return reader.values end
-    if not reader:take("#[^\n]*") then
-      reader:command()
-      if reader.at <= #text and not reader:take("[ \t]+#[^\n]*") and not reader:take("[ \t]*[\n\r;]") then
-        reader:refuse("unexpected '%s'", reader.text:sub(reader.at, reader.at + 9):match("^[^\n]*"))
-      end
-    end
-  end
-end
+local function parse(text, file) return read(text, file).values end
 
 local function quoted(value)
   if value:find("^[%w_./:@%%+,=-]+$") then return value end
   return "'" .. value:gsub("'", "'\\''") .. "'"
 end
 
---- The text with these variables set: a line that sets one is replaced, others are added at the end, so
+local function checked_names(values, file)
+  local function refuse(format, ...)
+    error(error_value.new { kind = "usage", message = file .. ": " .. format:format(...) }, 0)
+  end
+  local names = {}
+  for name, value in pairs(values) do
+    if type(name) ~= "string" or not name:match("^[%a_][%w_]*$") then
+      refuse("'%s' is no name of a variable", tostring(name))
+    end
+    if type(value) ~= "string" and type(value) ~= "number" then
+      refuse("'%s' must be a string or number, got %s", name, type(value))
+    end
+    if tostring(value):find("\0", 1, true) then refuse("'%s': no variable can hold a NUL", name) end
+    names[#names + 1] = name
+  end
+  table.sort(names)
+  return names
+end
+
+--- The text with these variables set: a line that only sets one is replaced, others are added at the end, so
 --- that doing it twice is doing it once.
 ---@param text string
 ---@param values table<string, string|number>
 ---@param file string
 ---@return string
 local function set(text, values, file)
-  local names = {}
-  for name in pairs(values) do
-    if not tostring(name):match("^[%a_][%w_]*$") then
-      error(error_value.new { kind = "usage", message = ("%s: '%s' is no name of a variable"):format(file,
-        tostring(name)) }, 0)
-    end
-    names[#names + 1] = name
-  end
-  table.sort(names)
+  local names = checked_names(values, file)
   if text ~= "" and text:sub(-1) ~= "\n" then text = text .. "\n" end
   for _, name in ipairs(names) do
     local line = ("export %s=%s\n"):format(name, quoted(tostring(values[name])))
-    local escaped = line:gsub("%%", "%%%%")
-    local replaced, count = ("\n" .. text):gsub("(\n)export " .. name .. "=[^\n'\"\\]*\n", "%1" .. escaped)
-    text = count > 0 and replaced:sub(2) or text .. line
+    local place = read(text, file).place[name]
+    text = place and text:sub(1, place.from - 1) .. line .. text:sub(place.to + 1) or text .. line
   end
   return text
 end
