@@ -15,7 +15,7 @@ local of_task = setmetatable({}, { __mode = "k" })
 ---@field kind "job"|"group"|"branch"|"step"
 
 local function new(kind, id, parent)
-  return setmetatable({ kind = kind, id = id, parent = parent, counts = {},
+  return setmetatable({ kind = kind, id = id, parent = parent, counts = {}, branches = {},
     depth = parent and parent.depth + 1 or 0 }, Scope)
 end
 
@@ -26,9 +26,11 @@ function Scope:child(kind, name)
   return new(kind, ("%s/%s#%d"):format(self.id, name, count), self)
 end
 
---- Branch names are unique in orch.all, and the same on every run: no counting.
+--- Branch names are unique in orch.all, and the same on every run: no counting. A later orch.all goes on with the
+--- branch of that name, so that no two steps in it have one id.
 function Scope:branch(name)
-  return new("branch", self.id .. "/" .. name, self)
+  self.branches[name] = self.branches[name] or new("branch", self.id .. "/" .. name, self)
+  return self.branches[name]
 end
 
 --- The innermost job or branch it is in: what is recorded in order, and done anew together.
