@@ -26,7 +26,8 @@ local function find(name, known)
   local best, best_distance = nil, math.max(2, #name // 3) + 1
   for _, each in ipairs(known) do
     local d = distance(name:lower(), each:lower())
-    if d < best_distance then best, best_distance = each, d end
+    local alike = d < math.max(#name, #each) -- else they have no letter in common
+    if alike and d < best_distance then best, best_distance = each, d end
   end
   return best
 end
