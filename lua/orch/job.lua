@@ -70,8 +70,9 @@ end
 ---@return orch.Definition
 local function define(description)
   local definition = head:check("orch.job", description)
-  local info = debug.getinfo(2, "Sl")
-  definition.where = ("%s:%d"):format(info.short_src, info.currentline)
+  -- Not the caller's line: `return orch.job { … }` is a tail call and leaves none.
+  local info = debug.getinfo(definition.run, "S")
+  definition.where = ("%s:%d"):format(info.short_src, info.linedefined)
   if not definition.name:match("^[%w][%w_.-]*$") then
     options.usage("orch.job: name '%s' must be letters, digits and _ . -", definition.name)
   end

@@ -23,8 +23,8 @@ end
 local function parse(name, declared)
   local option = type(declared) == "table" and declared or { declared }
   local text = option[1]
-  local parsed = { name = name, default = option.default, doc = option.doc, enum = option.enum,
-    optional = option.default ~= nil or option.optional, types = {} }
+  local parsed = { name = name, default = option.default, doc = option.doc, enum = option.enum, min = option.min,
+    max = option.max, pattern = option.pattern, optional = option.default ~= nil or option.optional, types = {} }
   if type(text) ~= "string" then usage("option '%s': the first element names its type", name) end
   if text:sub(-1) == "?" then
     parsed.optional = true
@@ -63,15 +63,22 @@ local function words(option)
   return table.concat(list, " or ")
 end
 
-function Schema:check_value(what, option, value)
+-- What a declaration asks beyond the type: one of some values, a range, a Lua pattern for the whole text.
+local function check_rules(what, option, value)
+  local function refuse(rule) usage("%s: '%s' must be %s, got '%s'", what, option.name, rule, tostring(value)) end
+  if option.enum and not nearest.contains(option.enum, value) then
+    refuse("one of " .. table.concat(option.enum, ", "))
+  end
+  if option.min and value < option.min then refuse("at least " .. option.min) end
+  if option.max and value > option.max then refuse("at most " .. option.max) end
+  if option.pattern and not tostring(value):find("^" .. option.pattern .. "$") then
+    refuse(("like the pattern %s"):format(option.pattern))
+  end
+end
+
+function Schema.check_value(_, what, option, value)
   for _, each in ipairs(option.types) do
-    if each[1](value) then
-      if option.enum and not nearest.contains(option.enum, value) then
-        usage("%s: option '%s' must be one of %s, got '%s'", what, option.name,
-          table.concat(option.enum, ", "), tostring(value))
-      end
-      return value
-    end
+    if each[1](value) then return check_rules(what, option, value) end
   end
   usage("%s: option '%s' must be %s, got %s '%s'", what, option.name, words(option), type(value),
     tostring(value))
@@ -142,20 +149,13 @@ local function from_text(option, text)
   return text
 end
 
---- As check, with texts for values, as they come from a command line.
-function Schema:check_texts(what, given)
-  local values = {}
-  for name, text in pairs(given) do
-    local option = self.options[name]
-    if not option then
-      usage("%s: unknown parameter '%s'%s", what, name, nearest.hint(name, self.names))
-    end
-    values[name] = from_text(option, text)
-    if values[name] == nil then
-      usage("%s: parameter '%s' must be %s, got '%s'", what, name, words(option), text)
-    end
+--- A text, as it comes from a command line, as a value of the option's type; raises when it is none.
+function Schema:from_text(what, name, text)
+  local value = from_text(self.options[name], text)
+  if value == nil then
+    usage("%s: parameter '%s' must be %s, got '%s'", what, name, words(self.options[name]), text)
   end
-  return self:check(what, values)
+  return value
 end
 
 return { schema = schema, usage = usage }

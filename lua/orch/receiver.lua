@@ -2,6 +2,7 @@
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local options = require "orch.options"
+local output = require "orch.output"
 local record = require "orch.record"
 local scope = require "orch.scope"
 local step = require "orch.step"
@@ -83,6 +84,11 @@ function methods.mask(job, secret) job.bus.masker:add(secret) end
 --- For verbs: the place of the step that is running.
 function methods.step_id() return step.current().id end
 
+--- For verbs: takes bytes that are printed after the step has ended.
+function methods.background_output(job)
+  return output.new(job.bus, step.current().id, job.journal)
+end
+
 --- For verbs: runs f in a task that lives as long as the job, not as the step.
 function methods.background(job, f) return job.task:spawn(f) end
 
@@ -99,11 +105,14 @@ local function call_verb(job, name, verb, given)
   local where = step.caller()
   local good, checked = pcall(verb.schema.check, verb.schema, name, given)
   if not good then error(step.locate(checked, where, name), 0) end
-  local title = checked.name or verb.title and verb.title(checked) or name
-  local seconds = checked.timeout
-  checked.name, checked.timeout = nil, nil
-  return step.run(job, { verb = name, title = title, where = where, options = record.fingerprint(checked),
-    again = verb.replay == "again", external = verb.external }, timed(seconds, verb.run), job, checked)
+  local title, seconds, when = checked.name or verb.title and verb.title(checked) or name, checked.timeout, checked.when
+  checked.name, checked.timeout, checked.when = nil, nil, nil
+  local spec = { verb = name, title = title, where = where, options = record.fingerprint(checked),
+    again = verb.replay == "again" or verb.again ~= nil and verb.again(checked) == true, external = verb.external }
+  local f = timed(seconds, verb.run)
+  if when == "on_success" then return step.run(job, spec, f, job, checked) end
+  -- Only when the body has ended is it known whether it failed.
+  methods.defer(job, function() step.run(job, spec, f, job, checked) end, when)
 end
 
 -- What needs the job's world made first.

@@ -8,6 +8,7 @@ local fs = require "orch.fs"
 local graph = require "orch.graph"
 local journal = require "orch.journal"
 local mask = require "orch.mask"
+local params = require "orch.params"
 local record = require "orch.record"
 local state = require "orch.state"
 local task = require "orch.task"
@@ -214,6 +215,7 @@ local function recipe_digest(recipe) return fnv.hash(assert(fs.read(recipe.path)
 ---@field project orch.Project
 ---@field jobs? string[] only these and what they need
 ---@field params table<string, string> as given on the command line
+---@field params_file? string JSON
 ---@field keep_going? boolean other jobs go on when one fails
 ---@field slots? integer jobs at once; default: the processors
 ---@field reporters function[] receivers of events
@@ -223,13 +225,13 @@ local function recipe_digest(recipe) return fnv.hash(assert(fs.read(recipe.path)
 ---@return boolean good, table? failure an error value
 local function run(spec)
   spec.recipe.pipeline:order(spec.jobs) -- raises for an unknown name, before anything is recorded
-  local params = spec.recipe.pipeline.params:check_texts("orch run", spec.params)
+  local values = params.resolve(spec.recipe.pipeline.params, spec.params, spec.params_file)
   local opened = state.open(spec.project)
   local id = new_id()
   local options = { jobs = spec.jobs, keep_going = spec.keep_going or false, slots = spec.slots or task.cores() }
   local self = new(spec, opened, journal.begin(opened, { id = id, recipe = assert(fs.real_path(spec.recipe.path)),
-    digest = recipe_digest(spec.recipe), project = spec.project.dir, params = params, options = options }))
-  self.id, self.params, self.options = id, attempt.strict(params, "job.params"), options
+    digest = recipe_digest(spec.recipe), project = spec.project.dir, params = values, options = options }))
+  self.id, self.params, self.options = id, attempt.strict(values, "job.params"), options
   return self:execute()
 end
 

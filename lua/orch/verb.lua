@@ -17,6 +17,7 @@ local descriptor = options.schema {
   run = "function",
   positional = "string?",
   title = "function?",
+  again = "function?",
   replay = { "string", default = "answer", enum = { "answer", "again" } },
   external = { "boolean", default = false },
   plan = "function?",
@@ -26,6 +27,7 @@ local descriptor = options.schema {
 ---@field schema table
 ---@field run fun(job: orch.Job, options: table): any
 ---@field replay "answer"|"again" what resume does with a finished one
+---@field again? fun(options: table): boolean of this call: is it done again on resume?
 ---@field title? fun(options: table): string the step's title when no name is given
 ---@field external boolean has effects outside this machine
 
@@ -34,7 +36,9 @@ local descriptor = options.schema {
 ---@return orch.Verb
 local function define(description)
   local checked = descriptor:check("orch.verb", description)
-  local declared = { name = "string?", timeout = "number?" } -- what every step can be given: title, seconds
+  -- What every step can be given: its title, seconds, and whether it is put off until the body has ended.
+  local declared = { name = "string?", timeout = "number?",
+    when = { "string", default = "on_success", enum = { "always", "on_fail", "on_success" } } }
   for name, value in pairs(checked.options) do declared[name] = value end
   checked.schema = options.schema(declared, checked.positional)
   return setmetatable(checked, Verb)

@@ -27,6 +27,8 @@ local function print_list(finder)
   end
 end
 
+local COMMON <const> = { name = "the step's title", timeout = "seconds", when = "later than on_success: once the body has ended" }
+
 local function print_one(finder, name)
   local verb = finder:find(name) or finder:missing(name)
   print(("%s: %s\n"):format(name, doc_of(finder, name)))
@@ -35,7 +37,7 @@ local function print_one(finder, name)
     local option = schema.options[each]
     print(("  %-12s %-12s %s%s%s"):format(each, option.type, default_text(option),
       option.enum and (", one of " .. table.concat(option.enum, ", ")) or "",
-      each == "name" and "; the step's title" or option.doc and "; " .. option.doc or ""))
+      COMMON[each] and "; " .. COMMON[each] or option.doc and "; " .. option.doc or ""))
   end
   if schema.positional then
     print(("\njob:%s(x) stands for job:%s { %s = x }."):format(name, name, schema.positional))

@@ -1,63 +1,115 @@
 -- Runs a shell command, or a program with its arguments, and shows what it prints.
+local duration = require "orch.duration"
 local error_value = require "orch.error"
+local readiness = require "orch.readiness"
 local verb = require "orch.verb"
 
--- The shell of a step: stops at the first command that fails, in a pipe too.
-local function shell(job)
-  local path = job.proc.has("/bin/bash") and "/bin/bash" or "/bin/sh"
-  return { path, "-eo", "pipefail", "-c" }
+-- CircleCI's default shell: stops at the first command that fails, in a pipe too; not a login shell.
+local function default_shell(job)
+  return { job.proc.has("/bin/bash") and "/bin/bash" or "/bin/sh", "-eo", "pipefail" }
+end
+
+local function shell_of(job, o)
+  if not o.shell then return default_shell(job) end
+  if type(o.shell) == "table" then return table.move(o.shell, 1, #o.shell, 1, {}) end
+  local words = {}
+  for word in o.shell:gmatch("%S+") do words[#words + 1] = word end
+  return words
 end
 
 local function argv_of(job, o)
   if type(o.command) == "table" then return o.command end
-  local argv = o.shell or shell(job)
-  argv = table.move(argv, 1, #argv, 1, {})
+  local argv = shell_of(job, o)
+  argv[#argv + 1] = "-c"
   argv[#argv + 1] = o.command
   return argv
 end
 
+-- BASH_ENV is sourced at the start of each bash: what a step exports there, later steps have.
 local function environment_of(job, o)
-  local environment = {}
+  local environment = { BASH_ENV = job.tmp .. "/bash_env" }
   for _, name in ipairs(o.secrets) do environment[name] = job.secrets[name] end
-  for name, value in pairs(o.env) do environment[name] = value end
+  for name, value in pairs(o.environment) do environment[name] = value end
   return environment
 end
 
 local function first_line(o)
-  local shown = type(o.command) == "table" and table.concat(o.command, " ") or o.command
+  local shown = type(o.command) == "table" and table.concat(o.command, " ") or tostring(o.command)
   return (shown:match("^%s*([^\n]*)"))
 end
 
-local function ending(result)
-  if result.signal then return ("ended by signal %d"):format(result.signal) end
-  return ("exit code %d"):format(result.code)
+local function start(job, o)
+  return assert(job.proc.start { argv = argv_of(job, o), env = environment_of(job, o), cwd = o.working_directory,
+    quiet = o.background and 0 or duration.seconds("run: no_output_timeout", o.no_output_timeout) })
+end
+
+local function check(o, result)
+  if not o.check or not result.signal and result.code == 0 then return end
+  local how = result.signal and ("ended by signal %d"):format(result.signal) or ("exit code %d"):format(result.code)
+  error(error_value.new { kind = "failed", op = "run", code = result.code >= 0 and result.code or nil,
+    signal = result.signal, message = ("%s: %s"):format(first_line(o), how) }, 0)
+end
+
+local function foreground(job, o)
+  local child = start(job, o)
+  local pieces = {}
+  for bytes in child.read, child do
+    job:print(bytes)
+    if o.capture then pieces[#pieces + 1] = bytes end
+  end
+  local result, failure = child:wait()
+  if not result then
+    failure.message = ("%s: %s"):format(first_line(o), failure.message)
+    error(failure, 0)
+  end
+  check(o, result)
+  result.output = o.capture and table.concat(pieces) or nil
+  return result
+end
+
+-- Goes on beside the steps that follow, and ends with the job.
+local function background(job, o)
+  local seen, ended, sink = { line = false }, false, job:background_output()
+  local pattern = o.ready and o.ready.log
+  local failure
+  job:background(function()
+    local good, what = pcall(function()
+      local child = start(job, o)
+      for bytes in child.read, child do
+        sink:write(bytes)
+        if pattern and bytes:find(pattern) then seen.line = true end
+      end
+      local result = child:wait()
+      if result then check(o, result) end
+    end)
+    sink:close()
+    if not good then failure = what end
+    ended = true
+  end)
+  if o.ready then
+    local good, problem = pcall(readiness.wait, job, o.ready, seen, function() return ended end)
+    if not good then error(failure and failure.kind ~= "cancelled" and failure or problem, 0) end
+  end
 end
 
 return verb.define {
   positional = "command",
   title = first_line,
+  again = function(o) return o.background end,
   options = {
     command = "string|list",
-    shell = "list?",
-    env = { "table", default = {} },
+    shell = "string|list?",
+    environment = { "table", default = {} },
     secrets = { "list", default = {} },
-    cwd = { "string", default = "." },
+    working_directory = { "string", default = "." },
+    no_output_timeout = { "string|number", default = "10m" },
+    background = { "boolean", default = false },
+    ready = "table?",
     check = { "boolean", default = true },
     capture = { "boolean", default = false },
   },
   run = function(job, o)
-    local child = assert(job.proc.start { argv = argv_of(job, o), env = environment_of(job, o), cwd = o.cwd })
-    local pieces = {}
-    for bytes in child.read, child do
-      job:print(bytes)
-      if o.capture then pieces[#pieces + 1] = bytes end
-    end
-    local result = assert(child:wait())
-    if o.check and (result.signal or result.code ~= 0) then
-      error(error_value.new { kind = "failed", op = "run", code = result.code,
-        message = ("%s: %s"):format(first_line(o), ending(result)) }, 0)
-    end
-    result.output = o.capture and table.concat(pieces) or nil
-    return result
+    if o.background then return background(job, o) end
+    return foreground(job, o)
   end,
 }

@@ -1,0 +1,68 @@
+-- Parameters of a recipe: from the command line, a file, the environment, and the declared defaults, in that order.
+local error_value = require "orch.error"
+local fs = require "orch.fs"
+local json = require "orch.json"
+local nearest = require "orch.nearest"
+local options = require "orch.options"
+
+local PREFIX <const> = "ORCH_PARAM_"
+
+local function read_file(path)
+  local values, failure = json.decode(assert(fs.read(path)))
+  if type(values) == "table" then return values end
+  error(error_value.new { kind = "usage",
+    message = ("%s: %s"):format(path, failure and failure.message or "expected an object of parameters") }, 0)
+end
+
+local function refuse_unknown(schema, name, from)
+  if not schema.options[name] then
+    options.usage("%s: unknown parameter '%s'%s", from, name, nearest.hint(name, schema.names))
+  end
+end
+
+--- Values by name, checked.
+---@param schema table the pipeline's
+---@param given table<string, string> NAME=VALUE of the command line
+---@param file? string a JSON object
+---@return table<string, any>
+local function resolve(schema, given, file)
+  local values = {}
+  for _, name in ipairs(schema.names) do
+    local text = os.getenv(PREFIX .. name:upper())
+    if text then values[name] = schema:from_text("environment", name, text) end
+  end
+  for name, value in pairs(file and read_file(file) or {}) do
+    refuse_unknown(schema, name, file)
+    values[name] = value
+  end
+  for name, text in pairs(given) do
+    refuse_unknown(schema, name, "orch run")
+    values[name] = schema:from_text("orch run", name, text)
+  end
+  return schema:check("parameters", values)
+end
+
+local function rules_of(option)
+  local words = {}
+  if option.enum then words[#words + 1] = "one of " .. table.concat(option.enum, ", ") end
+  if option.min then words[#words + 1] = "at least " .. option.min end
+  if option.max then words[#words + 1] = "at most " .. option.max end
+  if option.pattern then words[#words + 1] = "like " .. option.pattern end
+  if option.default ~= nil then words[#words + 1] = "default " .. tostring(option.default)
+  elseif not option.optional then words[#words + 1] = "required" end
+  return table.concat(words, "; ")
+end
+
+--- Lines that tell what a recipe may be given.
+---@return string[]
+local function describe(schema)
+  local lines = {}
+  for _, name in ipairs(schema.names) do
+    local option = schema.options[name]
+    lines[#lines + 1] = ("  %-16s %-8s  %s%s"):format(name, option.type, rules_of(option),
+      option.doc and "\n" .. (" "):rep(28) .. option.doc or "")
+  end
+  return lines
+end
+
+return { resolve = resolve, describe = describe }

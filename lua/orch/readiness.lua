@@ -1,0 +1,68 @@
+-- Waits until something in the background is ready: a port answers, a URL, a line is printed, a command succeeds.
+local duration = require "orch.duration"
+local error_value = require "orch.error"
+local options = require "orch.options"
+local task = require "orch.task"
+
+local POLL <const> = 0.1 -- seconds
+
+local schema = options.schema {
+  port = "integer?",
+  host = { "string", default = "127.0.0.1" },
+  http = "string?",
+  log = "string?",      -- a Lua pattern
+  command = "string?",  -- in the job's shell
+  timeout = { "string|number", default = 60 },
+}
+
+local probes = {}
+
+function probes.port(_, how)
+  local stream = require "orch.http".stream { host = how.host, port = how.port, connect_timeout = 2 }
+  if stream then stream:close() end
+  return stream ~= nil
+end
+
+function probes.http(_, how)
+  local reply = require "orch.http".request { url = how.http, connect_timeout = 2, timeout = 5 }
+  return reply ~= nil and reply.status < 400
+end
+
+function probes.command(job, how)
+  local result = job.proc.run { argv = { "/bin/sh", "-c", how.command }, timeout = 30 }
+  return result ~= nil and result.code == 0
+end
+
+-- Lines are looked at as they come; see Readiness:line.
+function probes.log(_, _, seen) return seen.line end
+
+local function probe_of(how)
+  for _, name in ipairs { "port", "http", "command", "log" } do
+    if how[name] then return name, probes[name] end
+  end
+  options.usage("run: ready needs one of port, http, command, log")
+end
+
+--- Waits; ended() tells that what should become ready is gone.
+---@param job orch.Job
+---@param given table
+---@param seen { line: boolean } set by who reads the output
+---@param ended fun(): boolean
+local function wait(job, given, seen, ended)
+  local how = schema:check("run: ready", given)
+  local name, probe = probe_of(how)
+  local limit = duration.seconds("run: ready", how.timeout)
+  local deadline = task.clock() + limit
+  while not probe(job, how, seen) do
+    if ended() then
+      error(error_value.new { kind = "failed", message = "the background command ended before it was ready" }, 0)
+    end
+    if task.clock() > deadline then
+      error(error_value.new { kind = "timeout",
+        message = ("not ready after %g s: %s %s"):format(limit, name, tostring(how[name])) }, 0)
+    end
+    task.sleep(POLL)
+  end
+end
+
+return { wait = wait }
