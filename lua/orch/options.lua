@@ -2,13 +2,14 @@
 local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 local secret = require "orch.secret"
+local unknown = require "orch.unknown"
 
 -- A type's test, and the words that a person reads.
 local types = {
-  string = { function(v) return type(v) == "string" or secret.is(v) end, "a string" },
-  integer = { function(v) return math.type(v) == "integer" end, "a whole number" },
-  number = { function(v) return type(v) == "number" end, "a number" },
-  boolean = { function(v) return type(v) == "boolean" end, "true or false" },
+  string = { function(v) return type(v) == "string" or secret.is(v) or unknown.is(v) end, "a string" },
+  integer = { function(v) return math.type(v) == "integer" or unknown.is(v) end, "a whole number" },
+  number = { function(v) return type(v) == "number" or unknown.is(v) end, "a number" },
+  boolean = { function(v) return type(v) == "boolean" or unknown.is(v) end, "true or false" },
   list = { function(v) return type(v) == "table" end, "a list" },
   table = { function(v) return type(v) == "table" end, "a table" },
   ["function"] = { function(v) return type(v) == "function" end, "a function" },
@@ -65,6 +66,7 @@ end
 
 -- What a declaration asks beyond the type: one of some values, a range, a Lua pattern for the whole text.
 local function check_rules(what, option, value)
+  if unknown.is(value) then return end
   local function refuse(rule) usage("%s: '%s' must be %s, got '%s'", what, option.name, rule, tostring(value)) end
   if option.enum and not nearest.contains(option.enum, value) then
     refuse("one of " .. table.concat(option.enum, ", "))
@@ -87,7 +89,7 @@ end
 -- { "make", "test" } gives the positional option the list, { "make" } and "make" the one value.
 function Schema:spread(what, given)
   if given == nil then return {} end
-  if type(given) ~= "table" or secret.is(given) then
+  if type(given) ~= "table" or secret.is(given) or unknown.is(given) then
     if self.positional then return { [self.positional] = given } end
     usage("%s: expected a table of options, got %s", what, type(given))
   end

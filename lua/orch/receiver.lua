@@ -32,7 +32,7 @@ function methods.group(job, title, f)
   if type(title) ~= "string" or type(f) ~= "function" then
     options.usage("group: expected job:group(\"title\", function() … end)")
   end
-  return step.run(job, { verb = "group", title = title, where = step.caller(), options = NOTHING, again = true,
+  return job.run_step(job, { verb = "group", title = title, where = step.caller(), options = NOTHING, again = true,
     external = false }, f)
 end
 
@@ -107,12 +107,13 @@ local function call_verb(job, name, verb, given)
   if not good then error(step.locate(checked, where, name), 0) end
   local title, seconds, when = checked.name or verb.title and verb.title(checked) or name, checked.timeout, checked.when
   checked.name, checked.timeout, checked.when = nil, nil, nil
-  local spec = { verb = name, title = title, where = where, options = record.fingerprint(checked),
+  local spec = { verb = name, title = title, where = where, given = checked,
+    options = not job.planning and record.fingerprint(checked) or nil,
     again = verb.replay == "again" or verb.again ~= nil and verb.again(checked) == true, external = verb.external }
   local f = timed(seconds, verb.run)
-  if when == "on_success" then return step.run(job, spec, f, job, checked) end
+  if when == "on_success" then return job.run_step(job, spec, f, job, checked) end
   -- Only when the body has ended is it known whether it failed.
-  methods.defer(job, function() step.run(job, spec, f, job, checked) end, when)
+  methods.defer(job, function() job.run_step(job, spec, f, job, checked) end, when)
 end
 
 -- What needs the job's world made first.
@@ -143,6 +144,7 @@ end
 local function new(fields)
   fields.scope = scope.new("job", fields.place)
   fields.deferred = {}
+  fields.run_step = step.run
   return setmetatable(fields, Job)
 end
 

@@ -30,6 +30,16 @@ local function without(library, ...)
   return copy
 end
 
+-- As table.concat, also for what only `..` can join: secrets, and the unknown values of a plan.
+local function concat(list, separator, from, to)
+  local joined
+  for i = from or 1, to or #list do
+    local each = list[i]
+    if joined == nil then joined = each else joined = joined .. (separator or "") .. each end
+  end
+  return joined == nil and "" or type(joined) == "number" and tostring(joined) or joined
+end
+
 local function refuse_global(_, name)
   error(("assignment to global '%s': write `local %s = …`"):format(tostring(name), tostring(name)), 2)
 end
@@ -76,6 +86,8 @@ local function environment_for(dirs)
   environment.io = without(io, "popen")
   environment.os = without(os, "execute", "exit")
   environment.package = { path = table.concat(search, ";") }
+  environment.table = without(table)
+  environment.table.concat = concat
   environment.pairs = sorted_pairs
   environment.require = make_require(environment, environment.package.path)
   environment._G = environment

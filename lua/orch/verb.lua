@@ -21,6 +21,7 @@ local descriptor = options.schema {
   replay = { "string", default = "answer", enum = { "answer", "again" } },
   external = { "boolean", default = false },
   plan = "function?",
+  effects = "function?",
 }
 
 ---@class orch.Verb
@@ -29,6 +30,8 @@ local descriptor = options.schema {
 ---@field replay "answer"|"again" what resume does with a finished one
 ---@field again? fun(options: table): boolean of this call: is it done again on resume?
 ---@field title? fun(options: table): string the step's title when no name is given
+---@field plan? fun(job: orch.Job, options: table): any what a plan knows of its result; default: nothing
+---@field effects? fun(options: table): table { build, push: tags; persist: paths, root }, for plan and check
 ---@field external boolean has effects outside this machine
 
 --- Makes a verb of its description.

@@ -1,38 +1,195 @@
--- orch help
-local TEXT <const> = [[
+-- orch help [COMMAND]
+local options = require "orch.options"
+local nearest = require "orch.nearest"
+
+local OVERVIEW <const> = [[
 orch runs build jobs written in Lua.
 
-usage:
-  orch run RECIPE [--job NAME]... [--project DIR] [NAME=VALUE]...
-  orch verbs [NAME] [--recipe RECIPE]
-  orch new recipe|verb NAME
-  orch lua FILE [ARGUMENT]...
-  orch version
-  orch help
+  run RECIPE       runs the jobs of a recipe, each after those it needs
+  plan RECIPE      shows what a run would do, without network or credentials
+  check RECIPE     finds mistakes without running
+  graph RECIPE     shows which job needs which
+  resume [RUN]     goes on with a run that failed, was cancelled or killed
+  rerun RUN        does a run again, as a new one
+  runs             lists the runs of the project
+  show [RUN]       tells what a run did
+  logs [RUN]       shows what its steps printed
+  cancel [RUN]     stops a live run from another terminal
+  answer RUN NAME  answers a question that a run waits for
+  gc               removes old runs
+  verbs [NAME]     lists what a job can do, or one verb's options
+  new recipe|verb  writes a file to start from
+  lua FILE         runs a Lua file inside the engine
+  version, help
 
-  run      runs the jobs of a recipe, each after those it needs
-             --job NAME     only this job and what it needs; may be repeated
-             --project DIR  the project to work on (default: the git top of the working directory)
-             NAME=VALUE     a parameter that the recipe declares
-  verbs    lists what a job can do; with a NAME, its options with types and defaults
-  new      writes a recipe or a verb to start from
-  lua      runs a Lua file inside the engine, with all primitives at hand
-  version  prints the version
-
-  --debug adds tracebacks to errors.
-
-examples:
-  orch run recipes/build_push_docker_image.lua repository=my-app
-  orch run deploy.lua --job smoke_test
-  orch lua tests/run.lua
-
-exit codes: 0 good, 1 a program or check said no, 2 wrong call or recipe, 3 credentials, 4 network or
-remote, 5 missing, 6 conflict, 7 findings, 8 timeout or limit, 9 disk, 130 Ctrl-C, 143 SIGTERM
+`orch help COMMAND` says more. --debug adds tracebacks to errors.
+Exit codes: 0 good, 1 a program or check said no, 2 wrong call or recipe, 3 credentials, 4 network or remote,
+5 missing, 6 conflict, 7 findings, 8 timeout or limit, 9 disk, 130 Ctrl-C, 143 SIGTERM.
 ]]
 
-local function main()
-  io.write(TEXT)
+local PAGES <const> = {
+  run = [[
+orch run RECIPE [NAME=VALUE]... [options]
+Runs the jobs of a recipe. NAME=VALUE sets a parameter; `orch run RECIPE --help` lists them.
+
+  --job NAME       only this job and what it needs; may be repeated
+  -j, --jobs N     at most N jobs at once (default: the processors)
+  -k, --keep-going other jobs go on when one fails
+  --params FILE    parameters as a JSON object; the command line wins
+  --answer NAME=VALUE  answers a question beforehand; may be repeated
+  --project DIR    the project (default: the git top of the working directory)
+  --format FORMAT  plain, json (events as lines), tty (default on a terminal)
+
+ORCH_PARAM_NAME in the environment sets a parameter too. Recipes find modules and verbs/ beside them and in
+the directories of ORCH_PATH.
+
+  orch run recipes/build_push_docker_image.lua repository=my-app
+  orch run deploy.lua --job smoke_test -j 2
+  orch run release.lua --params release.json --format json > events.jsonl
+]],
+  plan = [[
+orch plan RECIPE [NAME=VALUE]... [--json] [--diff OLD] [--job NAME]
+Shows jobs, steps with their options, images to be built, tags to be pushed, files to be persisted. What only a
+run can tell prints as ‹name›. The same input gives the same bytes.
+
+  --json        as JSON, to keep or compare
+  --diff OLD    what differs from a plan kept before
+
+  orch plan recipes/build_push_docker_image.lua
+  orch plan deploy.lua --json > before.json
+  orch plan deploy.lua --diff before.json stage=production
+]],
+  check = [[
+orch check RECIPE [NAME=VALUE]... [--json]
+Finds without running: unknown verbs and options, tags built but never pushed, files that two jobs persist side by
+side, $VAR in a path, secrets beside `set -x`, ECR Public outside us-east-1, bodies that decide on what only a run
+can tell. Exit code 7 when something is found.
+
+  orch check recipes/build_push_docker_image.lua
+  orch check deploy.lua --json
+  orch check deploy.lua && orch run deploy.lua
+]],
+  graph = [[
+orch graph RECIPE [--dot]
+Shows which job needs which: each level may begin when the one above has ended.
+
+  orch graph deploy.lua
+  orch graph deploy.lua --dot | dot -Tsvg > graph.svg
+  orch graph recipes/build_push_docker_image.lua
+]],
+  resume = [[
+orch resume [RUN] [--from STEP] [--why]
+Goes on with a run (default: the newest that is not done). Finished steps are answered from the record; logins and
+background steps are done again, and so is the step that was interrupted.
+
+  --from STEP   do this step (its title or place) and all after it in its job anew
+  --why         say of each step why it is done
+
+  orch resume
+  orch resume 12 --why
+  orch resume 12 --from "Push AWS ECR Public"
+]],
+  rerun = [[
+orch rerun RUN [--failed]
+Does a run again as a new one, with its recipe, parameters and options.
+
+  --failed   only the jobs that did not succeed, and what they need
+
+  orch rerun 12
+  orch rerun 12 --failed
+  orch rerun 12 --format json
+]],
+  runs = [[
+orch runs [--limit N] [--json]
+Lists the runs of the project, newest first: live, hold, interrupted, success, failed, cancelled.
+
+  orch runs
+  orch runs --limit 100
+  orch runs --json | jq '.[0].state'
+]],
+  show = [[
+orch show [RUN] [--json]
+Tells what a run did (default: the newest): jobs, steps, times, images with their digests.
+
+  orch show
+  orch show 12
+  orch show 12 --json | jq '.jobs[].outputs'
+]],
+  logs = [[
+orch logs [RUN] [JOB[/STEP]] [--follow] [--json]
+Shows what the steps of a run printed (default: the newest run).
+
+  orch logs
+  orch logs 12 build
+  orch logs 12 "build/make test" --follow
+]],
+  cancel = [[
+orch cancel [RUN]
+Asks the process that works on a live run to stop, as Ctrl-C there would, and waits until it has cleaned up.
+
+  orch cancel
+  orch cancel 12
+  orch cancel 12 && orch resume 12
+]],
+  answer = [[
+orch answer RUN NAME VALUE
+Answers a question of a run that is on hold or live. A run on hold then goes on with `orch resume`.
+
+  orch answer 12 approve_deploy yes
+  orch answer 12 mfa 123456 && orch resume 12
+  orch answer 12 version 1.4.0
+]],
+  gc = [[
+orch gc [--keep N] [--days N] [--dry-run]
+Removes runs with their logs and layers: all but the newest N (default 50) that are older than DAYS (default 15).
+Live, held and interrupted runs stay.
+
+  orch gc
+  orch gc --keep 10 --days 3
+  orch gc --dry-run
+]],
+  verbs = [[
+orch verbs [NAME] [--recipe RECIPE]
+Lists what a job can do: built-in verbs, those in verbs/ beside the recipe, and on ORCH_PATH. With a NAME, its
+options with types and defaults.
+
+  orch verbs
+  orch verbs docker_build
+  orch verbs smoke_test --recipe deploy/deploy.lua
+]],
+  new = [[
+orch new recipe|verb NAME
+Writes a file to start from: NAME.lua, or verbs/NAME.lua.
+
+  orch new recipe deploy
+  orch new verb smoke_test
+  orch new recipe hello && orch run hello.lua
+]],
+  lua = [[
+orch lua FILE [ARGUMENT]...
+Runs a Lua file inside the engine with all primitives at hand (orch.http, orch.proc, …); they give nil, err on
+failure. Its integer result is the exit code.
+
+  orch lua tests/run.lua tests/unit
+  orch lua examples/registry_tags.lua 127.0.0.1:5000
+  orch lua tool.lua --its --own options
+]],
+}
+
+local function main(args)
+  local name = args and args[1]
+  if not name then
+    io.write(OVERVIEW)
+    return 0
+  end
+  if not PAGES[name] then
+    local names = {}
+    for each in pairs(PAGES) do names[#names + 1] = each end
+    table.sort(names)
+    options.usage("orch help: there is no command '%s'%s", name, nearest.hint(name, names))
+  end
+  io.write(PAGES[name])
   return 0
 end
 
-return { main = main }
+return { main = main, pages = PAGES }

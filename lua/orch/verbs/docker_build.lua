@@ -17,6 +17,7 @@ return verb.define {
     classic = { "boolean", default = false },
   },
   external = true,
+  effects = function(o) return { build = o.tags } end,
   run = function(job, o)
     for _, tag in ipairs(o.tags) do reference.parse(tag) end
     local result = build.build(job, o)

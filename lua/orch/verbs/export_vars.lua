@@ -1,10 +1,16 @@
 -- Reads a file of shell exports, adds to it, and returns all its variables.
 local env_file = require "orch.env_file"
+local unknown = require "orch.unknown"
 local verb = require "orch.verb"
 
 return verb.define {
   positional = "file",
   options = { file = "string", set = { "table", default = {} } },
+  plan = function(_, o)
+    local known = setmetatable({}, { __index = function(_, name) return unknown.new(name) end })
+    for name, value in pairs(o.set) do known[name] = value end
+    return known
+  end,
   run = function(job, o)
     local text = ""
     if job.fs.stat(o.file) then text = assert(job.fs.read(o.file)) end

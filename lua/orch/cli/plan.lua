@@ -1,0 +1,27 @@
+-- orch plan RECIPE [--json] [--diff OLD] [NAME=VALUE]…: what a run would do
+local args = require "orch.cli.args"
+local differ = require "orch.diff"
+local json = require "orch.json"
+local options = require "orch.options"
+local plan = require "orch.plan"
+local project = require "orch.project"
+local recipe = require "orch.recipe"
+
+local SPEC <const> = { command = "plan", positional = { "recipe" }, pairs = true,
+  flags = { json = "boolean", diff = "string", job = "list", params = "string", project = "string" } }
+
+local function main(given)
+  local parsed = args.parse(SPEC, given)
+  if not parsed.recipe then options.usage("orch plan: which recipe? (orch plan RECIPE)") end
+  local made = plan.plan(recipe.load(parsed.recipe), { params = parsed.pairs, params_file = parsed.params,
+    jobs = parsed.job, project = project.find(parsed.project) })
+  if parsed.diff then
+    local lines = differ.lines(plan.text(plan.read(parsed.diff)), plan.text(made))
+    for _, line in ipairs(lines) do print(line) end
+    return 0
+  end
+  print(parsed.json and json.encode(made, { pretty = true }) or table.concat(plan.text(made), "\n"))
+  return 0
+end
+
+return { main = main }
