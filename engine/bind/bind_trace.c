@@ -10,13 +10,13 @@ enum { RESULT = 3, VERTEXES, STATUSES, LOGS, WARNINGS };
 
 /* Nothing below owns memory, so that Lua may raise in the midst of trace_decode. */
 
-static void set_text(lua_State *L, const char *key, struct trace_text text)
+static void set_text(lua_State *L, const char *key, struct protobuf_text text)
 {
     lua_pushlstring(L, text.len ? text.at : "", text.len);
     lua_setfield(L, -2, key);
 }
 
-static void set_text_if_any(lua_State *L, const char *key, struct trace_text text)
+static void set_text_if_any(lua_State *L, const char *key, struct protobuf_text text)
 {
     if (text.len > 0)
         set_text(L, key, text);
@@ -38,7 +38,7 @@ static void set_time(lua_State *L, const char *key, struct trace_time time)
 
 static void set_list(lua_State *L, const char *key, struct trace_list list)
 {
-    struct trace_text text;
+    struct protobuf_text text;
     lua_newtable(L);
     for (lua_Integer i = 1; trace_next(&list, &text); i++) {
         lua_pushlstring(L, text.len ? text.at : "", text.len);

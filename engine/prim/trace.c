@@ -1,20 +1,8 @@
 #include "prim/trace.h"
 
-#include <string.h>
-
-/* How protobuf writes a value: https://protobuf.dev/programming-guides/encoding/ */
-enum wire { WIRE_VARINT = 0, WIRE_64 = 1, WIRE_BYTES = 2, WIRE_32 = 5 };
-
-struct field {
-    unsigned number;
-    enum wire wire;
-    uint64_t value;         /* of WIRE_VARINT */
-    struct trace_text text; /* of WIRE_BYTES */
-};
-
 /* What one message, or a message in it, is read with. */
 struct reader {
-    struct trace_text rest;
+    struct protobuf_text rest;
     const struct trace_sink *sink;
     unsigned *items; /* still allowed */
     struct err *err;
@@ -34,71 +22,17 @@ static bool spend(struct reader *in)
     return true;
 }
 
-static void skip(struct trace_text *rest, size_t len)
-{
-    rest->at += len;
-    rest->len -= len;
-}
-
-static bool read_varint(struct trace_text *rest, uint64_t *value)
-{
-    *value = 0;
-    for (unsigned i = 0; i < 10 && i < rest->len; i++) {
-        unsigned char byte = (unsigned char)rest->at[i];
-        if (i == 9 && byte > 1)
-            return false; /* beyond 64 bits */
-        *value |= (uint64_t)(byte & 0x7f) << (7 * i);
-        if (byte < 0x80) {
-            skip(rest, i + 1);
-            return true;
-        }
-    }
-    return false;
-}
-
-static const char *read_field(struct trace_text *rest, struct field *field)
-{
-    uint64_t tag;
-    if (!read_varint(rest, &tag))
-        return "a cut or overlong number";
-    if (tag >> 3 == 0 || tag >> 3 >= 1 << 29)
-        return "a field number out of range";
-    *field = (struct field){.number = (unsigned)(tag >> 3), .wire = (enum wire)(tag & 7)};
-    size_t len = field->wire == WIRE_64 ? 8 : field->wire == WIRE_32 ? 4 : 0;
-    switch (field->wire) {
-    case WIRE_VARINT:
-        return read_varint(rest, &field->value) ? NULL : "a cut or overlong number";
-    case WIRE_BYTES:
-        if (!read_varint(rest, &field->value))
-            return "a cut or overlong number";
-        if (field->value > rest->len)
-            return "a length beyond its end";
-        len = (size_t)field->value;
-        field->text = (struct trace_text){rest->at, len};
-        break;
-    case WIRE_64:
-    case WIRE_32:
-        if (len > rest->len)
-            return "a length beyond its end";
-        break;
-    default: /* groups, which nobody writes any more, and what does not exist */
-        return "an unknown kind of field";
-    }
-    skip(rest, len);
-    return NULL;
-}
-
 /* Reads the message field by field; each of kind sets what it knows in target and tells whether to go
    on. */
-typedef bool each_field(struct reader *in, const struct field *field, void *target);
+typedef bool each_field(struct reader *in, const struct protobuf_field *field, void *target);
 
-static bool read_message(struct reader *in, struct trace_text message, each_field *each,
+static bool read_message(struct reader *in, struct protobuf_text message, each_field *each,
                          void *target)
 {
-    struct field field;
+    struct protobuf_field field;
     in->rest = message;
     while (in->rest.len > 0) {
-        const char *why = read_field(&in->rest, &field);
+        const char *why = protobuf_read(&in->rest, &field);
         if (why)
             return bad(in, why);
         if (!each(in, &field, target))
@@ -108,19 +42,20 @@ static bool read_message(struct reader *in, struct trace_text message, each_fiel
 }
 
 /* A message within the one being read. */
-static bool read_inner(struct reader *in, const struct field *field, each_field *each, void *target)
+static bool read_inner(struct reader *in, const struct protobuf_field *field, each_field *each,
+                       void *target)
 {
     struct reader inner = *in;
     return read_message(&inner, field->text, each, target);
 }
 
-static bool each_of_time(struct reader *in, const struct field *field, void *target)
+static bool each_of_time(struct reader *in, const struct protobuf_field *field, void *target)
 {
     struct trace_time *time = target;
     (void)in;
-    if (field->wire == WIRE_VARINT && field->number == 1)
+    if (field->wire == PROTOBUF_VARINT && field->number == 1)
         time->seconds = (int64_t)field->value;
-    else if (field->wire == WIRE_VARINT && field->number == 2)
+    else if (field->wire == PROTOBUF_VARINT && field->number == 2)
         time->nanos = (int32_t)(uint32_t)field->value;
     return true;
 }
@@ -129,22 +64,22 @@ static bool each_of_time(struct reader *in, const struct field *field, void *tar
    field of another kind than expected counts as unknown. */
 struct slot {
     unsigned number;
-    struct trace_text *text;
+    struct protobuf_text *text;
     struct trace_time *time;
     int64_t *integer;
     bool listed; /* one of a list; only counted */
 };
 
-static bool fill(struct reader *in, const struct field *field, const struct slot *slots,
+static bool fill(struct reader *in, const struct protobuf_field *field, const struct slot *slots,
                  size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         const struct slot *slot = &slots[i];
         if (slot->number != field->number)
             continue;
-        if (slot->integer && field->wire == WIRE_VARINT)
+        if (slot->integer && field->wire == PROTOBUF_VARINT)
             *slot->integer = (int64_t)field->value;
-        if (field->wire != WIRE_BYTES)
+        if (field->wire != PROTOBUF_BYTES)
             return true;
         if (slot->text)
             *slot->text = field->text;
@@ -163,7 +98,7 @@ static bool fill(struct reader *in, const struct field *field, const struct slot
 
 /* --- the four kinds of item --------------------------------------------------------------- */
 
-static bool each_of_vertex(struct reader *in, const struct field *field, void *target)
+static bool each_of_vertex(struct reader *in, const struct protobuf_field *field, void *target)
 {
     struct trace_vertex *vertex = target;
     int64_t cached = vertex->cached;
@@ -175,7 +110,7 @@ static bool each_of_vertex(struct reader *in, const struct field *field, void *t
     return good;
 }
 
-static bool each_of_status(struct reader *in, const struct field *field, void *target)
+static bool each_of_status(struct reader *in, const struct protobuf_field *field, void *target)
 {
     struct trace_status *status = target;
     return FILL(in, field, {1, .text = &status->id}, {2, .text = &status->vertex},
@@ -184,21 +119,21 @@ static bool each_of_status(struct reader *in, const struct field *field, void *t
                 {7, .time = &status->started}, {8, .time = &status->completed});
 }
 
-static bool each_of_log(struct reader *in, const struct field *field, void *target)
+static bool each_of_log(struct reader *in, const struct protobuf_field *field, void *target)
 {
     struct trace_log *log = target;
     return FILL(in, field, {1, .text = &log->vertex}, {2, .time = &log->timestamp},
                 {3, .integer = &log->stream}, {4, .text = &log->data});
 }
 
-static bool each_of_warning(struct reader *in, const struct field *field, void *target)
+static bool each_of_warning(struct reader *in, const struct protobuf_field *field, void *target)
 {
     struct trace_warning *warning = target;
     return FILL(in, field, {1, .text = &warning->vertex}, {2, .integer = &warning->level},
                 {3, .text = &warning->brief}, {4, .listed = true}, {5, .text = &warning->url});
 }
 
-static bool each_of_response(struct reader *in, const struct field *field, void *target)
+static bool each_of_response(struct reader *in, const struct protobuf_field *field, void *target)
 {
     const struct trace_sink *sink = in->sink;
     struct trace_vertex vertex = {.inputs = {field->text, 2}};
@@ -206,7 +141,7 @@ static bool each_of_response(struct reader *in, const struct field *field, void 
     struct trace_log log = {0};
     struct trace_warning warning = {.detail = {field->text, 4}};
     (void)target;
-    if (field->wire != WIRE_BYTES || field->number > 4)
+    if (field->wire != PROTOBUF_BYTES || field->number > 4)
         return true;
     if (!spend(in))
         return false;
@@ -239,14 +174,14 @@ bool trace_decode(const void *data, size_t len, const struct trace_sink *sink, s
     if (len > TRACE_MAX)
         return err_set(err, ERR_LIMIT, "BuildKit's progress message has more than %d bytes",
                        TRACE_MAX);
-    return read_message(&in, (struct trace_text){data, len}, each_of_response, NULL);
+    return read_message(&in, (struct protobuf_text){data, len}, each_of_response, NULL);
 }
 
-bool trace_next(struct trace_list *list, struct trace_text *text)
+bool trace_next(struct trace_list *list, struct protobuf_text *text)
 {
-    struct field field;
-    while (list->rest.len > 0 && !read_field(&list->rest, &field))
-        if (field.number == list->field && field.wire == WIRE_BYTES) {
+    struct protobuf_field field;
+    while (list->rest.len > 0 && !protobuf_read(&list->rest, &field))
+        if (field.number == list->field && field.wire == PROTOBUF_BYTES) {
             *text = field.text;
             return true;
         }

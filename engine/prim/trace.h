@@ -8,16 +8,11 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/protobuf.h"
 
 enum {
     TRACE_MAX = 16 << 20,      /* bytes of a message */
     TRACE_ITEMS_MAX = 200000,  /* vertexes, statuses, logs, warnings and what they list, together */
-};
-
-/* Borrowed from the message; any bytes. */
-struct trace_text {
-    const char *at;
-    size_t len;
 };
 
 /* Seconds since 1970; absent when not set. */
@@ -29,31 +24,31 @@ struct trace_time {
 
 /* The texts of a repeated field, read one by one with trace_next. */
 struct trace_list {
-    struct trace_text rest;
+    struct protobuf_text rest;
     unsigned field;
 };
 
 struct trace_vertex {
-    struct trace_text digest, name, error;
+    struct protobuf_text digest, name, error;
     struct trace_list inputs;
     bool cached;
     struct trace_time started, completed;
 };
 
 struct trace_status {
-    struct trace_text id, vertex, name;
+    struct protobuf_text id, vertex, name;
     int64_t current, total;
     struct trace_time timestamp, started, completed;
 };
 
 struct trace_log {
-    struct trace_text vertex, data;
+    struct protobuf_text vertex, data;
     struct trace_time timestamp;
     int64_t stream; /* 1 stdout, 2 stderr */
 };
 
 struct trace_warning {
-    struct trace_text vertex, brief, url;
+    struct protobuf_text vertex, brief, url;
     struct trace_list detail;
     int64_t level;
 };
@@ -71,6 +66,6 @@ struct trace_sink {
 bool trace_decode(const void *data, size_t len, const struct trace_sink *sink, struct err *err);
 
 /* The next text of a list that a sink was given; false at its end. */
-bool trace_next(struct trace_list *list, struct trace_text *text);
+bool trace_next(struct trace_list *list, struct protobuf_text *text);
 
 #endif
