@@ -18,7 +18,7 @@ int luaopen_orch_trace(lua_State *L);
 int luaopen_orch_repo(lua_State *L);
 
 /* Shared objects beside the program, mapped on first require: their libraries cost milliseconds. */
-static const char *const mapped[] = {"http", "hash", "tar", "docker", NULL};
+static const char *const mapped[] = {"http", "hash", "tar", "session", NULL};
 
 static int push_opener(lua_State *L, lua_CFunction open, const char *origin)
 {
