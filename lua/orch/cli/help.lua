@@ -115,14 +115,14 @@ Tells what a run did (default: the newest): jobs, steps, times, images with thei
   orch show 12
   orch show 12 --json | jq '.jobs[].outputs'
 ]],
-  logs = [[
+  logs = [=[
 orch logs [RUN] [JOB[/STEP]] [--follow] [--json]
 Shows what the steps of a run printed (default: the newest run).
 
   orch logs
   orch logs 12 build
   orch logs 12 "build/make test" --follow
-]],
+]=],
   cancel = [[
 orch cancel [RUN]
 Asks the process that works on a live run to stop, as Ctrl-C there would, and waits until it has cleaned up.
