@@ -1,4 +1,5 @@
 -- One job of a run, from its lock to its end: waits for its turn, tries as often as it may, records what became of it.
+local answers = require "orch.answers"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local executor_host = require "orch.executor.host"
@@ -90,6 +91,7 @@ local function new_receiver(run, definition, place)
     workspace = run.workspace:for_job(definition.name, function(name) return run.recipe.pipeline:upstream(name) end),
     run_dir = run.dir,
     add_jobs = function(_, definitions) return run:add_jobs(definitions) end,
+    answer_to = function(made, question) return answers.get(run, made, question) end,
   }
 end
 
@@ -101,7 +103,9 @@ local function try(run, definition, place)
 end
 
 local function worth_another(definition, failure, attempt)
-  if attempt >= definition.retry.attempts or failure.kind == "cancelled" or failure.kind == "usage" then return false end
+  if attempt >= definition.retry.attempts or failure.kind == "cancelled" or failure.kind == "usage" or failure.hold then
+    return false
+  end
   return definition.retry.on == nil or nearest.contains(definition.retry.on, failure.kind)
 end
 
@@ -178,7 +182,7 @@ local function attempt(run, definition)
   local failure = not good and step.locate(state, nil, nil) or nil
   if failure then
     failure.where, failure.job = failure.where or definition.where, definition.name
-    state = failure.kind == "cancelled" and "cancelled" or "failed"
+    state = failure.hold and "hold" or failure.kind == "cancelled" and "cancelled" or "failed"
   end
   branches.cleanup(function()
     run.journal:job_end(definition.name, state, text, failure and run.bus.masker:apply(failure.message))

@@ -99,7 +99,8 @@ function Journal:step_end(step, state, result, message)
   put(self, how, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)
 end
 
-local ENDINGS <const> = { running = "it was interrupted", failed = "it had failed", cancelled = "it was cancelled" }
+local ENDINGS <const> = { running = "it was interrupted", failed = "it had failed", cancelled = "it was cancelled",
+  hold = "it waited for an answer" }
 
 --- What resume does with a call: the recorded step that answers it, or nil and a reason to do it.
 ---@param place orch.Scope

@@ -145,6 +145,7 @@ local function new(fields)
   fields.scope = scope.new("job", fields.place)
   fields.deferred = {}
   fields.run_step = step.run
+  fields.planning = fields.planning or false
   return setmetatable(fields, Job)
 end
 

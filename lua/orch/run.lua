@@ -64,12 +64,13 @@ function Run:finished(name, end_state, failure)
   self.running[name] = nil
   self.running_count = self.running_count - 1
   take_slots(self, self.recipe.pipeline.by_name[name], -1)
-  if failure and (not self.failure or self.failure.kind == "cancelled") then self.failure = failure end
+  if failure and (not self.failure or self.failure.kind == "cancelled" or self.failure.hold) then self.failure = failure end
   if end_state == "failed" and not self.options.keep_going then
     cancel_running(self, name)
     self.graph:stop()
   end
-  self.graph:finish(name, end_state)
+  -- What needs a job on hold waits with it.
+  if end_state ~= "hold" then self.graph:finish(name, end_state) end
   self.coordinator:unpark()
 end
 
@@ -96,6 +97,7 @@ function Run:schedule()
       if not node then break end
       self:start(node)
     end
+    if self.running_count == 0 then break end -- the rest waits for a job that is on hold
     task.park()
   end
 end
@@ -169,6 +171,7 @@ end
 local function status_of(self, good, problem)
   if not good then self.failure = self.failure or problem end
   if not self.failure then return "success" end
+  if self.failure.hold then return "hold" end
   return self.failure.kind == "cancelled" and "cancelled" or "failed"
 end
 
@@ -218,6 +221,8 @@ local function recipe_digest(recipe) return fnv.hash(assert(fs.read(recipe.path)
 ---@field params_file? string JSON
 ---@field keep_going? boolean other jobs go on when one fails
 ---@field slots? integer jobs at once; default: the processors
+---@field answers? table<string, string> to questions, by id
+---@field interactive? boolean a person is at the terminal
 ---@field reporters function[] receivers of events
 
 --- Runs a recipe to its end.
@@ -232,6 +237,7 @@ local function run(spec)
   local self = new(spec, opened, journal.begin(opened, { id = id, recipe = assert(fs.real_path(spec.recipe.path)),
     digest = recipe_digest(spec.recipe), project = spec.project.dir, params = values, options = options }))
   self.id, self.params, self.options = id, attempt.strict(values, "job.params"), options
+  self.answers, self.interactive = spec.answers or {}, spec.interactive
   return self:execute()
 end
 
@@ -243,6 +249,7 @@ local function resume(spec)
   self.id = spec.row.id
   self.params = attempt.strict(record.decode(spec.row.params), "job.params")
   self.options = record.decode(spec.row.options)
+  self.answers, self.interactive = spec.answers or {}, spec.interactive
   if recipe_digest(spec.recipe) ~= spec.row.digest then
     self.bus:emit("run.changed", { message = "the recipe has changed since the run began" })
   end

@@ -65,6 +65,12 @@ local SCHEMA <const> = {
     paths   TEXT NOT NULL,
     PRIMARY KEY (run, step)
   ) WITHOUT ROWID]] },
+  { [[CREATE TABLE answers (
+    run   INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    id    TEXT NOT NULL,
+    value TEXT NOT NULL,
+    PRIMARY KEY (run, id)
+  ) WITHOUT ROWID]] },
   { "PRAGMA user_version = " .. VERSION },
 }
 

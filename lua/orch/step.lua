@@ -30,10 +30,11 @@ local function locate(failure, where, title)
   return failure
 end
 
---- How an end is called: success, failed or cancelled.
+--- How an end is called: success, failed, cancelled or hold.
 local function state_of(good, failure)
   if good or failure == HALT then return "success" end
-  return error_value.is(failure) and failure.kind == "cancelled" and "cancelled" or "failed"
+  if not error_value.is(failure) then return "failed" end
+  return failure.hold and "hold" or failure.kind == "cancelled" and "cancelled" or "failed"
 end
 
 --- The step that is running in this task, if any; a verb's own words go there.

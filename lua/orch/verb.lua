@@ -7,7 +7,7 @@ local options = require "orch.options"
 local Verb = {}
 Verb.__index = Verb
 
-local BUILT_IN <const> = { "attach_workspace", "checkout", "docker_build", "docker_push",
+local BUILT_IN <const> = { "ask", "attach_workspace", "checkout", "docker_build", "docker_push",
   "ecr_ensure_repository", "ecr_login", "export_vars", "http", "now", "persist_to_workspace",
   "random", "read", "run",
   "setup_remote_docker", "sleep", "write" }

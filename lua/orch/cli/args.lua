@@ -63,6 +63,17 @@ local function parse(spec, args)
   return parsed
 end
 
+--- NAME=VALUE texts of a repeated flag as a map.
+local function pairs_of(command, flag, list)
+  local map = {}
+  for _, each in ipairs(list or {}) do
+    local name, value = each:match("^([^=]+)=(.*)$")
+    if not name then options.usage("orch %s: %s takes NAME=VALUE, got '%s'", command, flag, each) end
+    map[name] = value
+  end
+  return map
+end
+
 --- A run's number from a text, or nil.
 local function run_number(command, text)
   if not text then return nil end
@@ -71,4 +82,4 @@ local function run_number(command, text)
   return number
 end
 
-return { parse = parse, run_number = run_number }
+return { parse = parse, run_number = run_number, pairs_of = pairs_of }

@@ -2,7 +2,7 @@
 local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 
-local COMMANDS <const> = { "cancel", "check", "gc", "graph", "help", "logs", "lua", "new", "plan", "rerun", "resume", "run",
+local COMMANDS <const> = { "answer", "cancel", "check", "gc", "graph", "help", "logs", "lua", "new", "plan", "rerun", "resume", "run",
   "runs", "show", "verbs", "version" }
 
 local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version" }

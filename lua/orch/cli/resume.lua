@@ -10,7 +10,7 @@ local ui = require "orch.ui"
 local SPEC <const> = {
   command = "resume",
   positional = { "run" },
-  flags = { from = "string", why = "boolean", project = "string", format = "string" },
+  flags = { answer = "list", from = "string", why = "boolean", project = "string", format = "string" },
 }
 
 -- The place of the step that a person names by place or title.
@@ -56,7 +56,7 @@ local function main(given)
   local from = parsed.from and place_of(opened, row.number, parsed.from)
   return ui.report(parsed.format, function(reporters)
     return run.resume { recipe = recipe.load(row.recipe), project = here, row = row, state = opened, from = from,
-      reporters = reporters, why = parsed.why }
+      reporters = reporters, answers = args.pairs_of("resume", "--answer", parsed.answer) }
   end, { why = parsed.why })
 end
 

@@ -12,7 +12,7 @@ local SPEC <const> = {
   positional = { "recipe" },
   pairs = true,
   flags = { job = "list", project = "string", keep_going = "boolean", jobs = "integer", format = "string",
-    params = "string", help = "boolean" },
+    params = "string", help = "boolean", answer = "list" },
   short = { j = "jobs", k = "keep-going", h = "help" },
 }
 
@@ -43,6 +43,7 @@ local function main(given)
       jobs = parsed.job,
       params = parsed.pairs,
       params_file = parsed.params,
+      answers = args.pairs_of("run", "--answer", parsed.answer),
       keep_going = parsed.keep_going,
       slots = parsed.jobs,
       reporters = reporters,

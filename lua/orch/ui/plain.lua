@@ -4,7 +4,7 @@ local clock = require "orch.ui.clock"
 local Plain = {}
 Plain.__index = Plain
 
-local MARK <const> = { success = "ok", failed = "FAILED", cancelled = "cancelled", not_run = "not run" }
+local MARK <const> = { success = "ok", failed = "FAILED", cancelled = "cancelled", not_run = "not run", hold = "on hold" }
 
 -- Bytes that would move the cursor, ring or recolour are shown, not obeyed; tabs stay.
 local function printable(text)
