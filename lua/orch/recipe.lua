@@ -59,15 +59,19 @@ local function run_file(path, environment)
   return chunk()
 end
 
+local LOADING <const> = {}
+
 -- Modules of the engine come from the engine; others from beside the recipe, ORCH_PATH and the
 -- installed Lua modules, and run in the recipe's environment.
 local function make_require(environment, search)
   local loaded = {}
   return function(name)
     if name == "orch" or name:find("^orch%.") then return require(name) end
+    if loaded[name] == LOADING then error(("module '%s' requires itself"):format(name), 2) end
     if loaded[name] == nil then
       local path, message = package.searchpath(name, search)
       if not path then error(("module '%s' not found:%s"):format(name, message), 2) end
+      loaded[name] = LOADING
       local value = run_file(path, environment)
       loaded[name] = value == nil and true or value
     end
@@ -83,6 +87,9 @@ local function environment_for(dirs)
   end
   search[#search + 1] = package.path
   local environment = without(_G, "dofile", "loadfile", "load", "arg")
+  for _, name in ipairs { "coroutine", "debug", "math", "string", "table", "utf8" } do
+    environment[name] = without(_G[name]) -- a recipe that changes one must not change the engine's
+  end
   environment.io = without(io, "popen")
   environment.os = without(os, "execute", "exit")
   environment.package = { path = table.concat(search, ";") }
