@@ -56,6 +56,7 @@ function Output:close()
   if self.held ~= "" then self:send(self.held) end
   self.held = ""
   if self.file then self.file:close() end
+  self.file = nil
 end
 
 --- The last lines, for an error's detail.
