@@ -325,6 +325,7 @@ static int on_resume(lua_State *L, int status, lua_KContext context)
 {
     struct wait *wait = (struct wait *)context;
     wait->task->wait = NULL;
+    wait->task->parked = false;
     if (must_raise(wait->task))
         return raise_reason(L, wait->task);
     return wait->then(L, status, context);
@@ -453,30 +454,16 @@ static int l_spawn_for(lua_State *L)
 
 #define PARK "orch.task.park"
 
-static int k_park(lua_State *L, int status, lua_KContext context)
-{
-    (void)status;
-    ((struct wait *)context)->task->parked = false;
-    (void)L;
-    return 0;
-}
-
-static void park_cancel(void *op)
-{
-    ((struct wait *)op)->task->parked = false;
-    task_wake(op);
-}
-
 /* task.park(): waits for unpark; returns at once when it came since the last park */
 static int l_park(lua_State *L)
 {
-    struct wait *wait = bind_wait(L, sizeof *wait, PARK, park_cancel);
+    struct wait *wait = bind_wait(L, sizeof *wait, PARK, task_wake);
     if (wait->task->unparked) {
         wait->task->unparked = false;
         return 0;
     }
     wait->task->parked = true;
-    return bind_yield(L, wait, k_park);
+    return bind_yield(L, wait, k_nothing);
 }
 
 static int l_unpark(lua_State *L)
