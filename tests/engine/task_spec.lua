@@ -158,6 +158,64 @@ describe("task", function()
   end)
 end)
 
+describe("task.park", function()
+  it("waits for unpark, which counts also when it comes first", function()
+    local order = {}
+    local running = task.spawn(function()
+      task.park()
+      order[#order + 1] = "first"
+      task.park()
+      order[#order + 1] = "second"
+    end)
+    running:unpark()
+    turn()
+    turn()
+    assert.same({ "first" }, order)
+    running:unpark()
+    running:unpark()
+    assert.is_true((running:join()))
+    assert.same({ "first", "second" }, order)
+    running:unpark()
+  end)
+
+  it("is ended by a cancellation, also after unpark", function()
+    for _, first in ipairs { "unpark", "cancel" } do
+      local parked = task.spawn(function()
+        pcall(task.park)
+        orch.cleanup(function() task.sleep(0.02) end)
+      end)
+      turn()
+      if first == "unpark" then parked:unpark() end
+      parked:cancel(reason())
+      turn()
+      parked:unpark()
+      turn()
+      parked:unpark()
+      assert.is_true((parked:join(2)))
+    end
+  end)
+end)
+
+describe("task:spawn", function()
+  it("starts below that task, which is over only with it", function()
+    local ended
+    local parent = task.spawn(function() task.sleep(0.02) end)
+    turn()
+    local child = parent:spawn(function(...)
+      pcall(never)
+      ended = true
+      return ...
+    end, 1, 2)
+    assert.is_true((parent:join(2)))
+    assert.is_true(ended)
+    assert.same({ true, 1, 2 }, { child:join() })
+    assert.has_error(function() parent:spawn(turn) end)
+    assert.has_error(function() task.current():spawn(1) end)
+  end)
+
+  it("tells how many processors there are", function() assert.is_true(task.cores() >= 1) end)
+end)
+
 describe("a call that waits", function()
   local OWN <const> = "inside a coroutine of your own"
   local CALLED <const> = "inside require, table.sort, string.gsub or a metamethod called from C"
