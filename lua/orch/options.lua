@@ -4,13 +4,24 @@ local nearest = require "orch.nearest"
 local secret = require "orch.secret"
 local unknown = require "orch.unknown"
 
+local function is_list(value)
+  if unknown.is(value) then return true end
+  if type(value) ~= "table" then return false end
+  local count = 0
+  for key in pairs(value) do
+    if math.type(key) ~= "integer" then return false end
+    count = count + 1
+  end
+  return count == #value
+end
+
 -- A type's test, and the words that a person reads.
 local types = {
   string = { function(v) return type(v) == "string" or secret.is(v) or unknown.is(v) end, "a string" },
   integer = { function(v) return math.type(v) == "integer" or unknown.is(v) end, "a whole number" },
   number = { function(v) return type(v) == "number" or unknown.is(v) end, "a number" },
   boolean = { function(v) return type(v) == "boolean" or unknown.is(v) end, "true or false" },
-  list = { function(v) return type(v) == "table" end, "a list" },
+  list = { is_list, "a list" },
   table = { function(v) return type(v) == "table" end, "a table" },
   ["function"] = { function(v) return type(v) == "function" end, "a function" },
   any = { function() return true end, "a value" },
@@ -97,11 +108,21 @@ function Schema:spread(what, given)
   for key, value in pairs(given) do
     if math.type(key) == "integer" then list[key] = value else spread[key] = value end
   end
-  if #list > 0 then
-    if not self.positional then usage("%s: option [1] has no name", what) end
+  if next(list) ~= nil then
+    if not self.positional then usage("%s: option [%d] has no name", what, (next(list))) end
+    if not is_list(list) then usage("%s: the list of '%s' has holes", what, self.positional) end
+    if spread[self.positional] ~= nil then usage("%s: option '%s' is given twice", what, self.positional) end
     spread[self.positional] = #list == 1 and list[1] or list
   end
   return spread
+end
+
+-- So that no caller changes the default of the others.
+local function own_copy(default)
+  if type(default) ~= "table" or getmetatable(default) then return default end
+  local copy = {}
+  for key, value in pairs(default) do copy[key] = value end
+  return copy
 end
 
 --- Checks what a caller gave; returns a new table with the defaults filled in.
@@ -122,7 +143,7 @@ function Schema:check(what, given)
     if value ~= nil then
       self:check_value(what, option, value)
     elseif option.default ~= nil then
-      checked[name] = option.default
+      checked[name] = own_copy(option.default)
     elseif not option.optional then
       usage("%s: option '%s' is missing (%s)", what, name, words(option))
     end
