@@ -130,13 +130,13 @@ end
 ---@param given any
 function Schema:check(what, given)
   local checked = self:spread(what, given)
-  local unknown = {}
+  local strange = {}
   for key in pairs(checked) do
-    if not self.options[key] then unknown[#unknown + 1] = tostring(key) end
+    if not self.options[key] then strange[#strange + 1] = tostring(key) end
   end
-  if #unknown > 0 then
-    table.sort(unknown)
-    usage("%s: unknown option '%s'%s", what, unknown[1], nearest.hint(unknown[1], self.names))
+  if #strange > 0 then
+    table.sort(strange)
+    usage("%s: unknown option '%s'%s", what, strange[1], nearest.hint(strange[1], self.names))
   end
   for _, name in ipairs(self.names) do
     local option, value = self.options[name], checked[name]

@@ -163,7 +163,6 @@ describe("json.encode", function()
   end)
 
   it("writes secrets only when told to, as a secret", function()
-    local secret = require "orch.secret"
     local value = { user = "u", password = secret.new('p"w', "PW") }
     assert.has_error(function() json.encode(value) end, "json.encode: a secret cannot be written as JSON at .password")
     local text = json.encode(value, { open_secrets = true })

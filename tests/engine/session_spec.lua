@@ -199,7 +199,7 @@ describe("session", function()
   end)
 
   it("refuses a directory that is not given", function()
-    local s <close> = assert(open(start("ask", { { "/moby.filesync.v1.FileSync/DiffCopy", "" } }), { dirs = { x = dir } }))
+    local _ <close> = assert(open(start("ask", { { "/moby.filesync.v1.FileSync/DiffCopy", "" } }), { dirs = { x = dir } }))
     assert.same({ { "5", json.null } }, said().answers)
   end)
 

@@ -71,7 +71,7 @@ describe("recipe", function()
 
   it("cannot change what others see", function()
     value_of("1", "string.shout = 1; os.getenv = nil; table.sort = nil; pairs = pairs")
-    assert.is_nil(string.shout)
+    assert.is_nil(rawget(string, "shout"))
     assert.equal("function", type(os.getenv))
     assert.equal("function", type(table.sort))
   end)
