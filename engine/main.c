@@ -93,12 +93,12 @@ static int run(struct program *program, lua_State *L)
         traps[i] = trap_new(host->loop, numbers[i], on_stop_signal, program);
     /* the root task anchors itself only while it lives: keep it for its results */
     task_keep(L, program->root);
-    do {
+    task_run_ready(host);
+    lua_gc(L, LUA_GCRESTART);
+    while (!task_ended(program->root)) {
+        loop_turn(host->loop, true);
         task_run_ready(host);
-        lua_gc(L, LUA_GCRESTART);
-        if (!task_ended(program->root))
-            loop_turn(host->loop, true);
-    } while (!task_ended(program->root));
+    }
     for (int i = 0; i < 3; i++)
         trap_free(traps[i]);
     int count = task_results(program->root, L);

@@ -106,24 +106,35 @@ bool file_append(const struct file_spec *spec, struct err *err)
     return good;
 }
 
+static bool is_directory(const char *path)
+{
+    struct stat st;
+    return stat(path, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
+/* path is clean; parents are looked at only when they are missing. */
+static bool make_with_parents(char *path, mode_t mode, struct err *err)
+{
+    if (mkdir(path, mode) == 0)
+        return true;
+    if (errno == EEXIST)
+        return is_directory(path) ||
+               err_set(err, ERR_CONFLICT, "%s is there and is no directory", path);
+    char *slash = strrchr(path, '/');
+    if (errno != ENOENT || !slash || slash == path)
+        return err_system(err, errno, "cannot make directory %s", path);
+    *slash = '\0';
+    bool good = make_with_parents(path, 0777, err);
+    *slash = '/';
+    if (!good || mkdir(path, mode) == 0 || (errno == EEXIST && is_directory(path)))
+        return good;
+    return err_system(err, errno, "cannot make directory %s", path);
+}
+
 bool dir_make(const char *path, mode_t mode, struct err *err)
 {
     char *copy = path_clean(path);
-    bool good = true;
-    for (char *p = copy + 1; good; p++) {
-        if (*p != '/' && *p != '\0')
-            continue;
-        char was = *p;
-        *p = '\0';
-        struct stat st;
-        if (mkdir(copy, mode) != 0 && (errno != EEXIST || stat(copy, &st) != 0))
-            good = err_system(err, errno, "cannot make directory %s", copy);
-        else if (was == '\0' && stat(copy, &st) == 0 && !S_ISDIR(st.st_mode))
-            good = err_set(err, ERR_CONFLICT, "%s is there and is no directory", copy);
-        *p = was;
-        if (was == '\0')
-            break;
-    }
+    bool good = make_with_parents(copy, mode, err);
     mem_free(copy);
     return good;
 }

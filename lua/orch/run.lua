@@ -157,15 +157,11 @@ end
 -- Kept after a failure for `orch resume`; nobody needs it after a success.
 local function clean(self, status)
   if status ~= "success" then return end
-  local aside
-  for _, name in ipairs(fs.list(self.dir) or {}) do
-    if name ~= "logs" and name ~= "lock" then
-      aside = aside or ("%s/.done-%d"):format(self.state.dir, self.journal.number)
-      assert(fs.make_dir(aside))
-      assert(fs.rename(self.dir .. "/" .. name, aside .. "/" .. name))
-    end
+  local aside = ("%s/.done-%d"):format(self.state.dir, self.journal.number)
+  if fs.stat(self.dir .. "/jobs") then
+    assert(fs.rename(self.dir .. "/jobs", aside))
+    assert(fs.remove(aside))
   end
-  if aside then assert(fs.remove(aside)) end
 end
 
 local function status_of(self, good, problem)

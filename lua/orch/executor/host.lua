@@ -76,7 +76,7 @@ local function processes(job, dir, tmp)
 end
 
 function Host:open(job)
-  local base = ("%s/%s"):format(job.run_dir, job.name)
+  local base = ("%s/jobs/%s"):format(job.run_dir, job.place)
   local dir = fs.join(base .. "/work", self.options.working_directory or ".")
   local tmp = base .. "/tmp"
   assert(fs.make_dir(dir))
