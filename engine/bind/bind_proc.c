@@ -103,8 +103,6 @@ static int child_gc(lua_State *L)
     return 0;
 }
 
-/* --- results --------------------------------------------------------------------------------------- */
-
 static void push_result(lua_State *L, const struct proc_result *result)
 {
     lua_createtable(L, 0, 8);
@@ -380,11 +378,7 @@ static int l_kill(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"kill", l_kill},
-    {"start", l_start},
-    {"run", l_run},
-    {NULL, NULL},
-};
+    {"kill", l_kill}, {"start", l_start}, {"run", l_run}, {NULL, NULL}};
 
 int luaopen_orch_proc(lua_State *L);
 int luaopen_orch_proc(lua_State *L)

@@ -1,0 +1,45 @@
+local fs = require "orch.fs"
+local proc = require "orch.proc"
+local task = require "orch.task"
+
+describe("proc.kill", function()
+  it("signals one process, never a group", function()
+    local child = proc.start { argv = { "/bin/sh", "-c", "echo $$; exec sleep 1000" } }
+    assert.is_true(proc.kill(math.tointeger(tonumber((child:read():gsub("%s", "")))), 15))
+    assert.equal(15, assert(child:wait()).signal)
+    for _, bad in ipairs { -1, 0, 1, "all", 1 << 40 } do assert.has_error(function() proc.kill(bad, 15) end) end
+  end)
+
+  it("tells of a process that is not there", function()
+    local pid = proc.start { argv = { "true" } }:pid()
+    task.sleep(0.05)
+    local good, failure = proc.kill(pid, 0)
+    assert.is_nil(good)
+    assert.equal("missing", failure.kind)
+  end)
+end)
+
+describe("many children", function()
+  it("run side by side with 1,024 descriptors", function()
+    local script = os.tmpname()
+    assert(fs.write(script, [[
+      local orch, proc = require "orch", require "orch.proc"
+      local branches = {}
+      for i = 1, 500 do
+        branches["b" .. i] = function()
+          local child = assert(proc.start { argv = { "/bin/sh", "-c", "sleep 0.2; echo " .. i } })
+          local text = child:read()
+          assert(child:wait().code == 0)
+          assert(assert(proc.run { argv = { "/bin/echo", i } }).stdout == text)
+          return text
+        end
+      end
+      local results = orch.all(branches)
+      for i = 1, 500 do assert(results["b" .. i] == i .. "\n") end
+      print "all"]]))
+    local result = assert(proc.run { argv = { "/bin/sh", "-c", "ulimit -n 1024; exec \"$0\" lua \"$1\"",
+      fs.real_path("/proc/self/exe"), script }, timeout = 60 })
+    os.remove(script)
+    assert.equal("all\n", result.stdout)
+  end)
+end)
