@@ -1,8 +1,8 @@
-#include "bind/bind.h"
+#include "bind/bind_hash.h"
 
 #include "base/base64.h"
 #include "base/mem.h"
-#include "bind/bind_hash.h"
+#include "bind/bind.h"
 #include "prim/hash.h"
 
 #define FILE_HASH "orch.hash.file"
