@@ -8,7 +8,25 @@
 
 #include "base/mem.h"
 
-enum { ROWS_MAX = 100000, BUSY_MS = 10000 };
+enum {
+    ROWS_MAX = 100000,
+    BUSY_MS = 10000,
+    PREPARED_MAX = 32,
+    LOG_PAGES = 1000,      /* of write-ahead log after which it is written back while at work */
+    LOG_PAGES_LEFT = 100,  /* that may stay when the database is closed: the next one reads them all */
+};
+
+/* The thread's side: the handle with the statements that it has prepared, each kept for its next use. */
+struct session {
+    sqlite3 *handle;
+    const char *path;
+    struct {
+        char *sql;
+        sqlite3_stmt *statement;
+    } prepared[PREPARED_MAX];
+    size_t next; /* the place that is given up when all are taken */
+    int log_pages;
+};
 
 struct request {
     struct request *next;
@@ -166,12 +184,39 @@ static void take_row(sqlite3_stmt *statement, struct db_result *result, size_t *
     result->row_count++;
 }
 
-static bool run_one(sqlite3 *handle, const char *path, const struct db_statement *from,
+static sqlite3_stmt *prepare(struct session *session, const char *sql)
+{
+    for (size_t i = 0; i < PREPARED_MAX; i++)
+        if (session->prepared[i].sql && strcmp(session->prepared[i].sql, sql) == 0)
+            return session->prepared[i].statement;
+    sqlite3_stmt *statement = NULL;
+    if (sqlite3_prepare_v3(session->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
+        SQLITE_OK)
+        return NULL;
+    size_t place = session->next++ % PREPARED_MAX;
+    sqlite3_finalize(session->prepared[place].statement);
+    mem_free(session->prepared[place].sql);
+    session->prepared[place].sql = mem_text(sql);
+    session->prepared[place].statement = statement;
+    return statement;
+}
+
+static void forget_prepared(struct session *session)
+{
+    for (size_t i = 0; i < PREPARED_MAX; i++) {
+        sqlite3_finalize(session->prepared[i].statement);
+        mem_free(session->prepared[i].sql);
+    }
+}
+
+static bool run_one(struct session *session, const struct db_statement *from,
                     struct db_result *result)
 {
-    sqlite3_stmt *statement = NULL;
+    sqlite3 *handle = session->handle;
+    const char *path = session->path;
     drop_rows(result);
-    if (sqlite3_prepare_v2(handle, from->sql, -1, &statement, NULL) != SQLITE_OK)
+    sqlite3_stmt *statement = prepare(session, from->sql);
+    if (!statement)
         return fail(handle, path, &result->err);
     bool good = bind_params(statement, from);
     if (!good)
@@ -191,7 +236,8 @@ static bool run_one(sqlite3 *handle, const char *path, const struct db_statement
     }
     result->changes = sqlite3_changes(handle);
     result->last_id = sqlite3_last_insert_rowid(handle);
-    sqlite3_finalize(statement);
+    sqlite3_reset(statement);
+    sqlite3_clear_bindings(statement);
     return good;
 }
 
@@ -201,14 +247,16 @@ static bool plain(sqlite3 *handle, const char *path, const char *sql, struct err
 }
 
 /* Inside a batch a transaction of several statements is a savepoint of it. */
-static void run_request(sqlite3 *handle, const char *path, struct request *request, bool batched)
+static void run_request(struct session *session, struct request *request, bool batched)
 {
+    sqlite3 *handle = session->handle;
+    const char *path = session->path;
     struct db_result *result = &request->result;
     bool several = request->count > 1;
     bool good = !several || plain(handle, path, batched ? "SAVEPOINT several" : "BEGIN IMMEDIATE",
                                   &result->err);
     for (size_t i = 0; good && i < request->count; i++)
-        good = run_one(handle, path, &request->statements[i], result);
+        good = run_one(session, &request->statements[i], result);
     if (good && several)
         good = plain(handle, path, batched ? "RELEASE several" : "COMMIT", &result->err);
     if (!good && several && batched)
@@ -221,8 +269,10 @@ static void run_request(sqlite3 *handle, const char *path, struct request *reque
 
 /* What waits together is committed together: one synchronisation for all of it. Answers go out only after
    the commit. */
-static void run_batch(sqlite3 *handle, const char *path, struct request *first)
+static void run_batch(struct session *session, struct request *first)
 {
+    sqlite3 *handle = session->handle;
+    const char *path = session->path;
     struct err err;
     bool durable = false;
     for (struct request *each = first; each; each = each->next)
@@ -231,7 +281,7 @@ static void run_batch(sqlite3 *handle, const char *path, struct request *first)
         sqlite3_exec(handle, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
     bool batched = first->next && plain(handle, path, "BEGIN IMMEDIATE", &err);
     for (struct request *each = first; each; each = each->next)
-        run_request(handle, path, each, batched);
+        run_request(session, each, batched);
     bool good = !batched || plain(handle, path, "COMMIT", &err);
     if (!good)
         sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
@@ -252,7 +302,7 @@ static sqlite3 *open_handle(const char *path, struct err *err)
     if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) ==
         SQLITE_OK) {
         sqlite3_busy_timeout(handle, BUSY_MS);
-        /* A checkpoint costs two synchronisations; it comes by itself every 1,000 pages. */
+        /* A checkpoint costs two synchronisations: not at every close (see on_commit, close_handle). */
         sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         if (plain(handle, path,
                   "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON", err))
@@ -264,11 +314,31 @@ static sqlite3 *open_handle(const char *path, struct err *err)
     return NULL;
 }
 
+static int on_commit(void *arg, sqlite3 *handle, const char *name, int pages)
+{
+    struct session *session = arg;
+    session->log_pages = pages;
+    if (pages >= LOG_PAGES)
+        sqlite3_wal_checkpoint_v2(handle, name, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    return SQLITE_OK;
+}
+
+static void close_handle(struct session *session)
+{
+    forget_prepared(session);
+    if (session->log_pages > LOG_PAGES_LEFT)
+        sqlite3_wal_checkpoint_v2(session->handle, NULL, SQLITE_CHECKPOINT_TRUNCATE, NULL, NULL);
+    sqlite3_close(session->handle);
+}
+
 static void *serve(void *arg)
 {
     struct db *db = arg;
     struct err open_err;
     sqlite3 *handle = open_handle(db->path, &open_err);
+    struct session session = {.handle = handle, .path = db->path};
+    if (handle)
+        sqlite3_wal_hook(handle, on_commit, &session);
     pthread_mutex_lock(&db->mutex);
     for (;;) {
         while (!db->asked.first && !db->closing)
@@ -278,7 +348,7 @@ static void *serve(void *arg)
             break;
         pthread_mutex_unlock(&db->mutex);
         if (handle)
-            run_batch(handle, db->path, request);
+            run_batch(&session, request);
         for (struct request *each = request; !handle && each; each = each->next)
             each->result.err = open_err;
         pthread_mutex_lock(&db->mutex);
@@ -289,7 +359,7 @@ static void *serve(void *arg)
         bell_ring(db->bell);
     }
     pthread_mutex_unlock(&db->mutex);
-    sqlite3_close(handle);
+    close_handle(&session);
     pthread_mutex_lock(&db->mutex);
     db->ended = true;
     bell_ring(db->bell);

@@ -23,6 +23,7 @@ enum {
     DRAIN_MS = 2000, /* how long a grandchild may hold the pipes open after the child's end */
     SHIM_MS = 12000, /* what the shim may take beyond the grace before it is killed itself */
     SHIM_ARGS = 5,
+    REALTIME_SIGNALS = 32, /* from here on nobody in this process handles or ignores any */
 };
 
 struct outlet {
@@ -85,7 +86,7 @@ static void be_born(struct birth *birth)
     struct sigaction usual = {.sa_handler = SIG_DFL};
     sigset_t none;
     sigemptyset(&none);
-    for (int number = 1; number < NSIG; number++)
+    for (int number = 1; number < REALTIME_SIGNALS; number++)
         if (number != SIGKILL && number != SIGSTOP)
             sigaction(number, &usual, NULL);
     sigprocmask(SIG_SETMASK, &none, NULL);

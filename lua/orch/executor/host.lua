@@ -63,6 +63,7 @@ local function processes(job, dir, tmp)
     end
     spec.env = environment
     spec.cwd = fs.join(dir, spec.cwd or ".")
+    environment.PWD = spec.cwd
     return spec
   end
   local self = {}
