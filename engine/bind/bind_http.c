@@ -150,6 +150,7 @@ static const struct opt request_options[] = {
     {"headers", OPT_MAP, false},
     {"body", OPT_TEXT, false},
     {"body_fd", OPT_INTEGER, false},
+    {"body_file", OPT_TEXT, false},
     {"body_length", OPT_INTEGER, false},
     {"body_max", OPT_INTEGER, false},
     {"stream", OPT_BOOL, false},
@@ -187,8 +188,9 @@ static void read_body(lua_State *L, struct http_spec *spec)
     spec->body = opt_text(L, 1, "body", &spec->body_len);
     spec->body_fd = (int)opt_integer(L, 1, "body_fd", -1);
     spec->body_length = opt_integer(L, 1, "body_length", -1);
-    if (spec->body && spec->body_fd >= 0)
-        luaL_error(L, "http.request: 'body' and 'body_fd' exclude each other");
+    const bool from_file = http_plain(L, 1, "body_file", "http.request") != NULL;
+    if ((spec->body != NULL) + (spec->body_fd >= 0) + from_file > 1)
+        luaL_error(L, "http.request: 'body', 'body_fd' and 'body_file' exclude each other");
     if (spec->body_length >= 0 && spec->body_fd < 0)
         luaL_error(L, "http.request: 'body_length' belongs to 'body_fd'");
 }
@@ -215,7 +217,8 @@ static void read_options(lua_State *L, struct http_spec *spec)
         http_check_token(L, spec->method, function, "method");
     http_read_peer(L, 1, &spec->peer);
     read_body(L, spec);
-    if (spec->body_fd >= 0 && spec->method && strcmp(spec->method, "HEAD") == 0)
+    if ((spec->body_fd >= 0 || http_plain(L, 1, "body_file", function)) && spec->method &&
+        strcmp(spec->method, "HEAD") == 0)
         luaL_error(L, "http.request: a HEAD request has no body");
     read_basic(L, spec);
     const bool kept = !spec->file && !opt_bool(L, 1, "stream", false);
@@ -279,6 +282,8 @@ static int l_request(lua_State *L)
     struct reply_wait *wait = bind_wait(L, sizeof *wait, WAIT, request_cancel);
     read_options(L, &spec);
     struct http_pool *pool = http_pool_of(L);
+    if (!http_open_body(L, &spec, &err))
+        return http_fail(L, &err);
     struct reply *reply = *slot = mem_alloc(sizeof *reply);
     reply->stream = opt_bool(L, 1, "stream", false);
     reply->to_file = spec.file != NULL;

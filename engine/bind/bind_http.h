@@ -28,6 +28,9 @@ const char *http_plain(lua_State *L, int arg, const char *key, const char *funct
 /* The fields of the map `headers`; leaves the block (a userdata, or nil) on the stack. */
 const struct http_field *http_read_fields(lua_State *L, int arg, const char *function,
                                           size_t *count);
+/* The file of option body_file as the spec's body. The last thing before http_start, which takes the
+   descriptor: an error raised in between would leak it. */
+bool http_open_body(lua_State *L, struct http_spec *spec, struct err *err);
 /* Raises unless text is a method's or a field's name. */
 void http_check_token(lua_State *L, const char *text, const char *function, const char *what);
 

@@ -1,7 +1,11 @@
 #include "bind/bind_http.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 uint64_t http_milliseconds(lua_State *L, int arg, const char *key, lua_Number fallback)
 {
@@ -117,4 +121,25 @@ const struct http_field *http_read_fields(lua_State *L, int arg, const char *fun
     visit(L, function, fields);
     lua_pop(L, 1);
     return fields;
+}
+
+bool http_open_body(lua_State *L, struct http_spec *spec, struct err *err)
+{
+    const char *path = http_plain(L, 1, "body_file", "http.request");
+    if (!path)
+        return true;
+    struct stat stat;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0 || fstat(fd, &stat) != 0) {
+        err_system(err, errno, "cannot send %s", path);
+    } else if (!S_ISREG(stat.st_mode)) {
+        err_set(err, ERR_USAGE, "cannot send %s: it is no regular file", path);
+    } else {
+        spec->body_fd = fd;
+        spec->body_length = stat.st_size;
+        return true;
+    }
+    if (fd >= 0)
+        close(fd);
+    return false;
 }

@@ -1,3 +1,4 @@
+local fs = require "orch.fs"
 local http = require "orch.http"
 local servers = require "engine.servers.servers"
 local task = require "orch.task"
@@ -136,6 +137,9 @@ describe("http.request that fails", function()
     raises("must map names", { headers = { "x" } })
     raises("no method", { method = "GET /x" })
     raises("exclude", { body = "x", body_fd = 0 })
+    raises("exclude", { body_fd = 0, body_file = "x" })
+    raises("exclude", { body = "x", body_file = "x" })
+    raises("has no body", { method = "HEAD", body_file = "x" })
     raises("exclude", { stream = true, file = "x" })
     raises("belongs to", { body_length = 5 })
     raises("basic: option 'password' is missing", { basic = { user = "x" } })
@@ -194,6 +198,20 @@ describe("http.request with body_fd", function()
 
   it("sends a file", function()
     assert.equal("200", (send("exec <" .. servers.dir .. "/http.py; orch", "/count")))
+  end)
+
+  it("sends a file by its name, with its length", function()
+    local path = servers.dir .. "/http.py"
+    local stat = assert(fs.stat(path))
+    local reply = assert(http.request { url = "http://d/count", unix = socket.path, body_file = path })
+    assert.equal(tostring(stat.size), reply.body:match("^%d+"))
+    local none, err = http.request { url = "http://d/count", unix = socket.path, body_file = "/no/such" }
+    assert.is_nil(none)
+    assert.equal("missing", err.kind)
+    assert.matches("/no/such", err.message)
+    none, err = http.request { url = "http://d/count", unix = socket.path, body_file = "/dev/null" }
+    assert.is_nil(none)
+    assert.equal("usage", err.kind)
   end)
 
   it("has the answer of a server that rejects while the pipe is silent", function()
