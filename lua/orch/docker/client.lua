@@ -1,9 +1,12 @@
 -- The Engine API over its socket: version negotiation, requests, errors.
 --
 -- Docker Engine API, https://docs.docker.com/engine/api/ ; versions 1.41 to 1.55 are spoken.
+local config = require "orch.docker.config"
 local endpoint = require "orch.docker.endpoint"
 local error_value = require "orch.error"
 local json = require "orch.json"
+local ssh = require "orch.docker.ssh"
+local task = require "orch.task"
 
 local NEWEST <const> = { 1, 55 }
 local OLDEST <const> = { 1, 41 }
@@ -34,30 +37,121 @@ function Client.error_of(op, reply_status, body)
     message = ("%s: %s"):format(op, (tostring(message):gsub("%s+$", ""))) }
 end
 
+-- One request, with what tells how the daemon is reached.
+local function ask(self, spec)
+  local place = self.endpoint
+  spec.url = place.base .. spec.url
+  spec.unix, spec.ca_file, spec.cert_file, spec.key_file = place.unix, place.ca_file, place.cert_file, place.key_file
+  return http().request(spec)
+end
+
+local function unreachable(self, failure)
+  failure.message = ("docker at %s: %s"):format(self.endpoint.host, failure.message)
+  failure.hint = failure.hint or self.endpoint.tls_dir
+      and ("are ca.pem, cert.pem and key.pem of %s for this daemon?"):format(self.endpoint.tls_dir)
+    or "is the daemon running, and may this user open its socket? `orch doctor` tells more"
+  return failure
+end
+
+local function refuse(self, kind, format, ...)
+  error(error_value.new { kind = kind, op = "docker",
+    message = ("docker at %s %s"):format(self.endpoint.host, format:format(...)) }, 0)
+end
+
+-- A daemon newer than we are still speaks our version, unless it says that it has given it up.
+local function check_newer(self, theirs)
+  local reply = ask(self, { url = "/version", connect_timeout = 5, idle_timeout = 15 })
+  local told = reply and reply.status == 200 and json.decode(reply.body)
+  local oldest = type(told) == "table" and parse_version(told.MinAPIVersion)
+  if oldest and older(NEWEST, oldest) then
+    refuse(self, "remote", "speaks API %s to %s, and this orch %s to %s: a newer orch is needed", shown(oldest),
+      shown(theirs), shown(OLDEST), shown(NEWEST))
+  end
+end
+
+-- DOCKER_API_VERSION is taken as it is, but only where both sides can keep it.
+local function pinned(self, theirs)
+  local text = config.variable(self.job, "DOCKER_API_VERSION")
+  if not text then return nil end
+  local wanted = parse_version((tostring(text):gsub("^v", "")))
+  if not wanted or older(wanted, OLDEST) or older(NEWEST, wanted) then
+    error(error_value.new { kind = "usage", op = "docker",
+      message = ("DOCKER_API_VERSION is '%s'; this orch speaks %s to %s"):format(text, shown(OLDEST),
+        shown(NEWEST)) }, 0)
+  end
+  if older(theirs, wanted) then
+    refuse(self, "usage", "speaks API %s at most; DOCKER_API_VERSION asks for %s", shown(theirs), shown(wanted))
+  end
+  return wanted
+end
+
+local function agree(self, headers)
+  local theirs = parse_version(headers["api-version"])
+  if not theirs then refuse(self, "remote", "does not say which API it speaks; is it a docker daemon?") end
+  if older(theirs, OLDEST) then
+    refuse(self, "remote", "speaks API %s; %s (Docker 20.10) or newer is needed", shown(theirs), shown(OLDEST))
+  end
+  local wanted = pinned(self, theirs)
+  if not wanted and older(NEWEST, theirs) then check_newer(self, theirs) end
+  self.api = shown(wanted or (older(NEWEST, theirs) and NEWEST or theirs))
+  self.server = headers["server"]
+  self.builder = headers["builder-version"] ~= "" and headers["builder-version"] or nil
+  self.podman = headers["libpod-api-version"]
+end
+
+--- Asks the daemon what it speaks; nil, err when it cannot be reached.
 local function negotiate(self)
-  local reply, failure = http().request { url = "http://docker/_ping", method = "GET", unix = self.endpoint.unix,
-    connect_timeout = 5, idle_timeout = 15 }
-  if not reply then
-    failure.message = ("docker at %s: %s"):format(self.endpoint.host, failure.message)
-    failure.hint = failure.hint or "is the daemon running, and may this user open its socket?"
-    error(failure, 0)
+  local reply, failure = ask(self, { url = "/_ping", connect_timeout = 5, idle_timeout = 15 })
+  if not reply then return nil, unreachable(self, failure) end
+  if reply.status ~= 200 then
+    failure = Client.error_of("docker ping", reply.status, reply.body)
+    return nil, unreachable(self, failure)
   end
-  if reply.status ~= 200 then error(Client.error_of("docker ping", reply.status, reply.body), 0) end
-  local theirs = parse_version(reply.headers["api-version"])
-  if not theirs or older(theirs, OLDEST) then
-    error(error_value.new { kind = "remote", op = "docker",
-      message = ("docker at %s speaks API %s; %s or newer is needed"):format(self.endpoint.host,
-        reply.headers["api-version"] or "of unknown version", shown(OLDEST)) }, 0)
-  end
-  self.api = shown(older(NEWEST, theirs) and NEWEST or theirs)
-  self.server = reply.headers["server"]
-  self.podman = reply.headers["libpod-api-version"] ~= nil
+  agree(self, reply.headers)
   return self
 end
 
---- Finds the daemon and agrees on a version with it.
-local function connect()
-  return negotiate(setmetatable({ endpoint = endpoint.find() }, Client))
+-- The first of the places that answers; what was wrong with the first one otherwise.
+local function dial(job)
+  local first
+  for _, place in ipairs(endpoint.find(job)) do
+    local self = setmetatable({ endpoint = place, job = job }, Client)
+    if place.ssh then
+      if not job then refuse(self, "usage", "needs a job, which its ssh belongs to") end
+      place.unix = ssh.open(job, place.ssh)
+    end
+    local agreed, failure = negotiate(self)
+    if agreed then return agreed end
+    first = first or failure
+  end
+  error(first, 0)
+end
+
+local of_job = setmetatable({}, { __mode = "k" })
+
+--- Finds the daemon and agrees on a version with it, once a job.
+---@param job? orch.Job without one nothing is kept, and ssh:// is not possible
+local function connect(job)
+  if not job then return dial(nil) end
+  local entry = of_job[job]
+  if not entry then
+    entry = { waiting = {} }
+    of_job[job] = entry
+  end
+  while entry.dialling do
+    table.insert(entry.waiting, task.current())
+    task.park()
+  end
+  if entry.client then return entry.client end
+  local _ <close> = setmetatable({}, { __close = function()
+    entry.dialling = false
+    local waiting = entry.waiting
+    entry.waiting = {}
+    for _, each in ipairs(waiting) do each:unpark() end
+  end })
+  entry.dialling = true
+  entry.client = dial(job)
+  return entry.client
 end
 
 -- Unreserved characters of RFC 3986 stay.
@@ -80,26 +174,36 @@ local function query_string(query)
   return #parts > 0 and "?" .. table.concat(parts, "&") or ""
 end
 
---- One request. spec: { op, method, path, query, headers, body, body_fd, json, stream, idle_timeout, good }.
---- A status outside 2xx is an error unless spec.good lists it.
+--- Where the daemon is, as http.stream and http.upgrade want it.
+---@return table peer a new table
+function Client:peer()
+  local place = self.endpoint.place or {}
+  return { unix = self.endpoint.unix, host = place.host, port = place.port, tls = place.tls,
+    ca_file = self.endpoint.ca_file, cert_file = self.endpoint.cert_file, key_file = self.endpoint.key_file }
+end
+
+--- One request. spec: { op, method, path, query, headers, body, body_fd, body_file, json, stream, file, body_max,
+--- idle_timeout, good }. A status outside 2xx is an error unless spec.good lists it.
 ---@return table? reply, table? err
 function Client:request(spec)
   local headers = spec.headers or {}
   local body = spec.body
   if spec.json ~= nil then
-    body = json.encode(spec.json)
+    body = json.encode(spec.json, { open_secrets = true })
     headers["Content-Type"] = "application/json"
   end
-  local reply, failure = http().request {
-    url = ("http://docker/v%s%s%s"):format(self.api, spec.path, query_string(spec.query)),
+  local reply, failure = ask(self, {
+    url = ("/v%s%s%s"):format(self.api, spec.path, query_string(spec.query)),
     method = spec.method or "GET",
-    unix = self.endpoint.unix,
     headers = headers,
     body = body,
     body_fd = spec.body_fd,
+    body_file = spec.body_file,
+    body_max = spec.body_max,
     stream = spec.stream,
+    file = spec.file,
     idle_timeout = spec.idle_timeout or 60,
-  }
+  })
   if not reply then
     failure.message = ("%s: %s"):format(spec.op, failure.message)
     return nil, failure
@@ -116,36 +220,50 @@ end
 
 local LINE_MAX <const> = 16 * 1024 * 1024
 
---- Iterates over the JSON lines of a streamed reply; raises on a broken stream or line.
-function Client.lines(op, reply)
-  local held = ""
+-- A line of JSON as a value; nil, err for one that is none.
+local function decode_line(op, text)
+  local value, failure = json.decode(text)
+  if type(value) == "table" then return value end
+  return nil, error_value.new { kind = "remote", op = op,
+    message = ("%s: the daemon sent a line that is no JSON object%s"):format(op,
+      failure and ": " .. failure.message or "") }
+end
+
+--- A function that waits for the next JSON line of a streamed reply: the value; nil at the end; nil, err when
+--- the stream or the line broke.
+function Client.reader(op, reply)
+  local held, at_end = "", false
   return function()
     while true do
       local stop = held:find("\n", 1, true)
-      if stop then
-        local line = held:sub(1, stop - 1)
-        held = held:sub(stop + 1)
-        if line:find("%S") then return assert(json.decode(line)) end
+      if stop or at_end then
+        local line = held:sub(1, (stop or #held + 1) - 1)
+        held = held:sub((stop or #held) + 1)
+        if line:find("%S") then return decode_line(op, line) end
+        if not stop then return nil end
       else
         local piece, failure = reply:read()
         if failure then
           failure.message = ("%s: %s"):format(op, failure.message)
-          error(failure, 0)
+          return nil, failure
         end
-        if not piece then
-          if held:find("%S") then
-            local last = held
-            held = ""
-            return assert(json.decode(last))
-          end
-          return nil
-        end
-        held = held .. piece
+        at_end = not piece
+        held = held .. (piece or "")
         if #held > LINE_MAX then
-          error(error_value.new { kind = "limit", op = op, message = op .. ": the daemon sent an endless line" }, 0)
+          return nil, error_value.new { kind = "limit", op = op, message = op .. ": the daemon sent an endless line" }
         end
       end
     end
+  end
+end
+
+--- Iterates over the JSON lines of a streamed reply; raises on a broken stream or line.
+function Client.lines(op, reply)
+  local next_line = Client.reader(op, reply)
+  return function()
+    local line, failure = next_line()
+    if failure then error(failure, 0) end
+    return line
   end
 end
 

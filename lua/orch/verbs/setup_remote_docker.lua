@@ -1,14 +1,25 @@
 -- Finds the docker daemon and gives its address to the steps that follow.
 local client = require "orch.docker.client"
+local unknown = require "orch.unknown"
 local verb = require "orch.verb"
+
+-- What a docker program needs to reach the same daemon. Emptied where orch's own environment says otherwise.
+local function environment(connected)
+  local endpoint = connected.endpoint
+  return { DOCKER_HOST = endpoint.unix and "unix://" .. endpoint.unix or endpoint.host,
+    DOCKER_TLS_VERIFY = endpoint.tls_dir and "1" or "", DOCKER_TLS = "", DOCKER_CERT_PATH = endpoint.tls_dir or "" }
+end
 
 return verb.define {
   options = {},
   replay = "again",
+  plan = function() return { host = unknown.new("docker host"), api = unknown.new("docker API") } end,
   run = function(job)
-    local connected = client.connect()
-    job.env.DOCKER_HOST = connected.endpoint.host
+    local connected = client.connect(job)
+    for name, value in pairs(environment(connected)) do
+      if value ~= "" or os.getenv(name) then job.env[name] = value end
+    end
     job:log("%s, API %s at %s", connected.server or "docker", connected.api, connected.endpoint.host)
-    return { host = connected.endpoint.host, api = connected.api, server = connected.server }
+    return { host = job.env.DOCKER_HOST, api = connected.api, server = connected.server }
   end,
 }
