@@ -24,6 +24,7 @@ local types = {
   list = { is_list, "a list" },
   table = { function(v) return type(v) == "table" end, "a table" },
   ["function"] = { function(v) return type(v) == "function" end, "a function" },
+  secret = { function(v) return secret.is(v) or unknown.is(v) end, "a secret, as job.secrets.NAME is" },
   any = { function() return true end, "a value" },
 }
 
@@ -46,7 +47,7 @@ local function parse(name, declared)
   for each in text:gmatch("[^|]+") do
     if not types[each] then
       usage("option '%s': unknown type '%s' (known: any, boolean, function, integer, list, number, "
-        .. "string, table)", name, each)
+        .. "secret, string, table)", name, each)
     end
     table.insert(parsed.types, types[each])
   end
@@ -93,8 +94,9 @@ function Schema.check_value(_, what, option, value)
   for _, each in ipairs(option.types) do
     if each[1](value) then return check_rules(what, option, value) end
   end
-  usage("%s: option '%s' must be %s, got %s '%s'", what, option.name, words(option), type(value),
-    tostring(value))
+  local given = type(value)
+  if option.type ~= "secret" then given = ("%s '%s'"):format(given, tostring(value)) end
+  usage("%s: option '%s' must be %s, got %s", what, option.name, words(option), given)
 end
 
 -- { "make", "test" } gives the positional option the list, { "make" } and "make" the one value.
