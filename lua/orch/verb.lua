@@ -3,12 +3,14 @@ local error_value = require "orch.error"
 local fs = require "orch.fs"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
+local unknown = require "orch.unknown"
 
 local Verb = {}
 Verb.__index = Verb
 
-local BUILT_IN <const> = { "ask", "attach_workspace", "checkout", "docker_build", "docker_push",
-  "ecr_ensure_repository", "ecr_login", "export_vars", "http", "now", "persist_to_workspace",
+local BUILT_IN <const> = { "ask", "attach_workspace", "checkout", "docker_build", "docker_login",
+  "docker_pull", "docker_push", "ecr_ensure_repository", "ecr_login", "export_vars", "http", "image_exists",
+  "image_inspect", "image_load", "image_remove", "image_retag", "image_save", "image_tag", "now", "persist_to_workspace",
   "random", "read", "run",
   "setup_remote_docker", "sleep", "write" }
 
@@ -48,6 +50,14 @@ local function define(description)
 end
 
 local function is(value) return getmetatable(value) == Verb end
+
+--- The value of an option "string|list" as a list.
+---@param value any
+---@return table
+local function list(value)
+  if type(value) == "table" and not unknown.is(value) then return value end
+  return { value }
+end
 
 local Finder = {}
 Finder.__index = Finder
@@ -116,4 +126,4 @@ function Finder:missing(name)
     hint = "looked for in " .. table.concat(looked, ", ") .. "; `orch verbs` lists all" }, 0)
 end
 
-return { define = define, is = is, finder = finder }
+return { define = define, is = is, list = list, finder = finder }

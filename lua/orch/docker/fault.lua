@@ -1,0 +1,133 @@
+-- What a registry's refusal is, from the daemon's words for it; and trying again when it may pass.
+--
+-- The daemon itself tries again only uploads of layers, on 5xx and broken connections; not the manifest, not the
+-- login, nothing on 429 (moby, distribution/xfer/upload.go).
+local error_value = require "orch.error"
+local task = require "orch.task"
+
+local ATTEMPTS <const> = 5
+local FIRST_WAIT <const> = 0.5      -- seconds; doubled each time, give or take a quarter
+local FIRST_WAIT_429 <const> = 2
+local RETRY_AFTER_MAX <const> = 120 -- a registry that asks for more is not waited for
+
+-- Codes of the registry's protocol, as "code: message" (OCI distribution-spec, error codes).
+local CODES <const> = {
+  { "toomanyrequests", "remote", passing = true }, { "unavailable", "remote", passing = true },
+  { "unauthorized", "auth" }, { "denied", "auth" }, { "no basic auth credentials", "auth" },
+  { "authentication required", "auth" }, { "name unknown", "missing" }, { "manifest unknown", "missing" },
+  { "manifest for", "missing" }, { "blob unknown", "missing" }, { "tag does not exist", "missing" },
+  { "does not exist locally with the tag", "missing" }, { "no such image", "missing" },
+  { "tag invalid", "conflict" }, { "immutable", "conflict" }, { "name invalid", "usage" },
+  { "invalid reference format", "usage" }, { "cannot push a digest reference", "usage" },
+}
+
+local NETWORK <const> = {
+  { "x509:" }, { "certificate" }, { "server gave http response to https client" }, { "no such host" },
+  { "tls: " }, { "unsupported protocol scheme" },
+  { "connection reset", passing = true }, { "broken pipe", passing = true },
+  { "%f[%a]eof%f[%A]", passing = true, pattern = true },
+  { "i/o timeout", passing = true }, { "handshake timeout", passing = true }, { "connection refused", passing = true },
+  { "server closed idle connection", passing = true }, { "timeout exceeded", passing = true },
+  { "deadline exceeded", passing = true }, { "no route to host", passing = true },
+  { "network is unreachable", passing = true }, { "server misbehaving", passing = true },
+  { "connection timed out", passing = true }, { "transport connection broken", passing = true },
+}
+
+local STATUS_PATTERNS <const> = { "HTTP status:? (%d%d%d)", "parsing HTTP (%d%d%d) response",
+  "failed with status:? (%d%d%d)", "unexpected status.-: (%d%d%d) %u", "status code:? (%d%d%d)" }
+
+local HINTS <const> = {
+  auth = "is there a login for this registry (docker_login, auth = …, config.json), and may it do this?",
+  missing = "is the name right, and does the repository exist?",
+  certificate = "the daemon must trust the registry's authority: /etc/docker/certs.d/HOST:PORT/ca.crt",
+}
+
+local function status_of(message)
+  for _, pattern in ipairs(STATUS_PATTERNS) do
+    local status = message:match(pattern)
+    if status then return math.tointeger(tonumber(status)) end
+  end
+end
+
+local function kind_of_status(status)
+  if status == 401 or status == 403 then return "auth" end
+  if status == 404 then return "missing" end
+  if status == 409 then return "conflict" end
+  return "remote", status == 429 or status == 408 or status >= 500
+end
+
+local function find(rules, lowered)
+  for _, rule in ipairs(rules) do
+    if lowered:find(rule[1], 1, not rule.pattern) then return rule end
+  end
+end
+
+-- kind, passing, hint
+local function classify(message, reference)
+  local status = status_of(message)
+  if status then return kind_of_status(status) end
+  -- The reference's own words ("team/denied") say nothing.
+  local lowered = message:lower()
+  local at, last = lowered:find(reference:lower(), 1, true)
+  if at then lowered = lowered:sub(1, at - 1) .. lowered:sub(last + 1) end
+  local rule = find(CODES, lowered)
+  if rule then return rule[2], rule.passing end
+  rule = find(NETWORK, lowered)
+  if rule then return "net", rule.passing, lowered:find("certificate", 1, true) and HINTS.certificate or nil end
+  return "remote", false
+end
+
+-- Seconds that the registry asks to wait, where its words reach us.
+local function retry_after(message)
+  local lowered = message:lower()
+  return tonumber(lowered:match("retry%-after:? *(%d+)") or lowered:match("retry after:? *(%d+)")
+    or lowered:match("try again in (%d+) *s") or lowered:match("retry in (%d+) *s"))
+end
+
+--- The error for what the daemon said of a registry.
+---@param op string "docker push"
+---@param reference string the image's
+---@param message string
+---@return table err with passing: it may go better another time
+local function of(op, reference, message)
+  local kind, passing, hint = classify(message, reference)
+  local wait = retry_after(message)
+  local limited = status_of(message) == 429 or message:lower():find("toomanyrequests", 1, true) ~= nil
+  if passing and wait and wait > RETRY_AFTER_MAX then
+    passing, hint = false, ("the registry asks to wait %d s"):format(wait)
+  end
+  return error_value.new { kind = kind, op = op, passing = passing or false, retry_after = wait, limited = limited,
+    hint = hint or HINTS[kind], message = ("%s %s: %s"):format(op, reference, message) }
+end
+
+--- The same for a request to the daemon that failed: what it answered, or that it did not.
+---@param failure table from Client:request
+local function of_request(op, reference, failure)
+  if failure.status and failure.status ~= 400 then
+    local known = of(op, reference, failure.message:match("^.-: (.*)$") or failure.message)
+    if known.kind == "remote" then known.kind = failure.kind end
+    return known
+  end
+  failure.passing = failure.kind == "net"
+  return failure
+end
+
+--- Calls once() until it gives something, or a failure that is no passing one; raises that.
+---@param job orch.Job
+---@param once fun(): any, table? what it gives, or a failure as its second result
+local function retrying(job, once)
+  for attempt = 1, ATTEMPTS do
+    local result, failure = once()
+    if failure == nil then return result end
+    if attempt == ATTEMPTS or not failure.passing then
+      if attempt > 1 then failure.message = ("%s (tried %d times)"):format(failure.message, attempt) end
+      error(failure, 0)
+    end
+    local wait = (failure.limited and FIRST_WAIT_429 or FIRST_WAIT) * 2 ^ (attempt - 1) * (0.75 + math.random() / 2)
+    wait = math.max(wait, failure.retry_after or 0)
+    job:log("%s; trying again in %.1f s", failure.message, wait)
+    task.sleep(wait)
+  end
+end
+
+return { of = of, of_request = of_request, retrying = retrying }
