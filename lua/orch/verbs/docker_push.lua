@@ -3,8 +3,15 @@ local push = require "orch.docker.push"
 local verb = require "orch.verb"
 
 return verb.define {
-  options = { tags = "list", auth = "table?" },
+  positional = "tags",
+  options = {
+    tags = { "string|list", doc = "HOST/NAME:TAG" },
+    auth = { "table?", doc = "a login; default: the one that is kept for the host" },
+    all_tags = { "boolean", default = false, doc = "tags names repositories: push all that they have here" },
+  },
   external = true,
-  effects = function(o) return { push = o.tags } end,
-  run = function(job, o) return push.push(job, o.tags, o.auth) end,
+  effects = function(o) return { push = verb.list(o.tags) } end,
+  run = function(job, o)
+    return push.push(job, { tags = verb.list(o.tags), auth = o.auth, all_tags = o.all_tags })
+  end,
 }

@@ -1,0 +1,161 @@
+-- A registry spoken to directly: what neither the Engine API nor podman's has, a manifest's digest and another
+-- tag for it without a pull.
+--
+-- OCI distribution-spec 1.0 (pull, push of manifests); token flow: distribution.github.io, spec/auth/token.
+local endpoint = require "orch.docker.endpoint"
+local error_value = require "orch.error"
+local fault = require "orch.docker.fault"
+local fs = require "orch.fs"
+local http = require "orch.http"
+local json = require "orch.json"
+local reference = require "orch.docker.reference"
+local secret = require "orch.secret"
+
+local OP <const> = "docker registry"
+local MANIFEST_MAX <const> = 4 * 1024 * 1024 -- the ceiling that the specification recommends
+local TYPES <const> = table.concat({
+  "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json",
+  "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
+}, ", ")
+
+local Registry = {}
+Registry.__index = Registry
+
+-- Where and how a repository is spoken to. On loopback plain http is tried first, as dockerd allows it there;
+-- elsewhere TLS it is, with the authority that dockerd would take.
+local function new(job, parsed, credential)
+  local host = parsed.host == reference.HUB and "registry-1.docker.io" or parsed.host
+  local path = parsed.path
+  if parsed.host == reference.HUB and not path:find("/", 1, true) then path = "library/" .. path end
+  local plain = endpoint.is_loopback(host:match("^%[(.-)%]") or host:match("^[^:]+"))
+  local ca = ("/etc/docker/certs.d/%s/ca.crt"):format(host)
+  return setmetatable({ job = job, host = host, path = path, credential = credential,
+    base = ("%s://%s/v2/%s/manifests/"):format(plain and "http" or "https", host, path),
+    ca_file = fs.stat(ca) and ca or nil }, Registry)
+end
+
+-- 'Bearer realm="…",service="…",scope="…"' as a table; nil for another scheme.
+local function challenge(header)
+  local words = header and header:match("^[Bb]earer%s+(.*)$")
+  if not words then return nil end
+  local fields = {}
+  for name, value in words:gmatch('(%w+)="([^"]*)"') do fields[name:lower()] = value end
+  return fields.realm and fields
+end
+
+local function escape(text)
+  return (text:gsub("[^%w%-._~]", function(c) return ("%%%02X"):format(c:byte()) end))
+end
+
+-- A realm is where the registry sends us; our password goes there only under TLS, or on loopback.
+local function check_realm(self, realm)
+  local host = realm:match("^http://(%[[^%]]+%])") or realm:match("^http://([^/:]+)")
+  if realm:find("^https://[%w.%[]") or host and endpoint.is_loopback((host:gsub("[%[%]]", ""))) then return end
+  error(error_value.new { kind = "auth", op = OP,
+    message = ("%s wants the login sent to %s, which has no TLS"):format(self.host, realm) }, 0)
+end
+
+local function token(self, asked)
+  check_realm(self, asked.realm)
+  local login = self.credential
+  local service, scope = escape(asked.service or ""), asked.scope or ("repository:%s:pull,push"):format(self.path)
+  local reply, failure
+  if login and login.identity_token then
+    reply, failure = http.request { url = asked.realm, method = "POST", ca_file = self.ca_file,
+      headers = { ["Content-Type"] = "application/x-www-form-urlencoded" },
+      body = ("grant_type=refresh_token&client_id=orch&service=%s&scope=%s&refresh_token="):format(service,
+        escape(scope)) .. login.identity_token }
+  else
+    reply, failure = http.request { ca_file = self.ca_file,
+      url = ("%s%sservice=%s&scope=%s"):format(asked.realm, asked.realm:find("?", 1, true) and "&" or "?", service,
+        escape(scope)),
+      basic = login and { user = login.username, password = login.password } or nil }
+  end
+  if not reply then return nil, failure end
+  local answer = json.decode(reply.body)
+  local text = reply.status == 200 and type(answer) == "table" and (answer.token or answer.access_token)
+  if type(text) == "string" then return secret.new(text, "token of " .. self.host) end
+  return nil, fault.of(OP, self.host, ("HTTP status: %d from %s"):format(reply.status, asked.realm))
+end
+
+-- What makes the next request an authorised one; false when there is nothing (left) to try.
+local function authorise(self, reply)
+  local login, asked = self.credential, challenge(reply.headers["www-authenticate"])
+  if asked and not self.bearer then
+    local got, failure = token(self, asked)
+    if not got then return nil, failure end
+    self.bearer = got
+    return true
+  end
+  if not asked and login and login.password and not self.basic then
+    self.basic = { user = login.username, password = login.password }
+    return true
+  end
+  return false
+end
+
+local function words_of(reply)
+  local body = json.decode(reply.body)
+  local first = type(body) == "table" and type(body.errors) == "table" and body.errors[1]
+  if type(first) ~= "table" then return "" end
+  return (": %s: %s"):format(tostring(first.code):lower():gsub("_", " "), tostring(first.message))
+end
+
+-- One request for a manifest, with what the registry asks for.
+function Registry:ask(method, label, body, content_type)
+  if self.credential and self.credential.registry_token then self.bearer = self.credential.registry_token end
+  while true do
+    local reply, failure = http.request { url = self.base .. label, method = method, body = body, basic = self.basic,
+      ca_file = self.ca_file, body_max = MANIFEST_MAX,
+      headers = { Accept = TYPES, ["Content-Type"] = content_type,
+        Authorization = self.bearer and "Bearer " .. self.bearer or nil } }
+    if not reply then
+      failure.passing = failure.kind == "net" and not failure.message:find("TLS", 1, true)
+      return nil, failure
+    end
+    if reply.status < 300 then return reply end
+    local more
+    if reply.status == 401 then more, failure = authorise(self, reply) end
+    if failure then return nil, failure end
+    if not more then
+      failure = fault.of(OP, ("%s/%s:%s"):format(self.host, self.path, label),
+        ("HTTP status: %d%s"):format(reply.status, words_of(reply)))
+      failure.retry_after = tonumber(reply.headers["retry-after"])
+      return nil, failure
+    end
+  end
+end
+
+--- The digest of an image in its registry, or nil.
+---@param job orch.Job
+---@param name string
+---@param credential? orch.DockerCredential
+---@return string?
+local function digest(job, name, credential)
+  local parsed = reference.parse(name)
+  local self = new(job, parsed, credential)
+  return fault.retrying(job, function()
+    local reply, failure = self:ask("HEAD", parsed.digest or parsed.tag or "latest")
+    if reply then return reply.headers["docker-content-digest"] or false end
+    if failure.kind == "missing" then return false end
+    return nil, failure
+  end) or nil
+end
+
+--- Gives an image in a registry other tags of the same repository; nothing is pulled.
+---@param job orch.Job
+---@param source string
+---@param tags string[]
+---@param credential? orch.DockerCredential
+---@return string digest
+local function retag(job, source, tags, credential)
+  local parsed = reference.parse(source)
+  local self = new(job, parsed, credential)
+  local reply = fault.retrying(job, function() return self:ask("GET", parsed.digest or parsed.tag or "latest") end)
+  for _, label in ipairs(tags) do
+    fault.retrying(job, function() return self:ask("PUT", label, reply.body, reply.headers["content-type"]) end)
+  end
+  return reply.headers["docker-content-digest"] or "sha256:" .. require "orch.hash".sha256(reply.body)
+end
+
+return { digest = digest, retag = retag }

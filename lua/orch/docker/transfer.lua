@@ -1,0 +1,103 @@
+-- The daemon's account of a push or a pull: layers, progress events, what became of each layer.
+local fault = require "orch.docker.fault"
+local task = require "orch.task"
+
+local EVENT_SECONDS <const> = 0.2 -- between two events of progress
+
+local Transfer = {}
+Transfer.__index = Transfer
+
+-- A layer's last words.
+local ENDINGS <const> = { ["Pushed"] = "pushed", ["Layer already exists"] = "there", ["Pull complete"] = "pulled",
+  ["Already exists"] = "there" }
+
+--- label names it in events: "push HOST/NAME:TAG".
+local function new(job, label)
+  return setmetatable({ job = job, label = label, layers = {}, ids = {}, last = -math.huge }, Transfer)
+end
+
+function Transfer:layer(id)
+  local layer = self.layers[id]
+  if not layer then
+    layer = { id = id, current = 0, total = 0 }
+    self.layers[id] = layer
+    self.ids[#self.ids + 1] = id
+  end
+  return layer
+end
+
+function Transfer:emit()
+  local current, total = 0, 0
+  for _, id in ipairs(self.ids) do
+    current, total = current + self.layers[id].current, total + self.layers[id].total
+  end
+  if total == 0 then return end
+  self.last = task.clock()
+  self.job.bus:emit("step.progress", { id = self.job:step_id(), label = self.label, current = current, total = total })
+end
+
+--- Takes a line that speaks of a layer; false for one that does not.
+function Transfer:take(line)
+  local status = line.status or ""
+  if not line.id or status:find("^Pulling from") then return false end
+  local layer = self:layer(line.id)
+  local detail = line.progressDetail
+  if type(detail) == "table" and detail.total and status ~= "Extracting" then
+    layer.total = detail.total
+    layer.current = math.min(detail.current or 0, detail.total) -- a push may count more than there is
+    if task.clock() - self.last >= EVENT_SECONDS then self:emit() end
+  end
+  local origin = status:match("^Mounted from (.+)$")
+  layer.from = origin or layer.from
+  layer.ending = origin and "mounted" or ENDINGS[status] or layer.ending
+  if layer.ending then layer.current = layer.total end
+  return true
+end
+
+--- Reads a reply to its end; other(line) gets the lines that speak of no layer. An error when the daemon tells of
+--- one or the stream broke.
+---@param op string
+---@param name string the image's
+---@return table? err
+function Transfer:read(connected, op, name, reply, other)
+  local next_line = connected.reader(("%s %s"):format(op, name), reply)
+  while true do
+    local line, failure = next_line()
+    if failure then
+      failure.passing = failure.kind == "net"
+      return failure
+    end
+    if not line then return nil end
+    if line.errorDetail or line.error then
+      return fault.of(op, name, tostring(line.errorDetail and line.errorDetail.message or line.error))
+    end
+    if not self:take(line) then other(line) end
+  end
+end
+
+local function size_text(bytes)
+  if bytes >= 1e9 then return ("%.1f GB"):format(bytes / 1e9) end
+  if bytes >= 1e6 then return ("%.1f MB"):format(bytes / 1e6) end
+  return ("%.1f kB"):format(bytes / 1e3)
+end
+
+--- Tells what became of the layers, once the transfer is over; counts by ending.
+---@return table<string, integer>
+function Transfer:finish()
+  local counts = { pushed = 0, pulled = 0, mounted = 0, there = 0 }
+  if self.last > -math.huge then self:emit() end
+  for _, id in ipairs(self.ids) do
+    local layer = self.layers[id]
+    if layer.ending then
+      counts[layer.ending] = counts[layer.ending] + 1
+      if layer.ending == "mounted" then
+        self.job:log("  layer %s  mounted from %s", id, layer.from or "elsewhere")
+      elseif layer.ending ~= "there" then
+        self.job:log("  layer %s  %s%s", id, layer.ending, layer.total > 0 and "  " .. size_text(layer.total) or "")
+      end
+    end
+  end
+  return counts
+end
+
+return { new = new }
