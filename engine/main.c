@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <limits.h>
 #include <locale.h>
 #include <signal.h>
@@ -107,8 +108,19 @@ static int run(struct program *program, lua_State *L)
     return count > 1 ? (int)lua_tointeger(L, 1 - count) : 0;
 }
 
+/* A closed one would be given to the loop's own descriptors, and what is printed written into them. */
+static void open_standard_streams(void)
+{
+    int fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO)
+        fd = dup(fd);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    open_standard_streams();
     struct sigaction ignore = {.sa_handler = SIG_IGN};
     sigaction(SIGPIPE, &ignore, NULL);
     char path[PATH_MAX];
