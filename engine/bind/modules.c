@@ -16,6 +16,7 @@ int luaopen_orch_db(lua_State *L);
 int luaopen_orch_json(lua_State *L);
 int luaopen_orch_trace(lua_State *L);
 int luaopen_orch_repo(lua_State *L);
+int luaopen_orch_spool(lua_State *L);
 
 /* Shared objects beside the program, mapped on first require: their libraries cost milliseconds. */
 static const char *const mapped[] = {"http", "hash", "tar", "session", NULL};
@@ -59,6 +60,7 @@ static const luaL_Reg linked[] = {
     {"orch.json", luaopen_orch_json},
     {"orch.trace", luaopen_orch_trace},
     {"orch.repo", luaopen_orch_repo},
+    {"orch.spool", luaopen_orch_spool},
     {"orch.library", luaopen_orch_library},
     {NULL, NULL},
 };
