@@ -4,7 +4,6 @@ local json = require "orch.json"
 local function new(out)
   return function(event)
     out:write(json.encode(event), "\n")
-    out:flush()
   end
 end
 

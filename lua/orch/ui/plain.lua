@@ -95,18 +95,15 @@ end
 
 function Plain:line(format, ...) self.out:write(format:format(...), "\n") end
 
---- A receiver of events that prints to a file.
----@param out file*
+--- A receiver of events that prints them.
+---@param out { write: fun(self, ...: string) }
 ---@param how? { why?: boolean } why: tells of each step why a resumed run does it
 local function new(out, how)
   local self = setmetatable({ out = out, why = how and how.why, depth = {}, titles = {}, groups = {}, shown = {}, jobs = {},
     artifacts = {} }, Plain)
   return function(event)
     local handle = handlers[event.type]
-    if handle then
-      handle(self, event)
-      out:flush()
-    end
+    if handle then handle(self, event) end
   end
 end
 
