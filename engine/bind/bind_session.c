@@ -11,6 +11,7 @@ enum {
     GIFTS_MAX = 1000,
     SECRET_MAX = 500 << 10, /* BuildKit's */
     OPEN_SECONDS = 15,
+    CONNECT_MS = 10000,
 };
 
 /* On the heap and shared by the userdata and the primitive: freed when both have let go. */
@@ -78,7 +79,10 @@ static int link_gc(lua_State *L)
 /* --- options --------------------------------------------------------------------------------------------- */
 
 static const struct opt open_options[] = {
-    {"unix", OPT_TEXT, true},         {"api", OPT_TEXT, true},
+    {"unix", OPT_TEXT, false},        {"host", OPT_TEXT, false},
+    {"port", OPT_INTEGER, false},     {"tls", OPT_BOOL, false},
+    {"ca_file", OPT_TEXT, false},     {"cert_file", OPT_TEXT, false},
+    {"key_file", OPT_TEXT, false},    {"api", OPT_TEXT, true},
     {"dirs", OPT_MAP, false},         {"dockerfile_text", OPT_TEXT, false},
     {"secrets", OPT_MAP, false},      {"credentials", OPT_MAP, false},
     {"ssh", OPT_MAP, false},          {"output", OPT_TEXT, false},
@@ -173,11 +177,31 @@ static struct session_gifts read_gifts(lua_State *L, const char *key)
     return gifts;
 }
 
+static struct http_stream_spec read_place(lua_State *L)
+{
+    const lua_Integer port = opt_integer(L, 1, "port", 0);
+    const struct http_stream_spec place = {
+        .peer = {.unix_path = plain_option(L, "unix"), .ca_file = plain_option(L, "ca_file"),
+                 .cert_file = plain_option(L, "cert_file"),
+                 .key_file = plain_option(L, "key_file"), .connect_timeout_ms = CONNECT_MS},
+        .host = plain_option(L, "host"),
+        .port = (unsigned)port,
+        .tls = opt_bool(L, 1, "tls", false),
+    };
+    if (!place.peer.unix_path == !place.host)
+        luaL_error(L, "session.open: either 'unix' or 'host' and 'port' must be given");
+    if (place.host && (port < 1 || port > 65535))
+        luaL_error(L, "session.open: option 'port' must be 1 to 65535");
+    if (place.host && strpbrk(place.host, "/?#@[]% \t\r\n"))
+        luaL_error(L, "session.open: option 'host' is no host's name");
+    return place;
+}
+
 static void read_options(lua_State *L, struct session_spec *spec)
 {
     const lua_Number seconds = opt_number(L, 1, "timeout", OPEN_SECONDS);
     *spec = (struct session_spec){
-        .unix_path = plain_option(L, "unix"),
+        .place = read_place(L),
         .api = plain_option(L, "api"),
         .shared_key = plain_option(L, "shared_key"),
         .output = plain_option(L, "output"),

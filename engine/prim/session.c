@@ -29,6 +29,7 @@ struct session {
     size_t out_at;
     struct timer *poke_timer, *end_timer;
     bool stood, ended;
+    bool unread; /* more may be there than was taken at once, inside TLS where no event tells it */
     session_done *done;
     void *arg;
 };
@@ -62,10 +63,19 @@ static void free_gifts(struct session_gifts *gifts)
     mem_free((struct session_gift *)gifts->list);
 }
 
+static void copy_peer(struct http_peer *peer)
+{
+    peer->unix_path = mem_text(peer->unix_path);
+    peer->ca_file = mem_text(peer->ca_file);
+    peer->cert_file = mem_text(peer->cert_file);
+    peer->key_file = mem_text(peer->key_file);
+}
+
 static void copy_spec(struct session_spec *to, const struct session_spec *from)
 {
     *to = *from;
-    to->unix_path = mem_text(from->unix_path);
+    to->place.host = mem_text(from->place.host);
+    copy_peer(&to->place.peer);
     to->api = mem_text(from->api);
     to->shared_key = mem_text(from->shared_key ? from->shared_key : "");
     to->output = mem_text(from->output);
@@ -80,7 +90,11 @@ static void copy_spec(struct session_spec *to, const struct session_spec *from)
 static void release(struct session *session)
 {
     struct session_spec *spec = &session->core.spec;
-    mem_free((char *)spec->unix_path);
+    mem_free((char *)spec->place.host);
+    mem_free((char *)spec->place.peer.unix_path);
+    mem_free((char *)spec->place.peer.ca_file);
+    mem_free((char *)spec->place.peer.cert_file);
+    mem_free((char *)spec->place.peer.key_file);
     mem_free((char *)spec->api);
     mem_free((char *)spec->shared_key);
     mem_free((char *)spec->output);
@@ -200,18 +214,26 @@ static void receive(struct session *session)
 {
     char chunk[CHUNK];
     struct err err;
-    for (int i = 0; i < READS_MAX && !session->end_timer; i++) {
+    session->unread = true;
+    for (int i = 0; i < READS_MAX && session->unread; i++) {
         const ssize_t n = session_wire_recv(session->wire, chunk, sizeof chunk, &err);
-        if (n == WIRE_AGAIN)
+        if (n == WIRE_AGAIN) {
+            session->unread = false;
             break;
+        }
         if (n == 0)
             err_set(&err, ERR_NET, "the daemon closed the build session");
         if (n <= 0 || !session_h2_take(session->h2, chunk, (size_t)n, &err)) {
             session_fail(&session->core, &err);
             return;
         }
+        if (session->end_timer)
+            return;
     }
-    session_wire_want(session->wire, WATCH_READ);
+    if (session->unread)
+        session_poke(&session->core);
+    else
+        session_wire_want(session->wire, WATCH_READ);
 }
 
 static void on_ready(void *arg, int events)
@@ -228,6 +250,8 @@ static void on_poke(void *arg)
 {
     struct session *session = arg;
     session->poke_timer = NULL;
+    if (session->unread && !session->end_timer)
+        receive(session);
     serve(session);
 }
 
@@ -296,7 +320,7 @@ struct session *session_start(struct loop *loop, const struct session_spec *spec
     copy_spec(&session->core.spec, spec);
     const struct session_spec *own = &session->core.spec;
     const struct session_wire_spec wire = {
-        .unix_path = own->unix_path, .api = own->api, .id = session->id,
+        .place = own->place, .api = own->api, .id = session->id,
         .shared_key = own->shared_key, .methods = grpc_paths, .timeout_ms = own->timeout_ms,
     };
     if (make_id(session->id, err))

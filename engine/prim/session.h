@@ -6,8 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/err.h"
-#include "loop/loop.h"
+#include "prim/http_stream.h"
 
 /* Something that the daemon may ask for by its name. */
 struct session_gift {
@@ -24,7 +23,7 @@ struct session_gifts {
 };
 
 struct session_spec {
-    const char *unix_path; /* of the daemon's socket */
+    struct http_stream_spec place; /* where the daemon is */
     const char *api;       /* "1.41" */
     const char *shared_key; /* the same for each build of one context: then only changes are sent */
     struct session_gifts dirs;        /* name -> path */

@@ -49,7 +49,7 @@ struct session_wire *session_wire_start(struct loop *loop, const struct session_
     char path[64];
     snprintf(path, sizeof path, "/v%s/session", spec->api);
     const struct http_upgrade_spec upgrade = {
-        .stream.peer = {.unix_path = spec->unix_path, .connect_timeout_ms = spec->timeout_ms},
+        .stream = spec->place,
         .method = "POST",
         .path = path,
         .fields = fields,

@@ -6,13 +6,13 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#include "base/err.h"
-#include "loop/loop.h"
+#include "prim/http_stream.h"
 
 struct session_wire;
 
 struct session_wire_spec {
-    const char *unix_path, *api, *id, *shared_key;
+    struct http_stream_spec place;
+    const char *api, *id, *shared_key;
     const char *const *methods; /* what is served; ended by NULL */
     uint64_t timeout_ms;
 };

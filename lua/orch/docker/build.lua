@@ -1,7 +1,11 @@
--- Builds an image: the context as a tar stream to POST /build, BuildKit where the daemon has it.
+-- Builds an image: BuildKit with a session where the daemon has it, else the context as a tar stream.
+local build_logins = require "orch.docker.build_logins"
 local build_progress = require "orch.docker.build_progress"
+local build_session = require "orch.docker.build_session"
 local client = require "orch.docker.client"
+local dockerfiles = require "orch.docker.dockerfile"
 local error_value = require "orch.error"
+local fs = require "orch.fs"
 local json = require "orch.json"
 
 local Build = {}
@@ -10,87 +14,203 @@ Build.__index = Build
 -- A long step may print nothing for as long as it takes.
 local IDLE_SECONDS <const> = 3600
 
-local function query(spec, classic)
+local function usage(format, ...)
+  error(error_value.new { kind = "usage", op = "docker build", message = format:format(...) }, 0)
+end
+
+local function object(map) return next(map) and json.encode(map) or nil end
+
+local function arguments(spec)
+  if not spec.inline_cache then return spec.args end
+  local args = { BUILDKIT_INLINE_CACHE = "1" }
+  for name, value in pairs(spec.args) do args[name] = value end
+  return args
+end
+
+local function query(self)
+  local spec, classic = self.spec, self.classic
   return {
     t = spec.tags,
-    dockerfile = spec.dockerfile,
-    buildargs = next(spec.args) and json.encode(spec.args) or nil,
-    labels = next(spec.labels) and json.encode(spec.labels) or nil,
+    dockerfile = self.dockerfile.name,
+    buildargs = object(arguments(spec)),
+    labels = object(spec.labels),
+    cachefrom = #spec.cache_from > 0 and json.encode(spec.cache_from) or nil,
     target = spec.target,
     nocache = spec.no_cache or nil,
     pull = spec.pull or nil,
     platform = spec.platform,
+    networkmode = spec.network,
+    outputs = spec.output and '[{"Type":"tar","Attrs":{}}]' or nil,
     version = not classic and 2 or nil,
     rm = classic and 1 or nil,
     forcerm = classic and 1 or nil,
   }
 end
 
+-- "Dockerfile:3: RUN make" of what failed, as far as it can be told.
+local function place_of(self, message)
+  local failed = self.progress.failed and self.progress.failed.name
+  local line = message:match("Dockerfile:(%d+)") or message:match("parse error on line (%d+)")
+    or message:match("parse error line (%d+)")
+  local known = failed and dockerfiles.instruction_of(self.dockerfile.text, failed)
+  local words = known and known.text or failed
+  line = line or known and known.line
+  if not line then return words and words .. ": " or "" end
+  return ("%s:%d: %s"):format(self.dockerfile.name, line, words and words .. ": " or "")
+end
+
 -- The words of the daemon, with what the failing instruction printed.
-local function failure_of(message, progress)
+local function failure_of(self, message)
   local code = message:match("exit code: (%d+)") or message:match("non%-zero code: (%d+)")
-  local failed = progress.failed and progress.failed.name
-  local detail = progress:detail()
+  local place, detail = place_of(self, message), self.progress:detail()
+  local words = code and self.progress.failed and "exit code: " .. code or message
   return error_value.new { kind = "failed", op = "docker build", code = math.tointeger(tonumber(code)),
-    message = ("docker build: %s%s"):format(failed and failed .. ": " or "", message),
-    detail = detail ~= "" and detail or nil,
+    message = ("docker build: %s%s"):format(place, words), detail = detail ~= "" and detail or nil,
     hint = message:find("no active sessions", 1, true)
       and "the base image's registry asks for a login: pull the image first, or log in" or nil }
 end
 
 function Build:take(line)
-  if line.errorDetail or line.error then
-    local message = line.errorDetail and line.errorDetail.message or line.error
-    error(failure_of(tostring(message), self.progress), 0)
+  local detail = type(line.errorDetail) == "table" and line.errorDetail.message
+  if detail or line.error then
+    error(failure_of(self, tostring(detail or line.error)), 0)
   elseif line.id == "moby.buildkit.trace" then
     self.progress:take(line.aux)
-  elseif line.aux and line.aux.ID then
+  elseif type(line.aux) == "table" and line.aux.ID then
     self.image = line.aux.ID
-  elseif line.stream and not line.stream:find("^Successfully tagged") then
+    self.digest = line.aux.Digest
+  elseif type(line.stream) == "string" and not line.stream:find("^Successfully tagged") then
     self.job:print((line.stream:gsub("\27%[[%d;]*m", "")))
   end
 end
 
--- The daemon's error tells more than the broken pipe it leaves behind; a broken context more than either.
 local function read_reply(self, reply)
+  local _ <close> = reply -- which stops a build that we give up
   for line in self.client.lines("docker build", reply) do self:take(line) end
-  if not self.image then
+  if not self.image and not self.spec.output then
     error(error_value.new { kind = "remote", op = "docker build",
       message = "docker build: the daemon's answer ended without an image" }, 0)
   end
 end
 
-local function send(self, spec, classic)
-  local context = assert(self.job.fs.context { dir = spec.context, dockerfile = spec.dockerfile, classic = classic })
-  local reply, failure = self.client:request { op = "docker build", method = "POST", path = "/build",
-    query = query(spec, classic), headers = { ["Content-Type"] = "application/x-tar" }, body_fd = context:fd(),
-    stream = true, idle_timeout = IDLE_SECONDS }
+local function request(self, more)
+  local spec = { op = "docker build", method = "POST", path = "/build", query = query(self), stream = true,
+    idle_timeout = IDLE_SECONDS, headers = {} }
+  for name, value in pairs(more.query or {}) do spec.query[name] = value end
+  for name, value in pairs(more.headers or {}) do spec.headers[name] = value end
+  spec.body_fd = more.body_fd
+  return self.client:request(spec)
+end
+
+-- A request's 400 and 500 that are about the Dockerfile are a build that failed.
+local function refused(self, failure)
+  for _, words in ipairs { "dockerfile parse error", "failed to reach build target", "target stage" } do
+    if failure.message:find(words, 1, true) then
+      return failure_of(self, (failure.message:gsub("^docker build: ", "")))
+    end
+  end
+  return failure
+end
+
+-- The daemon's error tells more than the broken pipe it leaves behind; a broken context more than either.
+local function with_tar(self)
+  local spec, dockerfile = self.spec, self.dockerfile
+  if dockerfile.outside then usage("docker_build: the Dockerfile '%s' leads out of the context", spec.dockerfile) end
+  local logins = build_logins.find(self.job, spec.auth, dockerfile.text)
+  local context = assert(self.job.fs.context { dir = spec.context, dockerfile = dockerfile.name,
+    dockerfile_text = dockerfile.inline and dockerfile.text or nil, classic = self.classic })
+  local reply, failure = request(self, { body_fd = context:fd(), headers = {
+    ["Content-Type"] = "application/x-tar", ["X-Registry-Config"] = build_logins.header(logins) } })
   if not reply then context:cancel() end
   local sent, context_failure = context:wait()
   if not sent and context_failure.kind ~= "cancelled" and context_failure.kind ~= "io" then
     error(context_failure, 0)
   end
-  if not reply then error(failure, 0) end
+  if not reply then error(refused(self, failure), 0) end
   read_reply(self, reply)
-  return sent
+  return { files = sent and sent.files, bytes = sent and sent.bytes }
+end
+
+-- What failed on our side is why the daemon failed.
+local function with_session(self, output)
+  local options = build_session.options(self.job, self.spec, self.dockerfile, output)
+  for name, value in pairs(self.client:peer()) do options[name] = value end
+  options.api = self.client.api
+  local session <close> = assert(require "orch.session".open(options))
+  local reply, failure = request(self, { query = { session = session:id(), remote = "client-session" } })
+  local good, problem = false, failure and refused(self, failure)
+  if reply then good, problem = pcall(read_reply, self, reply) end
+  local ours = session:failure()
+  if not good then
+    error(ours and ours.kind ~= "net" and problem.kind ~= "cancelled" and ours or problem, 0)
+  end
+  local stats, closing = session:close()
+  if not stats and (closing.kind ~= "net" or output) then error(closing, 0) end
+  stats = stats or session:stats()
+  return { files = stats.files, bytes = stats.bytes, entries = stats.entries }
+end
+
+-- A path that ends in ".tar" is a file, any other a directory.
+local function with_output(self)
+  local job, output = self.job, self.spec.output
+  if output:find("%.tar$") then return with_session(self, job.fs.at(output)) end
+  local tar = ("%s/output-%s.tar"):format(job.tmp, fs.random(6))
+  local _ <close> = setmetatable({}, { __close = function() os.remove(tar) end })
+  local context = with_session(self, tar)
+  assert(job.fs.make_dir(output))
+  assert(job.fs.unpack { file = tar, into = output })
+  return context
+end
+
+local function check(self)
+  local spec = self.spec
+  for _, name in ipairs { "secrets", "ssh", "output" } do
+    local given = spec[name]
+    local wanted = type(given) == "table" and next(given) or type(given) ~= "table" and given
+    if wanted and not self.sessions then
+      usage("docker_build: option '%s' needs BuildKit, which %s", name,
+        spec.classic and "option 'classic' turns off" or self.client.podman and "podman does not have"
+          or "cannot reach this job's files")
+    end
+  end
 end
 
 ---@class orch.BuildSpec
 ---@field context string directory, as the job sees it
----@field dockerfile string path in the context
+---@field dockerfile string path in the context, a path out of it, or with a line break the text itself
 ---@field tags string[]
 ---@field args table<string, string>
 ---@field labels table<string, string>
+---@field secrets table<string, orch.secret|{ file: string }>
+---@field ssh? true|string|table<string, string|true>
+---@field auth? orch.DockerCredential|orch.DockerCredential[]
+---@field cache_from string[]
+---@field output? string
 
---- Builds; returns the image id.
+---@class orch.Built
+---@field image? string id; absent with output
+---@field digest? string where the daemon keeps manifests
+---@field cached integer steps that were
+---@field steps integer
+---@field context { files: integer, bytes: integer, entries?: integer } what was sent
+---@field warnings { message: string, detail?: string[], url?: string }[]
+---@field vertexes { name: string, cached: boolean, seconds: number }[]
+
+--- Builds.
 ---@param job orch.Job
 ---@param spec orch.BuildSpec
----@return { image: string, cached: boolean, context: table }
+---@return orch.Built
 local function build(job, spec)
-  local connected = client.connect()
-  local self = setmetatable({ job = job, client = connected, progress = build_progress.new(job) }, Build)
-  local context = send(self, spec, spec.classic or connected.podman)
-  return { image = self.image, context = context, steps = self.progress.done, cached = self.progress.cached }
+  local self = setmetatable({ job = job, spec = spec, progress = build_progress.new(job),
+    dockerfile = dockerfiles.find(job, spec), client = client.connect(job) }, Build)
+  self.classic = spec.classic or self.client.podman
+  self.sessions = not self.classic and job.fs.at ~= nil
+  check(self)
+  local send = not self.sessions and with_tar or spec.output and with_output or with_session
+  local context = send(self)
+  return { image = self.image, digest = self.digest, context = context, steps = self.progress.done,
+    cached = self.progress.cached, warnings = json.array(self.progress.warnings), vertexes =
+    json.array(self.progress:summary()) }
 end
 
 return { build = build }

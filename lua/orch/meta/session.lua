@@ -4,7 +4,13 @@
 local session = {}
 
 ---@class orch.session.options
----@field unix string path of the daemon's socket
+---@field unix? string path of the daemon's socket; either this, or host and port
+---@field host? string name or address
+---@field port? integer 1 to 65535
+---@field tls? boolean default false
+---@field ca_file? string trusted in place of the system's authorities; PEM
+---@field cert_file? string who we are; PEM
+---@field key_file? string
 ---@field api string version of its API, "1.41"
 ---@field dirs? table<string, string> directories that the build may read, by the names it uses: "context", "dockerfile"
 ---@field dockerfile_text? string served as the file "Dockerfile" of the directory "dockerfile", which then need not exist

@@ -5,23 +5,30 @@ local verb = require "orch.verb"
 
 return verb.define {
   options = {
-    tags = "list",
+    tags = { "list", default = {} },
     context = { "string", default = "." },
-    dockerfile = { "string", default = "Dockerfile" },
+    dockerfile = { "string", default = "Dockerfile", doc = "path in the context; with a line break, the text" },
     args = { "table", default = {} },
     labels = { "table", default = {} },
     target = "string?",
     platform = "string?",
+    network = "string?",
+    secrets = { "table", default = {}, doc = "{ id = job.secrets.NAME | { file = path } }" },
+    ssh = { "boolean|string|table?", doc = "true: $SSH_AUTH_SOCK; a socket's path; { id = path }" },
+    auth = { "table?", doc = "a login or a list of them, for the images that FROM names" },
+    cache_from = { "list", default = {} },
+    inline_cache = { "boolean", default = false },
+    output = { "string?", doc = "FILE.tar or a directory for the result's files; no image is made" },
     pull = { "boolean", default = false },
     no_cache = { "boolean", default = false },
-    classic = { "boolean", default = false },
+    classic = { "boolean", default = false, doc = "the builder without BuildKit" },
   },
   external = true,
   effects = function(o) return { build = o.tags } end,
   run = function(job, o)
     for _, tag in ipairs(o.tags) do reference.parse(tag) end
     local result = build.build(job, o)
-    job:log("%s", result.image)
+    job:log("%s", result.image or "written to " .. o.output)
     for _, tag in ipairs(o.tags) do job:log("  tagged %s", tag) end
     return result
   end,

@@ -1,0 +1,70 @@
+-- What a build asks for while it runs, as options of a session: directories, secrets, agents, logins.
+local build_logins = require "orch.docker.build_logins"
+local error_value = require "orch.error"
+local hash = require "orch.hash"
+local secret = require "orch.secret"
+
+local SECRET_MAX <const> = 500 * 1024
+
+local function usage(format, ...)
+  error(error_value.new { kind = "usage", op = "docker build", message = format:format(...) }, 0)
+end
+
+-- { id = secret | { file = path } }; a plain string would stand in the run's record.
+local function read_secrets(job, given)
+  local secrets = {}
+  for id, value in pairs(given) do
+    if type(value) == "table" and type(value.file) == "string" then
+      local bytes = assert(job.fs.read(value.file, SECRET_MAX))
+      secrets[id] = secret.new(bytes, id)
+      job:mask(secrets[id])
+    elseif secret.is(value) then
+      secrets[id] = value
+    else
+      usage("docker_build: secret '%s' must be a secret (job.secrets.NAME) or { file = path }, got %s", tostring(id),
+        type(value))
+    end
+  end
+  return secrets
+end
+
+-- true: the agent of $SSH_AUTH_SOCK; a path; or { id = path }.
+local function read_agents(job, given)
+  if given == nil or given == false then return nil end
+  local agents = type(given) == "table" and given or { default = given }
+  local sockets = {}
+  for id, value in pairs(agents) do
+    local path = value == true and os.getenv("SSH_AUTH_SOCK") or value
+    if type(path) ~= "string" or path == "" then
+      usage("docker_build: option 'ssh': no agent '%s': start one (SSH_AUTH_SOCK), or give a socket's path", id)
+    end
+    sockets[id] = job.fs.at(path)
+  end
+  return sockets
+end
+
+-- The same for each build of this directory by this job, whatever the run, so that the daemon asks for what changed.
+local function shared_key(job, spec, dockerfile)
+  local home = job.project and job.project.dir or job.fs.at(".")
+  return hash.sha256(table.concat({ home, job.name, spec.context, dockerfile.dir or "" }, "\0"))
+end
+
+--- The session's options for a build; output is a file.
+---@param job orch.Job
+---@param spec orch.BuildSpec
+---@param dockerfile table of dockerfile.find
+---@param output? string
+local function options(job, spec, dockerfile, output)
+  local at = job.fs.at
+  return {
+    dirs = { context = at(spec.context), dockerfile = dockerfile.dir and at(dockerfile.dir) },
+    dockerfile_text = dockerfile.inline and dockerfile.text or nil,
+    secrets = read_secrets(job, spec.secrets),
+    ssh = read_agents(job, spec.ssh),
+    credentials = build_logins.for_session(build_logins.find(job, spec.auth, dockerfile.text)),
+    shared_key = shared_key(job, spec, dockerfile),
+    output = output,
+  }
+end
+
+return { options = options }

@@ -1,0 +1,155 @@
+-- The Dockerfile of a build: where it is, and which of its lines a step of the build stands for.
+local error_value = require "orch.error"
+
+local TEXT_MAX <const> = 4 * 1024 * 1024
+local SIMILAR_MAX <const> = 8
+
+-- Steps that BuildKit counts in "[stage 2/5]".
+local COUNTED <const> = { RUN = true, COPY = true, ADD = true, WORKDIR = true }
+
+local function directory_of(path) return path:match("^(.*)/[^/]*$") end
+
+local function similar(fs, dir)
+  local names = {}
+  for _, name in ipairs(fs.list(dir) or {}) do
+    local low = name:lower()
+    if (low:find("dockerfile", 1, true) or low:find("containerfile", 1, true)) and not low:find("%.dockerignore$")
+      and #names < SIMILAR_MAX then
+      names[#names + 1] = name
+    end
+  end
+  return table.concat(names, ", ")
+end
+
+local function missing(job, spec, path)
+  local near = similar(job.fs, spec.context)
+  error(error_value.new { kind = "missing", op = "docker build",
+    message = ("no Dockerfile '%s' in %s%s"):format(spec.dockerfile, spec.context,
+      near ~= "" and "; there is: " .. near or ""),
+    hint = "looked for " .. path }, 0)
+end
+
+--- Finds it. A dockerfile with a line break is the text itself.
+---@param job orch.Job
+---@param spec orch.BuildSpec
+---@return { text: string, inline: boolean, dir?: string, name: string } dir to serve it from, name in that
+local function find(job, spec)
+  if spec.dockerfile:find("\n", 1, true) then return { text = spec.dockerfile, inline = true, name = "Dockerfile" } end
+  local inside = spec.dockerfile:sub(1, 1) ~= "/" and not ("/" .. spec.dockerfile .. "/"):find("/../", 1, true)
+  local path = inside and spec.context .. "/" .. spec.dockerfile or spec.dockerfile
+  if not inside and path:sub(1, 1) ~= "/" then path = spec.context .. "/" .. path end
+  local stat = job.fs.stat(path)
+  if not stat then missing(job, spec, path) end
+  local text = assert(job.fs.read(path, TEXT_MAX))
+  if inside then return { text = text, dir = spec.context, name = spec.dockerfile } end
+  return { text = text, outside = true, dir = directory_of(path), name = path:match("[^/]*$") }
+end
+
+-- Lines of a text, without their ends.
+local function lines_of(text)
+  local lines = {}
+  for line in (text:gsub("\r\n", "\n") .. "\n"):gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
+  return lines
+end
+
+local function squeeze(text) return (text:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")) end
+
+local function skip_heredocs(lines, at, text)
+  for dash, word in text:gmatch("<<(%-?)[\"']?([%a_][%w_]*)[\"']?") do
+    repeat
+      at = at + 1
+      local line = lines[at]
+    until not line or (dash == "-" and line:gsub("^\t+", "") or line) == word
+  end
+  return at
+end
+
+--- { { word, text, line } } in the order of the file; continued lines are joined, comments left out.
+---@param text string
+local function instructions(text)
+  local lines, found, at = lines_of(text), {}, 1
+  local escape = text:match("^%s*#%s*[Ee][Ss][Cc][Aa][Pp][Ee]%s*=%s*([`\\])") or "\\"
+  while at <= #lines do
+    local first, joined = at, {}
+    while lines[at] do
+      local line = lines[at]
+      local comment = line:find("^%s*#") or #joined > 0 and not line:find("%S")
+      local body = line:gsub("%s+$", "")
+      local continued = body:sub(-1) == escape
+      if not comment then joined[#joined + 1] = continued and body:sub(1, -2) or body end
+      if not comment and not continued or comment and #joined == 0 then break end
+      at = at + 1
+    end
+    local whole = squeeze(table.concat(joined, " "))
+    local word = whole:match("^(%a+)%s")
+    if word then
+      found[#found + 1] = { word = word:upper(), text = word:upper() .. whole:sub(#word + 1), line = first }
+      if word:upper() == "RUN" or word:upper() == "COPY" or word:upper() == "ADD" then
+        at = skip_heredocs(lines, at, whole)
+      end
+    end
+    at = at + 1
+  end
+  return found
+end
+
+-- The counted instruction of that number in the stage so named ("stage-1", "build"; nil: the last).
+local function by_number(all, stage, number)
+  local index, counts, candidates = -1, 0, {}
+  for _, each in ipairs(all) do
+    if each.word == "FROM" then
+      index = index + 1
+      local name = each.text:lower():match(" as ([%w_.-]+)$")
+      counts = each.text:lower():find("^from scratch") and 0 or 1
+      each.wanted = stage == nil or stage:lower() == (name or "stage-" .. index)
+      candidates.stage = each.wanted
+    elseif COUNTED[each.word] and candidates.stage then
+      counts = counts + 1
+      if counts == number then candidates[#candidates + 1] = each end
+    end
+  end
+  return candidates[#candidates]
+end
+
+--- The instruction behind a vertex's name, "[build 2/5] RUN make"; nil when it is none.
+---@param text string of the Dockerfile
+---@param name string
+---@return { line: integer, text: string }?
+local function instruction_of(text, name)
+  local head, body = name:match("^%[([^%]]*)%]%s*(.*)$")
+  if not head or head == "internal" then return nil end
+  local all, wanted, same = instructions(text), squeeze(body), {}
+  for _, each in ipairs(all) do
+    if each.text == wanted then same[#same + 1] = each end
+  end
+  if #same == 1 then return same[1] end
+  local stage, number = head:match("^(%S+)%s+(%d+)/%d+$")
+  number = tonumber(number or head:match("^(%d+)/%d+$"))
+  return number and by_number(all, stage, number) or same[1]
+end
+
+--- The images that it names, as far as they are plain: FROM, COPY --from, and the frontend of a "syntax" line.
+---@param text string
+---@return string[]
+local function images(text)
+  local stages, found = { scratch = true }, {}
+  local function add(name)
+    if name and not stages[name:lower()] and not name:find("$", 1, true) and not tonumber(name) then
+      found[#found + 1] = name
+    end
+  end
+  add(text:match("^%s*#%s*[Ss][Yy][Nn][Tt][Aa][Xx]%s*=%s*(%S+)"))
+  for _, each in ipairs(instructions(text)) do
+    if each.word == "FROM" then
+      local words = each.text:gsub(" %-%-%S+", "")
+      add(words:match("^FROM (%S+)"))
+      local stage = words:match("^FROM %S+ [Aa][Ss] (%S+)")
+      if stage then stages[stage:lower()] = true end
+    else
+      add(each.text:match("%-%-from=(%S+)") or each.text:match("%-%-mount=%S-from=([^%s,]+)"))
+    end
+  end
+  return found
+end
+
+return { find = find, images = images, instruction_of = instruction_of, instructions = instructions }
