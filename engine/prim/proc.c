@@ -2,20 +2,18 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/close_range.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/pidfd.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "prim/proc_birth.h"
 
 enum {
     CHUNK = 64 << 10,
@@ -23,7 +21,6 @@ enum {
     DRAIN_MS = 2000, /* how long a grandchild may hold the pipes open after the child's end */
     SHIM_MS = 12000, /* what the shim may take beyond the grace before it is killed itself */
     SHIM_ARGS = 5,
-    REALTIME_SIGNALS = 32, /* from here on nobody in this process handles or ignores any */
 };
 
 struct outlet {
@@ -54,127 +51,6 @@ struct proc {
     struct proc_result result;
     bool paused;
 };
-
-/* --- the child's side: between vfork and exec nothing but system calls ---------------------- */
-
-struct birth {
-    const char *path;
-    char *const *argv;
-    char *const *env;
-    const char *cwd;
-    int in, out, err; /* -1: inherited */
-    int control, status; /* kept open for the shim */
-    unsigned long file_limit;
-    volatile int error; /* shared with the parent while the child runs on its stack */
-    volatile bool in_cwd;
-};
-
-static void give(struct birth *birth, int from, int to)
-{
-    if (from >= 0 && dup2(from, to) < 0)
-        birth->error = errno;
-}
-
-static void keep(int fd)
-{
-    if (fd >= 0)
-        fcntl(fd, F_SETFD, 0);
-}
-
-static void be_born(struct birth *birth)
-{
-    struct sigaction usual = {.sa_handler = SIG_DFL};
-    sigset_t none;
-    sigemptyset(&none);
-    for (int number = 1; number < REALTIME_SIGNALS; number++)
-        if (number != SIGKILL && number != SIGSTOP)
-            sigaction(number, &usual, NULL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
-    give(birth, birth->in, 0);
-    give(birth, birth->out, 1);
-    give(birth, birth->err, 2);
-    close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* libraries open descriptors of their own */
-    keep(birth->control);
-    keep(birth->status);
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && birth->file_limit > 0) {
-        limit.rlim_cur = birth->file_limit;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    if (birth->error == 0 && birth->cwd && chdir(birth->cwd) != 0) {
-        birth->in_cwd = true;
-        birth->error = errno;
-    }
-    if (birth->error == 0) {
-        execve(birth->path, birth->argv, birth->env);
-        birth->error = errno;
-    }
-    _exit(127);
-}
-
-static pid_t give_birth(struct birth *birth)
-{
-    sigset_t all, before;
-    sigfillset(&all);
-    pthread_sigmask(SIG_SETMASK, &all, &before); /* no handler of ours may run in the child */
-    pid_t pid = vfork();
-    if (pid == 0)
-        be_born(birth);
-    int number = errno;
-    pthread_sigmask(SIG_SETMASK, &before, NULL);
-    errno = number;
-    return pid;
-}
-
-/* --- looking the program up -------------------------------------------------------------------- */
-
-static const char *env_value(const char *const *env, const char *name)
-{
-    size_t len = strlen(name);
-    for (; *env; env++)
-        if (strncmp(*env, name, len) == 0 && (*env)[len] == '=')
-            return *env + len + 1;
-    return NULL;
-}
-
-/* The path to execute, for the caller to free; NULL and err when there is none. Relative ones count from
-   the directory base, in which the program will run. */
-static char *find_program(const char *name, const char *const *env, int base, struct err *err)
-{
-    if (strchr(name, '/'))
-        return mem_text(name);
-    const char *path = env_value(env, "PATH");
-    if (!path)
-        path = "/usr/local/bin:/usr/bin:/bin";
-    struct buf full;
-    buf_init(&full, 1 << 16);
-    for (const char *p = path;; p++) {
-        size_t len = strcspn(p, ":");
-        struct stat st;
-        buf_clear(&full);
-        buf_format(&full, "%.*s/%s", len ? (int)len : 1, len ? p : ".", name);
-        if (full.data && faccessat(base, full.data, X_OK, 0) == 0 &&
-            fstatat(base, full.data, &st, 0) == 0 && S_ISREG(st.st_mode))
-            return buf_take(&full);
-        p += len;
-        if (*p == '\0')
-            break;
-    }
-    buf_fini(&full);
-    err_set(err, ERR_MISSING, "no program '%s' in PATH (%s)", name, path);
-    return NULL;
-}
-
-static bool program_error(const char *path, bool found, int number, struct err *err)
-{
-    if (number == ENOENT && found)
-        return err_set(err, ERR_MISSING,
-                       "cannot run %s: the interpreter that its first line names is not there",
-                       path);
-    return err_system(err, number, "cannot run %s", path);
-}
 
 /* --- endings ------------------------------------------------------------------------------------ */
 
@@ -283,7 +159,7 @@ static bool take_shim_status(struct proc *proc)
     result->system = (double)system / 1e6;
     result->max_rss = max_rss * 1024;
     if (strcmp(word, "exec") == 0 && result->err.kind == ERR_NONE)
-        program_error(proc->program, proc->found, (int)value, &result->err);
+        birth_program_error(proc->program, proc->found, (int)value, &result->err);
     return true;
 }
 
@@ -461,14 +337,6 @@ static void watch_ends(struct proc *proc, const struct proc_spec *spec)
         proc->timeout_timer = timer_start(proc->loop, spec->timeout_ms, on_timeout, proc);
 }
 
-static bool birth_error(const struct birth *birth, const char *program, int number,
-                        struct err *err)
-{
-    if (birth->in_cwd)
-        return err_system(err, number, "cannot run %s in directory %s", program, birth->cwd);
-    return program_error(birth->path, access(birth->path, F_OK) == 0, number, err);
-}
-
 /* "orch-shim GRACE CONTROL STATUS PATH ARGV…", for the caller to free; text is where numbers go. */
 static const char **shim_argv(const struct proc *proc, const struct proc_spec *spec,
                               const struct birth *birth, char text[3][24])
@@ -496,7 +364,7 @@ static bool give_life(struct proc *proc, const struct proc_spec *spec, struct bi
     birth->path = spec->shim ? spec->shim : proc->program;
     birth->argv = (char *const *)(argv ? argv : spec->argv);
     proc->started = loop_clock(proc->loop);
-    proc->pid = give_birth(birth);
+    proc->pid = birth_give(birth);
     mem_free(argv);
     if (proc->pid < 0)
         return err_system(err, errno, "cannot start %s", spec->argv[0]);
@@ -521,7 +389,7 @@ static struct proc *make(struct loop *loop, const struct proc_spec *spec,
         err_system(err, errno, "cannot run %s in directory %s", spec->argv[0], spec->cwd);
         return NULL;
     }
-    char *program = find_program(spec->argv[0], env, base, err);
+    char *program = birth_find_program(spec->argv[0], env, base, err);
     bool found = program && faccessat(base, program, F_OK, 0) == 0;
     if (spec->cwd)
         close(base);
