@@ -1,7 +1,9 @@
 -- Runs a shell command, or a program with its arguments, and shows what it prints.
 local duration = require "orch.duration"
 local error_value = require "orch.error"
+local options = require "orch.options"
 local readiness = require "orch.readiness"
+local secret = require "orch.secret"
 local verb = require "orch.verb"
 
 -- CircleCI's default shell: stops at the first command that fails, in a pipe too; not a login shell.
@@ -33,8 +35,21 @@ local function environment_of(job, o)
   return environment
 end
 
+-- Every program on the machine can read a command line.
+local function refuse_secrets(o)
+  for _, word in ipairs(type(o.command) == "table" and o.command or { o.command }) do
+    if secret.is(word) then
+      options.usage("run: the secret '%s' would stand in the command line, for all to read; give it by name: "
+        .. "job:run { \"… $%s …\", secrets = { \"%s\" } }", secret.name(word), secret.name(word), secret.name(word))
+    end
+  end
+end
+
 local function first_line(o)
-  local shown = type(o.command) == "table" and table.concat(o.command, " ") or tostring(o.command)
+  local words = type(o.command) == "table" and o.command or { o.command }
+  local shown = {}
+  for i, word in ipairs(words) do shown[i] = tostring(word) end
+  shown = table.concat(shown, " ")
   return (shown:match("^%s*([^\n]*)"))
 end
 
@@ -109,6 +124,7 @@ return verb.define {
     capture = { "boolean", default = false },
   },
   run = function(job, o)
+    refuse_secrets(o)
     if o.background then return background(job, o) end
     return foreground(job, o)
   end,
