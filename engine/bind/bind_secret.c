@@ -266,6 +266,28 @@ static void forbid_closing(lua_State *L, const char *type)
     lua_pop(L, 1);
 }
 
+/* string.format writes what tostring gives: *** in place of a credential, found out only where it is used. */
+static int l_format(lua_State *L)
+{
+    int count = lua_gettop(L);
+    for (int i = 2; i <= count; i++)
+        if (to_secret(L, i))
+            return luaL_argerror(L, i, "a secret cannot be formatted; join it with ..");
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, count, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+static void guard_format(lua_State *L)
+{
+    lua_getglobal(L, "string");
+    lua_getfield(L, -1, "format");
+    lua_pushcclosure(L, l_format, 1);
+    lua_setfield(L, -2, "format");
+    lua_pop(L, 1);
+}
+
 int luaopen_orch_secret(lua_State *L);
 int luaopen_orch_secret(lua_State *L)
 {
@@ -278,6 +300,7 @@ int luaopen_orch_secret(lua_State *L)
         lua_setfield(L, -2, "__gc");
         lua_pushliteral(L, "secret");
         lua_setfield(L, -2, "__metatable");
+        guard_format(L);
     }
     bind_type(L, MASKER, masker_methods, masker_gc);
     bind_type(L, STREAM, stream_methods, stream_gc);

@@ -5,6 +5,7 @@ local options = require "orch.options"
 local output = require "orch.output"
 local record = require "orch.record"
 local scope = require "orch.scope"
+local secret = require "orch.secret"
 local step = require "orch.step"
 local task = require "orch.task"
 
@@ -36,9 +37,19 @@ function methods.group(job, title, f)
     external = false }, f)
 end
 
+-- A secret shows as ***, here and nowhere that its text would count.
+local function shown(format, ...)
+  local values = table.pack(...)
+  if values.n == 0 then return tostring(format) end
+  for i = 1, values.n do
+    if secret.is(values[i]) then values[i] = tostring(values[i]) end
+  end
+  return tostring(format):format(table.unpack(values, 1, values.n))
+end
+
 --- A line in the report.
 function methods.log(job, format, ...)
-  local line = select("#", ...) > 0 and tostring(format):format(...) or tostring(format)
+  local line = shown(format, ...)
   local current = step.current()
   if current then
     current.output:write(line .. "\n")
@@ -79,7 +90,7 @@ function methods.artifact(job, artifact)
 end
 
 --- For verbs: a credential learnt at run time; no event shows it from now on.
-function methods.mask(job, secret) job.bus.masker:add(secret) end
+function methods.mask(job, value) job.bus.masker:add(value) end
 
 --- For verbs: the place of the step that is running.
 function methods.step_id() return step.current().id end
