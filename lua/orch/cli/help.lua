@@ -149,9 +149,12 @@ Live, held and interrupted runs stay.
   orch gc --dry-run
 ]],
   verbs = [[
-orch verbs [NAME] [--recipe RECIPE]
+orch verbs [NAME] [--recipe RECIPE] [--stub]
 Lists what a job can do: built-in verbs, those in verbs/ beside the recipe, and on ORCH_PATH. With a NAME, its
 options with types and defaults.
+
+  --recipe RECIPE   the verbs that this recipe sees
+  --stub            as a LuaLS stub, so that an editor completes options and finds wrong ones
 
   orch verbs
   orch verbs docker_build

@@ -1,8 +1,9 @@
--- orch verbs [NAME] [--recipe RECIPE]: what a job can do
+-- orch verbs [NAME] [--recipe RECIPE] [--stub]: what a job can do
+local args = require "orch.cli.args"
 local fs = require "orch.fs"
 local library = require "orch.library"
-local options = require "orch.options"
 local recipe = require "orch.recipe"
+local stub = require "orch.stub"
 
 -- The help text of a verb is the first comment line of its file.
 local function doc_of(finder, name)
@@ -47,21 +48,19 @@ local function print_one(finder, name)
   print("Defined in " .. (finder:path(name) or "orch itself") .. ".")
 end
 
-local function main(args)
-  local name, file
-  local i = 1
-  while i <= #args do
-    if args[i] == "--recipe" then
-      file, i = args[i + 1], i + 1
-    elseif args[i]:find("^%-") or name then
-      options.usage("orch verbs: unknown argument '%s' (orch verbs [NAME] [--recipe RECIPE])", args[i])
-    else
-      name = args[i]
-    end
-    i = i + 1
+local SPEC <const> = { command = "verbs", positional = { "name" },
+  flags = { recipe = "string", stub = "boolean" } }
+
+local function main(given)
+  local parsed = args.parse(SPEC, given)
+  local finder = recipe.finder(parsed.recipe or "./recipe.lua")
+  if parsed.stub then
+    io.write(stub.write(finder, function(name) return doc_of(finder, name) end))
+  elseif parsed.name then
+    print_one(finder, parsed.name)
+  else
+    print_list(finder)
   end
-  local finder = recipe.finder(file or "./recipe.lua")
-  if name then print_one(finder, name) else print_list(finder) end
   return 0
 end
 
