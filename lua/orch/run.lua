@@ -154,13 +154,12 @@ end
 
 -- --- a whole run ---------------------------------------------------------------------------------------------
 
--- Kept after a failure for `orch resume`; nobody needs it after a success.
-local function clean(self, status)
-  if status ~= "success" then return end
+-- Kept after a failure for `orch resume`; nobody needs it after a success. What is not deleted in time, `orch gc`
+-- deletes.
+local function clean(self)
   local aside = ("%s/.done-%d"):format(self.state.dir, self.journal.number)
-  if fs.stat(self.dir .. "/jobs") then
-    assert(fs.rename(self.dir .. "/jobs", aside))
-    assert(fs.remove(aside))
+  if fs.stat(self.dir .. "/jobs") and fs.rename(self.dir .. "/jobs", aside) then
+    pcall(branches.cleanup, function() fs.remove(aside) end)
   end
 end
 
@@ -181,8 +180,8 @@ function Run:execute()
   local joined, good, problem = pcall(group.join, group)
   if not joined then good, problem = false, good end
   local status = status_of(self, good, problem)
+  if status == "success" then clean(self) end
   branches.cleanup(function()
-    clean(self, status)
     self.journal:run_end(status, self.failure and self.bus.masker:apply(self.failure.message))
     self.lock:release()
     self.state:close()

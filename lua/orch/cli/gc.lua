@@ -77,6 +77,9 @@ local function main(given)
   if next(numbers) and not parsed.dry_run then
     print(("removed %d blobs"):format(sweep_store(opened.dir .. "/store", numbers)))
   end
+  for _, name in ipairs(fs.list(opened.dir) or {}) do -- what a run had no time to delete at its end
+    if name:find("^%.done%-") and not parsed.dry_run then assert(fs.remove(opened.dir .. "/" .. name)) end
+  end
   if not next(numbers) then print("nothing to remove") end
   opened:close()
   return 0
