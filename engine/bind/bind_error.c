@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-/* Error values: { kind, message, op?, code?, traceback?, … } with this metatable, so that they survive
+/* Error values: { kind, message, op?, code?, where?, traceback?, … } with this metatable, so that they survive
    every pcall and read as their message where a string is expected. */
 #define ERROR "orch.error"
 
@@ -47,16 +47,51 @@ static bool is_error(lua_State *L, int idx)
     return same;
 }
 
+/* Is the function of the engine's own library, embedded or in a tree that ORCH_LUA names? */
+static bool is_ours(const lua_Debug *info)
+{
+    return strncmp(info->source, "@lua/orch/", 10) == 0 || strstr(info->source, "/lua/orch/");
+}
+
+/* Sets where = "file:line" of the innermost code that is not the engine's. */
+static void set_place(lua_State *L)
+{
+    lua_Debug info;
+    lua_pushliteral(L, "where");
+    bool told = lua_rawget(L, 1) != LUA_TNIL;
+    lua_pop(L, 1);
+    for (int level = 1; !told && lua_getstack(L, level, &info); level++) {
+        lua_getinfo(L, "Sl", &info);
+        if (info.source[0] != '@' || info.currentline <= 0 || is_ours(&info))
+            continue;
+        lua_pushliteral(L, "where");
+        lua_pushfstring(L, "%s:%d", info.short_src, info.currentline);
+        lua_rawset(L, 1);
+        return;
+    }
+}
+
+/* A raw message without the line of the engine's library that luaL_error put before it. */
+static const char *without_our_line(const char *message)
+{
+    if (strncmp(message, "lua/orch/", 9) != 0)
+        return message;
+    const char *colon = strchr(message, ':');
+    const char *end = colon ? strstr(colon + 1, ": ") : NULL;
+    return end ? end + 2 : message;
+}
+
 int bind_on_error(lua_State *L)
 {
     lua_settop(L, 1);
     if (!is_error(L, 1)) {
         struct err err;
-        err_set(&err, ERR_USAGE, "%s", luaL_tolstring(L, 1, NULL));
+        err_set(&err, ERR_USAGE, "%s", without_our_line(luaL_tolstring(L, 1, NULL)));
         bind_push_err(L, &err);
         lua_replace(L, 1);
         lua_settop(L, 1);
     }
+    set_place(L);
     lua_pushliteral(L, "traceback");
     if (lua_rawget(L, 1) == LUA_TNIL) {
         lua_pushliteral(L, "traceback");

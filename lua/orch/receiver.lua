@@ -143,7 +143,10 @@ function Job.__index(job, key)
     error(step.locate(failure, step.caller()), 0)
   end
   local function method(self, given)
-    if self ~= job then options.usage("%s: call it with a colon, job:%s { … }", key, key) end
+    if self ~= job then
+      error(error_value.new { kind = "usage", where = step.caller(),
+        message = ("%s: call it with a colon, job:%s { … }"):format(key, key) }, 0)
+    end
     return call_verb(job, key, verb, given)
   end
   rawset(job, key, method)

@@ -79,6 +79,15 @@ local function make_require(environment, search)
   end
 end
 
+-- What is left out says what to use instead.
+local function pointing(library, name, instead)
+  return setmetatable(library, { __index = function(_, key)
+    if instead[key] then
+      error(("a recipe has no %s.%s, which would pass around the job: %s"):format(name, key, instead[key]), 2)
+    end
+  end })
+end
+
 local function environment_for(dirs)
   local search = {}
   for _, dir in ipairs(dirs) do
@@ -90,10 +99,10 @@ local function environment_for(dirs)
   for _, name in ipairs { "coroutine", "debug", "math", "string", "table", "utf8" } do
     environment[name] = without(_G[name]) -- a recipe that changes one must not change the engine's
   end
-  environment.io = without(io, "popen")
-  environment.os = without(os, "execute", "exit")
+  environment.io = pointing(without(io, "popen"), "io", { popen = "use job:run { …, capture = true }" })
+  environment.os = pointing(without(os, "execute", "exit"), "os",
+    { execute = "use job:run { … }", exit = "use job:halt(), or orch.fail to fail" })
   environment.package = { path = table.concat(search, ";") }
-  environment.table = without(table)
   environment.table.concat = concat
   environment.pairs = sorted_pairs
   environment.require = make_require(environment, environment.package.path)

@@ -77,9 +77,13 @@ describe("recipe", function()
   end)
 
   it("has nothing that passes around the job", function()
-    for _, absent in ipairs { "os.execute", "os.exit", "io.popen", "package.loadlib", "package.cpath", "package.loaded",
-      "package.searchers" } do
+    for _, absent in ipairs { "package.loadlib", "package.cpath", "package.loaded", "package.searchers" } do
       assert.equal("nil", value_of(absent), absent)
+    end
+    for absent, instead in pairs { ["os.execute"] = "job:run", ["io.popen"] = "job:run", ["os.exit"] = "job:halt" } do
+      local message = refused("return " .. absent)
+      assert.matches("a recipe has no " .. absent, message, 1, true)
+      assert.matches("use " .. instead, message, 1, true)
     end
     for _, absent in ipairs { "load", "loadfile", "dofile", "arg" } do
       assert.matches("there is no global '" .. absent .. "'", (refused("return " .. absent)))
@@ -111,8 +115,10 @@ describe("recipe", function()
     assert.equal("3", value_of('a.next() + b.next()', 'local a, b = require "steps", require "steps"'))
     assert.equal("inner", value_of 'require "deep"')
     assert.equal("true", value_of 'require "steps".world == _G')
+    write("nothing.lua", "return nil")
+    assert.equal("true", value_of 'require "nothing"')
     write("popen.lua", "return io.popen")
-    assert.equal("true", value_of 'require "popen"') -- a module that returns nil is true
+    assert.matches("popen%.lua:1: a recipe has no io%.popen", (refused 'require "popen"'))
     write("global.lua", "x = 1")
     assert.matches("global%.lua:1: assignment to global 'x'", (refused 'require "global"'))
     write("broken.lua", "\nlocal =")
