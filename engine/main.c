@@ -1,10 +1,11 @@
 #include <fcntl.h>
 #include <limits.h>
-#include <locale.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <lauxlib.h>
@@ -21,11 +22,26 @@ struct program {
     unsigned interrupts;
 };
 
+/* The second Ctrl-C means now: each child dies with us. A terminal gets its screen back, unless it is
+   not ready to take anything. */
+static _Noreturn void stop_now(const struct host *host)
+{
+    struct pollfd ready = {.fd = host->parting_fd, .events = POLLOUT};
+    if (host->parting && poll(&ready, 1, 0) == 1 && ready.revents == POLLOUT)
+        (void)!write(host->parting_fd, host->parting, host->parting_len);
+    struct termios mode;
+    if (host->echo_is_off && tcgetattr(STDIN_FILENO, &mode) == 0) {
+        mode.c_lflag |= ECHO;
+        tcsetattr(STDIN_FILENO, TCSANOW, &mode);
+    }
+    _exit(128 + SIGINT);
+}
+
 static void on_stop_signal(void *arg, int number)
 {
     struct program *program = arg;
     if (number == SIGINT && program->interrupts++ > 0)
-        _exit(128 + SIGINT); /* the second one means now; each child dies with us */
+        stop_now(&program->host);
     struct err err;
     err_set(&err, ERR_CANCELLED, "cancelled by %s", number == SIGINT    ? "Ctrl-C"
                                                     : number == SIGTERM ? "SIGTERM"
@@ -141,6 +157,7 @@ int main(int argc, char **argv)
     int code = run(&program, L);
     lua_close(L);
     loop_free(program.host.loop);
+    mem_free(program.host.parting);
     mem_free(shim);
     mem_free(lib_dir);
     return code;

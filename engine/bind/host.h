@@ -14,6 +14,10 @@ struct host {
     const char *shim;    /* path of orch-shim */
     const char *program; /* the running binary */
     const char *lua_tree; /* read in place of the embedded library; NULL = embedded */
+    char *parting; /* written to parting_fd when the program ends at once; NULL = nothing */
+    size_t parting_len;
+    int parting_fd;
+    bool echo_is_off; /* the terminal does not show what is typed now */
     int argc;
     char **argv;
 };

@@ -17,6 +17,7 @@ int luaopen_orch_json(lua_State *L);
 int luaopen_orch_trace(lua_State *L);
 int luaopen_orch_repo(lua_State *L);
 int luaopen_orch_spool(lua_State *L);
+int luaopen_orch_term(lua_State *L);
 
 /* Shared objects beside the program, mapped on first require: their libraries cost milliseconds. */
 static const char *const mapped[] = {"http", "hash", "tar", "session", NULL};
@@ -61,6 +62,7 @@ static const luaL_Reg linked[] = {
     {"orch.trace", luaopen_orch_trace},
     {"orch.repo", luaopen_orch_repo},
     {"orch.spool", luaopen_orch_spool},
+    {"orch.term", luaopen_orch_term},
     {"orch.library", luaopen_orch_library},
     {NULL, NULL},
 };

@@ -1,0 +1,198 @@
+#include "base/term.h"
+
+#include <stdint.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/utf8.h"
+#include "base/width.h"
+
+enum { ESC = 0x1b, TAB_STOP = 8, PARAMETERS_MAX = 64 };
+
+bool term_size(int fd, unsigned *columns, unsigned *rows)
+{
+    struct winsize size;
+    if (!isatty(fd) || ioctl(fd, TIOCGWINSZ, &size) != 0)
+        return false;
+    *columns = size.ws_col;
+    *rows = size.ws_row;
+    return true;
+}
+
+/* --- control sequences -------------------------------------------------------------------------- */
+
+/* ECMA-48 §5.4: CSI, parameter bytes, intermediate bytes, a final byte. Its length, or 0. */
+static size_t csi_len(const char *text, size_t len)
+{
+    size_t at = 2;
+    if (len < 3 || text[0] != ESC || text[1] != '[')
+        return 0;
+    while (at < len && text[at] >= 0x30 && text[at] <= 0x3f)
+        at++;
+    while (at < len && text[at] >= 0x20 && text[at] <= 0x2f)
+        at++;
+    return at < len && text[at] >= 0x40 && text[at] <= 0x7e ? at + 1 : 0;
+}
+
+/* Colour, weight and their end; not blinking (5, 6) nor concealing (8). 38, 48 and 58 have a colour
+   behind them: 5;n or 2;r;g;b. */
+static bool sgr_is_harmless(const char *csi, size_t len)
+{
+    unsigned value = 0, skip = 0;
+    bool extended = false;
+    if (csi[len - 1] != 'm' || len > PARAMETERS_MAX)
+        return false;
+    for (size_t i = 2; i < len; i++) {
+        if (csi[i] >= '0' && csi[i] <= '9') {
+            value = value * 10 + (unsigned)(csi[i] - '0');
+            continue;
+        }
+        if (csi[i] != ';' && csi[i] != 'm')
+            return false;
+        if (extended)
+            skip = value == 5 ? 1 : 3, extended = false;
+        else if (skip > 0)
+            skip--;
+        else if (value == 38 || value == 48 || value == 58)
+            extended = true;
+        else if (value == 5 || value == 6 || value == 8)
+            return false;
+        value = 0;
+    }
+    return true;
+}
+
+/* --- printable ------------------------------------------------------------------------------------ */
+
+static uint32_t decode(const char *text, size_t len)
+{
+    const unsigned char *byte = (const unsigned char *)text;
+    uint32_t rune = len == 1 ? byte[0] : byte[0] & (0x7fu >> len);
+    for (size_t i = 1; i < len; i++)
+        rune = rune << 6 | (byte[i] & 0x3f);
+    return rune;
+}
+
+static bool is_obeyed(uint32_t rune)
+{
+    return rune < 0x20 ? rune != '\t'
+                       : (rune >= 0x7f && rune < 0xa0) || rune == 0x2028 || rune == 0x2029
+                             || (rune >= 0x202a && rune <= 0x202e)
+                             || (rune >= 0x2066 && rune <= 0x2069);
+}
+
+/* The length of the piece at text that is added, shown or taken out as one. */
+static size_t print_piece(const char *text, size_t len, bool *coloured, struct buf *out)
+{
+    size_t sequence = csi_len(text, len);
+    if (sequence > 0) {
+        if (*coloured && sgr_is_harmless(text, sequence))
+            return buf_add(out, text, sequence) ? sequence : 0;
+        return sequence;
+    }
+    size_t bad, size = utf8_char(text, len, &bad);
+    uint32_t rune = size > 0 ? decode(text, size) : (unsigned char)*text;
+    bool good;
+    if (size == 0)
+        size = 1, good = buf_format(out, "\\x%02x", rune);
+    else if (!is_obeyed(rune))
+        good = buf_add(out, text, size);
+    else
+        good = buf_format(out, rune < 0x100 ? "\\x%02x" : "\\u{%x}", rune);
+    return good ? size : 0;
+}
+
+/* Most text is plain: how much of it can be added at once. */
+static size_t plain_len(const char *text, size_t len)
+{
+    size_t at = 0;
+    while (at < len && ((text[at] >= 0x20 && text[at] < 0x7f) || text[at] == '\t'))
+        at++;
+    return at;
+}
+
+bool term_is_plain(const char *text, size_t len)
+{
+    return plain_len(text, len) == len;
+}
+
+bool term_printable(const char *text, size_t len, bool colours, struct buf *out)
+{
+    size_t before = out->len, sequences = 0;
+    for (size_t i = 0; i < len;) {
+        size_t plain = plain_len(text + i, len - i);
+        if (!buf_add(out, text + i, plain))
+            return false;
+        i += plain;
+        if (i == len)
+            break;
+        size_t start = out->len, step = print_piece(text + i, len - i, &colours, out);
+        if (step == 0)
+            return false;
+        sequences += out->len > start && out->data[start] == ESC;
+        i += step;
+    }
+    return sequences == 0 || out->len == before || buf_text(out, "\033[0m");
+}
+
+/* --- fit ------------------------------------------------------------------------------------------ */
+
+/* The columns of the piece at text, and its length. */
+static unsigned measure(const char *text, size_t len, unsigned column, size_t *size)
+{
+    *size = csi_len(text, len);
+    if (*size > 0)
+        return 0;
+    *size = utf8_char(text, len, NULL);
+    if (*text == '\t')
+        return TAB_STOP - column % TAB_STOP;
+    if (*size == 0)
+        return *size = 1, 1;
+    return (unsigned)width_of(decode(text, *size));
+}
+
+/* Where the text must end to leave a column for …, or len when all fits. */
+static size_t cut_at(const char *text, size_t len, unsigned columns)
+{
+    size_t size, last = 0;
+    unsigned column = 0;
+    for (size_t i = 0; i < len; i += size) {
+        unsigned width = measure(text + i, len - i, column, &size);
+        if (column + width > columns)
+            return last;
+        column += width;
+        if (column < columns)
+            last = i + size;
+    }
+    return len;
+}
+
+/* Adds the pieces of text; of what is beyond end, only sequences: a reset there must stay. */
+static bool add_pieces(const char *text, size_t end, size_t len, struct buf *out, unsigned *column)
+{
+    size_t size;
+    bool good = true;
+    for (size_t i = 0; good && i < len; i += size) {
+        if (i == end)
+            good = buf_text(out, "…"), ++*column;
+        unsigned width = measure(text + i, len - i, *column, &size);
+        if (i >= end && (text[i] != ESC || size < 2))
+            continue;
+        *column += width;
+        if (text[i] != '\t')
+            good = good && buf_add(out, text + i, size);
+        else
+            good = good && buf_add(out, "        ", width);
+    }
+    return good;
+}
+
+bool term_fit(const char *text, size_t len, unsigned columns, struct buf *out, unsigned *used)
+{
+    unsigned column = 0;
+    bool good = columns == 0
+                || add_pieces(text, cut_at(text, len, columns), len, out, &column);
+    if (used)
+        *used = column;
+    return good;
+}

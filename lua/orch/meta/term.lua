@@ -1,0 +1,47 @@
+---@meta orch.term
+
+---Terminals: their size, and text that they show but do not obey. Never waits.
+---@class orch.term
+local term = {}
+
+---Asked for afresh, it follows a window that is resized: no signal is needed.
+---@param fd integer
+---@return integer? columns nil when fd is no terminal; 0 = the terminal does not know
+---@return integer? rows
+function term.size(fd) end
+
+---@param fd integer
+---@return boolean
+function term.is_tty(fd) end
+
+---The text with nothing in it that a terminal would obey. Control sequences (ECMA-48 CSI) are taken out; other
+---control characters, C1 too, bidirectional overrides, line separators and bytes that are no UTF-8 are shown as
+---`\x07` or `\u{202e}`; tabs stay. Raises for more than 16 MiB.
+---@param text string
+---@param colours? boolean keep sequences of colour and weight, ended by a reset; never blinking or concealing
+---@return string
+function term.printable(text, colours) end
+
+---The start of a printable text that fits; its last column is `…` when something is left out. Tabs become spaces.
+---Characters are measured one by one, as terminals do: East Asian wide ones and emoji take two columns.
+---@param text string
+---@param columns integer
+---@return string text
+---@return integer columns that it takes
+function term.fit(text, columns) end
+
+---What the engine writes when a second Ctrl-C ends it at once, so that the screen is left in order.
+---@param fd integer
+---@param text? string at most 4096 bytes; nil takes it back
+function term.parting(fd, text) end
+
+---Waits for a line that a person types at the standard input; the terminal edits it, up to 4096 bytes.
+---Cancelled while it waits, it takes nothing.
+---
+---Errors: `missing` when the standard input is no terminal, or has ended.
+---@param options? { hidden?: boolean } hidden: what is typed is not shown
+---@return string? line without its end
+---@return orch.error? err
+function term.read_line(options) end
+
+return term
