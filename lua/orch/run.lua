@@ -163,6 +163,14 @@ local function clean(self)
   end
 end
 
+-- The words of an error leave the run outside the stream of events, too.
+local function masked(self, failure)
+  for key, value in pairs(failure or {}) do
+    if type(value) == "string" then failure[key] = self.bus.masker:apply(value) end
+  end
+  return failure
+end
+
 local function status_of(self, good, problem)
   if not good then self.failure = self.failure or problem end
   if not self.failure then return "success" end
@@ -188,7 +196,7 @@ function Run:execute()
   end)
   self.bus:emit("run.end", { number = self.journal.number, status = status, seconds = task.clock() - started,
     resumable = status ~= "success" or nil })
-  return status == "success", self.failure
+  return status == "success", masked(self, self.failure)
 end
 
 local function new(spec, opened, kept)
