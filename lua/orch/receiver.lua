@@ -24,6 +24,7 @@ local Job = {}
 
 local methods = {}
 
+local PROGRESS_SECONDS <const> = 0.1
 local NOTHING <const> = record.fingerprint {}
 
 --- Steps below a title of their own.
@@ -87,6 +88,19 @@ function methods.artifact(job, artifact)
   artifact.id, artifact.job = current.id, job.name
   table.insert(current.artifacts, artifact)
   job.bus:emit("artifact", artifact)
+end
+
+--- For verbs: how far a transfer, or one of several, has come. Ten times a second is told at most, and the end.
+---@param progress { label: string, current: integer, total?: integer, unit?: "bytes"|"steps" } total: nil = not known
+function methods.progress(job, progress)
+  local current, now = step.current(), task.clock()
+  current.progress = current.progress or {}
+  local last = current.progress[progress.label]
+  local ended = progress.total and progress.current >= progress.total
+  if last == true or last and not ended and now - last < PROGRESS_SECONDS then return end
+  current.progress[progress.label] = ended or now
+  job.bus:emit("step.progress", { id = current.id, job = job.name, label = progress.label, current = progress.current,
+    total = progress.total, unit = progress.unit or "bytes" })
 end
 
 --- For verbs: a credential learnt at run time; no event shows it from now on.

@@ -147,7 +147,7 @@ local function build_graph(self)
     self.bus:emit("job.end", { id = name, job = name, status = end_state, seconds = 0 })
   end)
   self.graph:add(definitions_of(self, order))
-  self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, jobs = order,
+  self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, dir = self.dir, jobs = order,
     resumed = self.journal.resumed })
   take_finished(self, order)
 end
@@ -194,7 +194,7 @@ function Run:execute()
     self.lock:release()
     self.state:close()
   end)
-  self.bus:emit("run.end", { number = self.journal.number, status = status, seconds = task.clock() - started,
+  self.bus:emit("run.end", { id = self.id, number = self.journal.number, status = status, seconds = task.clock() - started,
     resumable = status ~= "success" or nil })
   return status == "success", masked(self, self.failure)
 end
@@ -254,7 +254,7 @@ local function resume(spec)
   self.options = record.decode(spec.row.options)
   self.answers, self.interactive = spec.answers or {}, spec.interactive
   if recipe_digest(spec.recipe) ~= spec.row.digest then
-    self.bus:emit("run.changed", { message = "the recipe has changed since the run began" })
+    self.bus:emit("run.changed", { id = self.id, message = "the recipe has changed since the run began" })
   end
   return self:execute()
 end

@@ -15,7 +15,7 @@ local function caller()
     if not info then return nil end
     local source = info.source
     if info.what ~= "C" and not source:find("^@lua/orch/") and not source:find("/lua/orch/", 1, true) then
-      return ("%s:%d"):format(info.short_src, info.currentline)
+      return ("%s:%d"):format(source:match("^[@=](.*)") or info.short_src, info.currentline)
     end
   end
 end
@@ -53,7 +53,9 @@ local function finish(job, step, good, ...)
   step.output:close()
   local failure
   if not good and (...) ~= HALT then
-    failure = locate((...), step.where, step.title)
+    -- A group is only a title: what failed in it says where.
+    local told = step.verb == "group" and error_value.is((...)) and (...).step
+    failure = told and (...) or locate((...), step.where, step.title)
     if not failure.detail and step.ran then failure.detail = step.output:last_lines() end
   end
   local state = state_of(good, (...))
@@ -66,7 +68,7 @@ local function finish(job, step, good, ...)
     branches.cleanup(function() job.journal:step_end(step, state, nil, message) end)
   end
   job.bus:emit("step.end", { id = step.id, job = job.name, status = state, seconds = task.clock() - step.started,
-    message = message })
+    message = message, log = step.log })
   if not good then error(failure or (...), 0) end
   return ...
 end
