@@ -56,7 +56,8 @@ local function main(given)
   local from = parsed.from and place_of(opened, row.number, parsed.from)
   return ui.report(parsed.format, function(reporters)
     return run.resume { recipe = recipe.load(row.recipe), project = here, row = row, state = opened, from = from,
-      reporters = reporters, answers = args.pairs_of("resume", "--answer", parsed.answer) }
+      reporters = reporters, interactive = ui.interactive(parsed.format),
+      answers = args.pairs_of("resume", "--answer", parsed.answer) }
   end, { why = parsed.why })
 end
 

@@ -46,6 +46,7 @@ local function main(given)
       answers = args.pairs_of("run", "--answer", parsed.answer),
       keep_going = parsed.keep_going,
       slots = parsed.jobs,
+      interactive = ui.interactive(parsed.format),
       reporters = reporters,
     }
   end)

@@ -1,110 +1,220 @@
--- The plain reporter: headings, output, a summary; for logs and pipes and people alike.
+-- The reporter for logs and pipes: headings with clocks, all output as it comes, a summary. In a CI service each step is
+-- a group that folds. Once two things run at the same time each line names the job and branch that it is from.
+local ci = require "orch.ui.ci"
 local clock = require "orch.ui.clock"
+local model = require "orch.ui.model"
+local task = require "orch.task"
+local term = require "orch.term"
+
+local SILENCE_MAX <const> = 10 -- seconds without a line
+local LOOK_SECONDS <const> = 0.5
+local LABEL_MAX <const> = 32
 
 local Plain = {}
 Plain.__index = Plain
 
-local MARK <const> = { success = "ok", failed = "FAILED", cancelled = "cancelled", not_run = "not run", hold = "on hold" }
+local MARK <const> = { success = "ok", failed = "FAILED", cancelled = "cancelled", not_run = "not run", hold = "on hold",
+  recorded = "done before", waiting = "waiting" }
 
--- Bytes that would move the cursor, ring or recolour are shown, not obeyed; tabs stay.
-local function printable(text)
-  return (text:gsub("[%c\127]", function(c)
-    return c == "\t" and c or ("\\x%02x"):format(c:byte())
-  end))
+function Plain:write(text)
+  self.out:write(text, "\n")
+  self.last = task.clock()
 end
+
+function Plain:line(format, ...) self:write(format:format(...)) end
+
+function Plain:shown(text)
+  text = term.printable(text:match("([^\r]+)\r*$") or "", self.colours)
+  return self.ci and self.ci.clean(text) or text
+end
+
+-- --- whose line it is ------------------------------------------------------------------------------------
+
+-- Two things at once: from now on each line says whose it is.
+function Plain:watch_labels()
+  if self.prefixed then return end
+  local first = next(self.model.labels)
+  if self.model:count "running" < 2 and not (first and next(self.model.labels, first)) then return end
+  self:leave_group()
+  self.prefixed = true
+end
+
+function Plain:prefix(label)
+  if not self.prefixed then return "" end
+  local text, used = term.fit(term.printable(label), LABEL_MAX)
+  self.widest = math.max(self.widest or 0, used)
+  return text .. (" "):rep(self.widest - used) .. " | "
+end
+
+-- --- groups of a CI service -------------------------------------------------------------------------------
+
+function Plain:leave_group()
+  if not self.in_group then return end
+  local text = self.ci.close(self.in_group, math.floor(task.time()))
+  self.in_group = nil
+  if text then self:write(text) end
+end
+
+function Plain:enter_group(step, heading)
+  self:leave_group()
+  self.in_group = step.id
+  self:write(self.ci.open(step.id, heading, math.floor(task.time())))
+end
+
+-- --- events -----------------------------------------------------------------------------------------------
 
 local handlers = {}
 
 handlers["run.start"] = function(self, event)
-  self:line("%s %d of %s", event.resumed and "resuming run" or "run", event.number, event.recipe)
+  self:line("%s %d of %s", event.resumed and "resuming run" or "run", event.number, self:shown(event.recipe))
 end
 
-handlers["run.changed"] = function(self, event) self:line("note: %s", event.message) end
+handlers["run.changed"] = function(self, event) self:line("note: %s", self:shown(event.message)) end
 
-handlers["job.recorded"] = function(self, event)
-  self:line("\n== %s  (done before)", event.job)
-end
+handlers["job.recorded"] = function(self, event) self:line("\n== %s  (done before)", event.job) end
 
 handlers["job.waiting"] = function(self, event)
-  self:line("\n== %s waits for its turn in '%s'", event.job, event.serial)
+  self:line("\n== %s waits for its turn in '%s'", event.job, self:shown(event.serial))
 end
 
 handlers["job.retry"] = function(self, event)
-  self:line("   %s: attempt %d in %s, because: %s", event.job, event.attempt, clock.duration(event.delay),
-    printable(event.reason))
-end
-
-handlers["step.recorded"] = function(self, event)
-  if event.depth > 0 and not self.groups[event.parent] then return end
-  self:line("%s-- %s  (done before)", ("  "):rep(event.depth), printable(event.title))
-end
-
-handlers["step.reason"] = function(self, event)
-  if self.why and self.shown[event.id] then self:line("   done because %s", event.reason) end
+  self:leave_group()
+  self:line("%s   %s: attempt %d in %s, because: %s", self:prefix(event.job), event.job, event.attempt,
+    clock.duration(event.delay), self:shown(event.reason))
 end
 
 handlers["job.start"] = function(self, event)
-  self.job_started = self.job_started or {}
-  self.job_started[event.job] = event.clock
-  self:line("\n== %s", event.job)
-end
-
-handlers["step.start"] = function(self, event)
-  self.depth[event.id] = event.depth
-  self.titles[event.id] = event.title
-  if event.depth > 0 and not self.groups[event.parent] then return end -- part of a verb's own work
-  if event.group then self.groups[event.id] = true end
-  self.shown[event.id] = true
-  self:line("%s-- %s  [%s]", ("  "):rep(event.depth), printable(event.title), clock.duration(event.clock - self.job_started[event.job]))
-end
-
-handlers["step.output"] = function(self, event)
-  self:line("   %s", printable(event.line))
+  self:leave_group()
+  self:watch_labels()
+  if self.prefixed then self:line("%s== %s", self:prefix(event.job), event.job) else self:line("\n== %s", event.job) end
 end
 
 handlers["job.log"] = function(self, event)
-  self:line("   %s", printable(event.line))
+  self:leave_group()
+  self:line("%s   %s", self:prefix(event.job), self:shown(event.line))
 end
 
+handlers["ask"] = function(self, event)
+  self:line("%s   ? %s  (orch answer %d %s VALUE)", self:prefix(event.job), self:shown(event.question),
+    self.model.run.number, self:shown(event.id))
+end
+
+local function depth_of(step)
+  local depth, around = 0, step.parent
+  while around do depth, around = depth + 1, around.parent end
+  return depth
+end
+
+-- The time since the job began.
+function Plain:since_job(event) return clock.duration(event.clock - (self.model:job(event.job).started or event.clock)) end
+
+handlers["step.start"] = function(self, event)
+  local step = self.model.steps[event.id]
+  self:watch_labels()
+  if step.own then return end
+  local title, since = self:shown(event.title), self:since_job(event)
+  if self.ci and not self.prefixed and not step.group then
+    return self:enter_group(step, ("%s  [%s]"):format(self:shown(self.model.path(step, " > ")), since))
+  end
+  self:leave_group()
+  self:line("%s%s-- %s  [%s]", self:prefix(step.label), ("  "):rep(depth_of(step)), title, since)
+end
+
+handlers["step.recorded"] = function(self, event)
+  local parent = self.model.steps[event.parent]
+  if parent and (parent.own or not parent.group) then return end
+  self:leave_group()
+  self:line("%s%s-- %s  (done before)", self:prefix(event.job), ("  "):rep(event.depth), self:shown(event.title))
+end
+
+handlers["step.reason"] = function(self, event)
+  local step = self.model.steps[event.id]
+  if self.why and step and not step.own then
+    self:line("%s   done because %s", self:prefix(step.label), self:shown(event.reason))
+  end
+end
+
+handlers["step.output"] = function(self, event)
+  local step = self.model.steps[event.id]
+  self:line("%s   %s", self:prefix(step and step.label or event.id), self:shown(event.line))
+end
+
+-- A failure is told where it happened, and not again by the steps around it.
 handlers["step.end"] = function(self, event)
-  if not self.shown[event.id] or event.status == "success" then return end
-  self:line("   %s after %s", MARK[event.status], clock.duration(event.seconds))
-end
-
-handlers["job.end"] = function(self, event)
-  self.jobs[#self.jobs + 1] = event
-end
-
-handlers["artifact"] = function(self, event)
-  self.artifacts[#self.artifacts + 1] = event
+  local step = self.model.steps[event.id]
+  if not step or event.status == "success" then return end
+  local around, told = step.parent, step.told
+  while around do around.told, around = event.message, around.parent end
+  if told and told == event.message then return end
+  local note = event.status == "failed" and self.ci and self.ci.failure(step.where, ("%s: %s"):format(step.job,
+    term.printable(event.message or "")))
+  self:line("%s   %s after %s", self:prefix(step.label), MARK[event.status], clock.duration(event.seconds))
+  if note and note:sub(1, 1) == "^" then self:write(note) end -- opens the group it stands in
+  self:leave_group()
+  if note and note:sub(1, 1) ~= "^" then self:write(note) end
 end
 
 handlers["run.end"] = function(self, event)
+  self:leave_group()
+  if self.ci then self.ci = nil end
   self:line("\n== summary of run %d", event.number)
   local width = 0
-  for _, each in ipairs(self.jobs) do width = math.max(width, #each.job) end
-  for _, each in ipairs(self.jobs) do
-    self:line("   %-" .. width .. "s  %-9s  %s", each.job, MARK[each.status], clock.duration(each.seconds))
+  for _, job in ipairs(self.model.order) do width = math.max(width, #job.name) end
+  for _, job in ipairs(self.model.order) do
+    self:line("   %-" .. width .. "s  %-11s  %s", job.name, MARK[job.state] or job.state,
+      job.state ~= "not_run" and job.seconds and clock.duration(job.seconds) or "")
   end
-  for _, each in ipairs(self.artifacts) do
-    self:line("   %s %s%s", each.kind, each.name, each.digest and "\n      " .. each.digest or "")
+  for _, each in ipairs(self.model.artifacts) do
+    self:line("   %s %s%s", self:shown(each.kind), self:shown(each.name), each.digest and "\n      " .. self:shown(each.digest) or "")
   end
   self:line("   run %d: %s in %s", event.number, MARK[event.status], clock.duration(event.seconds))
   if event.resumable then self:line("   go on with: orch resume %d", event.number) end
 end
 
-function Plain:line(format, ...) self.out:write(format:format(...), "\n") end
+function Plain:receive(event)
+  self.model:take(event)
+  if handlers[event.type] then handlers[event.type](self, event) end
+end
 
---- A receiver of events that prints them.
----@param out { write: fun(self, ...: string) }
----@param how? { why?: boolean } why: tells of each step why a resumed run does it
-local function new(out, how)
-  local self = setmetatable({ out = out, why = how and how.why, depth = {}, titles = {}, groups = {}, shown = {}, jobs = {},
-    artifacts = {} }, Plain)
-  return function(event)
-    local handle = handlers[event.type]
-    if handle then handle(self, event) end
+-- --- silence ------------------------------------------------------------------------------------------------
+
+-- What still runs, and for how long.
+local function running(known, now)
+  local words = {}
+  for _, step in ipairs(known.running) do
+    if not step.own and not step.group then
+      words[#words + 1] = ("%s (%s)"):format(term.fit(term.printable(step.title), 60), clock.running(now - step.started))
+    end
   end
+  return words
+end
+
+--- Breaks a long silence; the seconds until it wants to be called again.
+function Plain:tick()
+  local now = task.clock()
+  if now - self.last >= SILENCE_MAX then
+    local words = running(self.model, now)
+    if #words > 0 then self:line("   ... still running: %s", table.concat(words, ", ")) else self.last = now end
+  end
+  return LOOK_SECONDS
+end
+
+--- The run has been cancelled and is ending.
+function Plain:interrupted(reason)
+  self:leave_group()
+  self:line("   %s; ending what runs (Ctrl-C again kills at once)", self:shown(reason))
+end
+
+function Plain:finish() end
+
+--- A reporter that prints lines.
+---@param out { write: fun(self, ...) }
+---@param how { why?: boolean, env?: fun(name: string): string? } why: tells of each step why a resumed run does it
+local function new(out, how)
+  local env = how.env or os.getenv
+  local service, no_color = ci.dialect(env), env "NO_COLOR"
+  return setmetatable({ out = out, why = how.why, ci = service, model = model.new(), last = task.clock(),
+    colours = service ~= nil and (no_color == nil or no_color == "") }, Plain)
 end
 
 return { new = new }

@@ -1,0 +1,161 @@
+-- The picture of what runs: jobs, their steps, transfers and last lines, cut to the window.
+local clock = require "orch.ui.clock"
+local term = require "orch.term"
+
+local WIDTH_MAX <const> = 100 -- clocks stand no further to the right
+local BAR_COLUMNS <const> = 24
+local BARS_SHOWN <const> = 4
+local TAIL_SHOWN <const> = { 6, 2, 2, 1 } -- last lines of a step, when so many run
+local ROWS_MAX <const> = 24
+
+local Tree = {}
+Tree.__index = Tree
+
+local function new(model, style) return setmetatable({ model = model, style = style }, Tree) end
+
+--- Text as a terminal shows it; of what a program has overwritten on its line, the last.
+local function shown(text) return term.printable(text:match("([^\r]+)\r*$") or "") end
+
+--- A line with something at its right edge; the text gives way.
+---@param columns integer of the window
+---@param indent string
+---@param text string painted after it was cut, by paint
+---@param right string
+---@param paint? fun(text: string): string
+local function line(columns, indent, text, right, paint)
+  local width = math.min(columns - 1, WIDTH_MAX)
+  local room = width - #indent - #right - 2
+  if room < 8 then room, right = width - #indent, "" end
+  local fitted, used = term.fit(text, room)
+  local gap = right ~= "" and (" "):rep(width - #indent - used - #right) or ""
+  return indent .. (paint and paint(fitted) or fitted) .. gap, right
+end
+
+function Tree:row(columns, indent, sign, text, right, colour)
+  local style = self.style
+  local left, edge = line(columns, indent .. "  ", text, right, function(t) return style:paint(colour, t) end)
+  return indent .. sign .. left:sub(#indent + 2) .. style:paint("dim", edge)
+end
+
+local function amount(bar)
+  local function words(value) return bar.unit == "steps" and ("%d"):format(value) or clock.size(value) end
+  if not bar.total or bar.total <= 0 then return words(bar.current) end
+  return ("%s / %s"):format(words(bar.current), words(bar.total))
+end
+
+function Tree:bar(columns, indent, bar)
+  local right = amount(bar)
+  local share = bar.total and bar.total > 0 and bar.current / bar.total
+  local cells = share and columns >= 60 and BAR_COLUMNS or share and columns >= 44 and 10 or 0
+  local edge = cells > 0 and ("%s  %17s"):format((" "):rep(cells), right) or right
+  local left, fitted = line(columns, indent, shown(bar.label), edge)
+  if fitted == "" then return left end
+  if cells == 0 then return left .. self.style:paint("dim", right) end
+  return left .. self.style:bar(share, cells) .. self.style:paint("dim", edge:sub(cells + 1))
+end
+
+local function unfinished(step)
+  local bars = {}
+  for _, bar in ipairs(step.bars) do
+    if (bar.total or 0) <= 0 or bar.current < bar.total then bars[#bars + 1] = bar end
+  end
+  return bars
+end
+
+-- A step: its title and clock, its transfers. Its last lines are filled in when it is known how many there is room for.
+function Tree:add_step(rows, step, now, columns, indent)
+  local sign = step.group and " " or self.style:spinner(now)
+  rows[#rows + 1] = self:row(columns, indent, sign, shown(step.title),
+    step.group and "" or clock.running(now - step.started), step.group and "dim" or nil)
+  local bars = unfinished(step)
+  for i = 1, math.min(#bars, BARS_SHOWN) do rows[#rows + 1] = self:bar(columns, indent .. "    ", bars[i]) end
+  if #bars > BARS_SHOWN then
+    rows[#rows + 1] = self.style:paint("dim", ("%s    %s %d more"):format(indent, self.style.signs.dots, #bars - BARS_SHOWN))
+  end
+  if #step.tail > 0 then rows[#rows + 1] = { tail = step.tail, indent = indent .. "  " } end
+end
+
+-- Steps of one job in the order in which they began, a step's below it.
+function Tree:add_steps(rows, job, parent, now, columns, indent)
+  for _, step in ipairs(self.model.running) do
+    if step.job == job.name and step.parent == parent then
+      self:add_step(rows, step, now, columns, indent)
+      self:add_steps(rows, job, step, now, columns, indent .. "  ")
+    end
+  end
+end
+
+function Tree:add_job(rows, job, now, columns, several)
+  if several then
+    local text = job.note and ("%s  (%s)"):format(job.name, job.note) or job.name
+    rows[#rows + 1] = self:row(columns, "", " ", shown(text), job.started and clock.running(now - job.started) or "", "bold")
+  elseif job.note then
+    rows[#rows + 1] = self:row(columns, "", " ", shown(job.note), "", "dim")
+  end
+  self:add_steps(rows, job, nil, now, columns, several and "  " or "")
+end
+
+function Tree:footer(now, columns, stopping)
+  local model, words = self.model, {}
+  local done = #model.order - model:count "waiting" - model:count "running"
+  for _, each in ipairs { { model:count "running", "running" }, { model:count "waiting", "waiting" }, { done, "done" } } do
+    if each[1] > 0 then words[#words + 1] = ("%d %s"):format(each[1], each[2]) end
+  end
+  local text = #model.order > 1 and table.concat(words, self.style.signs.between) or ""
+  if stopping then text = "cancelling" .. self.style.signs.dots .. "  Ctrl-C again kills at once" end
+  if text == "" then return nil end
+  local right = clock.running(now - model.started)
+  return self:row(columns, "", " ", text, right, stopping and "yellow" or "dim")
+end
+
+-- The last lines of each step that runs, as many as there is room for.
+local function expand(rows, limit, columns, style)
+  local tails, fixed = 0, 0
+  for _, row in ipairs(rows) do
+    if type(row) == "table" then tails = tails + 1 else fixed = fixed + 1 end
+  end
+  local wanted = TAIL_SHOWN[math.min(tails, #TAIL_SHOWN)]
+  local each = tails > 0 and math.max(0, math.min(wanted, (limit - fixed) // tails)) or 0
+  local expanded = {}
+  for _, row in ipairs(rows) do
+    if type(row) == "string" then
+      expanded[#expanded + 1] = row
+    else
+      local gutter = row.indent .. style.signs.gutter .. " "
+      for i = math.max(1, #row.tail - each + 1), #row.tail do
+        local text = term.fit(shown(row.tail[i]), columns - #row.indent - 3)
+        expanded[#expanded + 1] = style:paint("dim", gutter .. text)
+      end
+    end
+  end
+  return expanded
+end
+
+--- The lines of the picture; the first one is empty. None while nothing runs.
+---@param now number the clock
+---@param columns integer
+---@param rows integer of the window
+---@param stopping? boolean the run has been cancelled
+---@return string[]
+function Tree:picture(now, columns, rows, stopping)
+  local model, lines = self.model, {}
+  if not model.started then return {} end
+  local several = #model.order > 1
+  for _, job in ipairs(model.order) do
+    if job.state == "running" or job.state == "waiting" and job.note then self:add_job(lines, job, now, columns, several) end
+  end
+  local footer = self:footer(now, columns, stopping)
+  local limit = math.max(1, math.min(rows - 2, ROWS_MAX) - (footer and 2 or 1))
+  lines = expand(lines, limit, columns, self.style)
+  if #lines > limit then
+    local left_out = #lines - limit + 1
+    local text = term.fit(("  %s %d more lines"):format(self.style.signs.dots, left_out), columns - 1)
+    lines[limit] = self.style:paint("dim", text)
+    for i = #lines, limit + 1, -1 do lines[i] = nil end
+  end
+  lines[#lines + 1] = footer
+  if #lines > 0 then table.insert(lines, 1, "") end
+  return lines
+end
+
+return { new = new, line = line, shown = shown }

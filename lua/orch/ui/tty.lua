@@ -1,0 +1,185 @@
+-- The reporter for people at a terminal: one line for each step that has ended, all output of one that failed, and below
+-- them a live picture of what runs.
+local clock = require "orch.ui.clock"
+local model = require "orch.ui.model"
+local screen = require "orch.ui.screen"
+local style = require "orch.ui.style"
+local task = require "orch.task"
+local term = require "orch.term"
+local tree = require "orch.ui.tree"
+
+local FRAME_SECONDS <const> = 0.1
+local LINES_MAX <const> = 1000 -- of a failed step; the log has the rest
+local LABEL_MAX <const> = 24
+
+local Tty = {}
+Tty.__index = Tty
+
+local shown <const> = tree.shown
+
+function Tty:line(text) self.screen:line(text) end
+
+-- The column of job names, when there are several jobs; and how wide it is.
+function Tty:label(name)
+  if #self.model.order < 2 then return "", 0 end
+  local width = 0
+  for _, job in ipairs(self.model.order) do width = math.max(width, utf8.len(job.name) or #job.name) end
+  width = math.min(width, LABEL_MAX, self.screen:size() // 4)
+  local text, used = term.fit(shown(name), width)
+  return self.style:paint("dim", text .. (" "):rep(width - used + 2)), width + 2
+end
+
+--- "✓ job  group › step            1.2 s"
+function Tty:ended(state, name, text, seconds)
+  local columns = self.screen:size()
+  local label, width = self:label(name)
+  local left, right = tree.line(columns, (" "):rep(2 + width), text, seconds and clock.duration(seconds) or "")
+  self:line(("%s %s%s%s"):format(self.style:mark(state), label, left:sub(3 + width), self.style:paint("dim", right)))
+end
+
+-- Calls f with each of the last LINES_MAX lines of a log, and before that tells how many there were before them.
+local function each_line(path, f)
+  local file = io.open(path, "rb")
+  if not file then return end
+  local ring, count = {}, 0
+  for text in file:lines() do
+    count = count + 1
+    ring[(count - 1) % LINES_MAX + 1] = text
+  end
+  file:close()
+  local first = math.max(1, count - LINES_MAX + 1)
+  for i = first, count do f(ring[(i - 1) % LINES_MAX + 1], i == first and first - 1 or 0) end
+end
+
+-- What a failed step printed. Its colours stay: term.printable lets nothing through but colour and weight.
+function Tty:output(step)
+  local gutter = "  " .. self.style:paint("red", self.style.signs.gutter) .. " "
+  each_line(("%s/%s"):format(self.model.run.dir, step.log), function(text, before)
+    if before > 0 then
+      self:line(gutter .. self.style:paint("dim", ("%d lines before these: orch logs %d %s"):format(before,
+        self.model.run.number, step.job)))
+    end
+    self:line(gutter .. term.printable(text:match("([^\r]+)\r*$") or "", self.style.colours))
+  end)
+end
+
+-- The message without the command, which the line above has named.
+local function reason_of(step, message)
+  if message:sub(1, #step.title + 2) == step.title .. ": " then return message:sub(#step.title + 3) end
+  return message:match(": (exit code %d+)$") or message:match(": (ended by signal %d+)$") or message
+end
+
+local handlers = {}
+
+handlers["run.start"] = function(self, event)
+  self:line(self.style:paint("dim", ("%s %d%s%s"):format(event.resumed and "resuming run" or "run", event.number,
+    self.style.signs.between, shown(event.recipe))))
+  self.screen:parting(("killed; go on with: orch resume %d\n"):format(event.number))
+  self:flush()
+end
+
+handlers["run.changed"] = function(self, event) self:line("  note: " .. shown(event.message)) end
+
+handlers["job.recorded"] = function(self, event) self:ended("recorded", event.job, "done before") end
+
+handlers["job.retry"] = function(self, event)
+  self:line(self.style:paint("yellow", ("  %s: attempt %d in %s, because: %s"):format(event.job, event.attempt,
+    clock.duration(event.delay), shown(event.reason))))
+end
+
+handlers["job.log"] = function(self, event) self:line("  " .. self:label(event.job) .. shown(event.line)) end
+
+handlers["step.reason"] = function(self, event)
+  local step = self.model.steps[event.id]
+  if self.why and step and not step.own then
+    self:line(self.style:paint("dim", ("  %s: done because %s"):format(shown(step.title), shown(event.reason))))
+  end
+end
+
+-- While a person is asked there is no picture, so that what is typed can be seen.
+handlers["ask"] = function(self, event)
+  local hint = event.kind == "approval" and "  (yes/no)" or ""
+  self:line(("%s %s%s%s"):format(self.style:paint("yellow", "?"), self:label(event.job),
+    self.style:paint("bold", shown(event.question)), hint))
+  self.asked = self.asked + 1
+end
+
+handlers["step.end"] = function(self, event)
+  local step = self.model.steps[event.id]
+  if not step then return end
+  if step.verb == "ask" and self.asked > 0 then self.asked = self.asked - 1 end
+  local path = shown(self.model.path(step, self.style.signs.into))
+  if event.status == "success" then
+    if not step.own and not step.group then self:ended("success", step.job, path, event.seconds) end
+    return
+  end
+  -- The innermost step says it; those around it fail for the same reason.
+  if step.told == event.message then return end
+  local around = step.parent
+  while around do around.told, around = event.message, around.parent end
+  self:ended(event.status, step.job, path, event.seconds)
+  if event.status ~= "failed" then return end
+  if event.log then self:output(step) end
+  if event.message then self:line("  " .. self.style:paint("red", shown(reason_of(step, event.message)))) end
+end
+
+local function summary_line(self, job, width)
+  local words = job.state == "not_run" and "not run" or job.seconds and clock.duration(job.seconds) or ""
+  if job.state == "recorded" then words = "done before" end
+  local text, used = term.fit(shown(job.name), width)
+  self:line(("%s %s%s  %s"):format(self.style:mark(job.state), text, (" "):rep(width - used),
+    self.style:paint("dim", words)))
+end
+
+handlers["run.end"] = function(self, event)
+  local jobs, width = self.model.order, 0
+  self:line("")
+  if #jobs > 1 then
+    for _, job in ipairs(jobs) do width = math.max(width, utf8.len(job.name) or #job.name) end
+    for _, job in ipairs(jobs) do summary_line(self, job, math.min(width, 48)) end
+  end
+  for _, artifact in ipairs(self.model.artifacts) do
+    self:line(("  %s %s"):format(shown(artifact.kind), self.style:paint("bold", shown(artifact.name))))
+    if artifact.digest then self:line("    " .. self.style:paint("dim", shown(artifact.digest))) end
+  end
+  local words = { success = "", failed = " failed", cancelled = " cancelled", hold = " on hold" }
+  local colour = { success = "green", failed = "red", cancelled = "yellow", hold = "yellow" }
+  self:line(("%s %s"):format(self.style:mark(event.status), self.style:paint(colour[event.status],
+    ("run %d%s %s %s"):format(event.number, words[event.status], event.status == "hold" and "after" or "in", clock.duration(event.seconds)))))
+  if event.resumable then self:line(("  go on with: orch resume %d"):format(event.number)) end
+  self.over = true
+end
+
+function Tty:receive(event)
+  self.model:take(event)
+  if handlers[event.type] then handlers[event.type](self, event) end
+end
+
+function Tty:flush()
+  local columns, rows = self.screen:size()
+  self.screen:flush((self.over or self.asked > 0) and {} or self.tree:picture(task.clock(), columns, rows, self.stopping))
+end
+
+--- Shows what there is to show; the seconds until it wants to be called again.
+function Tty:tick()
+  if not self.screen:busy() then self:flush() end
+  return FRAME_SECONDS
+end
+
+--- The run has been cancelled and is ending.
+function Tty:interrupted()
+  self.stopping = true
+  self:flush()
+end
+
+function Tty:finish() self.screen:close() end
+
+---@param out orch.Spool
+---@param how { fd: integer, why?: boolean }
+local function new(out, how)
+  local known, look = model.new(), style.new(os.getenv)
+  return setmetatable({ model = known, style = look, screen = screen.new(out, how.fd), tree = tree.new(known, look),
+    why = how.why, asked = 0 }, Tty)
+end
+
+return { new = new }

@@ -1,0 +1,155 @@
+local ci = require "orch.ui.ci"
+local clock = require "orch.ui.clock"
+local plain = require "orch.ui.plain"
+
+local now
+
+-- A reporter whose lines are kept, in an environment of these variables.
+local function reporter(variables)
+  local out = { lines = {} }
+  function out:write(...) table.insert(self.lines, (table.concat { ... }:gsub("\n$", ""))) end
+  local made = plain.new(out, { env = function(name) return (variables or {})[name] end })
+  local function send(kind, fields)
+    fields.type, fields.clock = kind, now
+    made:receive(fields)
+  end
+  send("run.start", { id = "x", number = 7, recipe = "r.lua", dir = "/nowhere", jobs = { "a", "b" } })
+  return send, out.lines, made
+end
+
+local function job(send, name) send("job.start", { id = name, job = name }) end
+
+local function step(send, id, title, fields)
+  fields = fields or {}
+  fields.id, fields.job, fields.title, fields.depth = id, id:match("^[^/]+"), title, fields.depth or 0
+  fields.parent, fields.verb = fields.parent or fields.job, "run"
+  send("step.start", fields)
+end
+
+local function print_line(send, id, line) send("step.output", { id = id, line = line }) end
+
+local function finish(send, id, status, message)
+  send("step.end", { id = id, job = id:match("^[^/]+"), status = status or "success", seconds = 1, message = message })
+end
+
+local function last(lines, count) return table.move(lines, #lines - count + 1, #lines, 1, {}) end
+
+describe("the plain reporter", function()
+  before_each(function() now = 100 end)
+
+  it("prints headings and output as they come", function()
+    local send, lines = reporter()
+    job(send, "a")
+    now = 101.5
+    step(send, "a/run#1", "make")
+    print_line(send, "a/run#1", "cc x.c")
+    finish(send, "a/run#1")
+    assert.same({ "run 7 of r.lua", "\n== a", "-- make  [1.5 s]", "   cc x.c" }, lines)
+  end)
+
+  it("says whose a line is once two jobs run", function()
+    local send, lines = reporter()
+    job(send, "a")
+    step(send, "a/run#1", "make")
+    print_line(send, "a/run#1", "alone")
+    job(send, "b")
+    print_line(send, "a/run#1", "not alone")
+    assert.same({ "   alone", "b | == b", "a |    not alone" }, last(lines, 3))
+  end)
+
+  it("says which branch a line is from", function()
+    local send, lines = reporter()
+    job(send, "a")
+    step(send, "a/left/run#1", "l")
+    step(send, "a/right/run#1", "r")
+    print_line(send, "a/left/run#1", "x")
+    assert.same({ "a/right | -- r  [0.0 ms]", "a/left  |    x" }, last(lines, 2))
+  end)
+
+  it("obeys no control character, and shows what stays of an overwritten line", function()
+    local send, lines = reporter()
+    job(send, "a")
+    step(send, "a/run#1", "t\27[2J\7")
+    print_line(send, "a/run#1", "10%\r99%\r")
+    print_line(send, "a/run#1", "\27[31mred\27[0m\27]0;x\7")
+    assert.same({ "-- t\\x07  [0.0 ms]", "   99%", "   red\\x1b]0;x\\x07" }, last(lines, 3))
+  end)
+
+  it("tells a failure once, where it happened", function()
+    local send, lines = reporter()
+    job(send, "a")
+    step(send, "a/group#1", "tests", { group = true })
+    step(send, "a/group#1/run#1", "unit", { parent = "a/group#1", depth = 1 })
+    finish(send, "a/group#1/run#1", "failed", "unit: exit code 1")
+    finish(send, "a/group#1", "failed", "unit: exit code 1")
+    assert.same({ "  -- unit  [0.0 ms]", "   FAILED after 1.0 s" }, last(lines, 2))
+  end)
+
+  it("is never silent for more than ten seconds while something runs", function()
+    local send, lines, made = reporter()
+    job(send, "a")
+    step(send, "a/run#1", "long")
+    made.last = made.last - 9
+    made:tick()
+    assert.equal("-- long  [0.0 ms]", lines[#lines])
+    made.last = made.last - 2
+    made:tick()
+    assert.matches("^   %.%.%. still running: long %(%d+ s%)$", lines[#lines]:gsub("%d+ min %d+ s", "1 s"):gsub("%d+ h %d+ min", "1 s"))
+    local count = #lines
+    made:tick()
+    assert.equal(count, #lines)
+  end)
+end)
+
+describe("CI services", function()
+  before_each(function() now = 100 end)
+
+  local function failing(send)
+    job(send, "a")
+    step(send, "a/run#1", "build: 100%", { where = "ci/r.lua:12" })
+    print_line(send, "a/run#1", "::error::not ours")
+    finish(send, "a/run#1", "failed", "build: exit code 1,\nreally")
+  end
+
+  it("GitHub Actions: groups and an error at its line; output gives no commands", function()
+    local send, lines = reporter { GITHUB_ACTIONS = "true" }
+    failing(send)
+    assert.same({ "::group::build: 100%25  [0.0 ms]", "   \\x3a:error::not ours", "   FAILED after 1.0 s", "::endgroup::",
+      "::error file=ci/r.lua,line=12::a: build: exit code 1,\\x0areally" }, last(lines, 5))
+    local clean = ci.dialect(function(name) return name == "GITHUB_ACTIONS" and "true" or nil end).clean
+    assert.equal("  \\x3a:set-env", clean "  ::set-env")
+    assert.equal("a \\x23#[add-mask]", clean "a ##[add-mask]")
+  end)
+
+  it("GitLab: sections that begin and end", function()
+    local send, lines = reporter { GITLAB_CI = "true" }
+    failing(send)
+    assert.matches("^\27%[0Ksection_start:%d+:orch_a_run_1\r\27%[0Kbuild: 100%%  %[", lines[3])
+    assert.matches("^\27%[0Ksection_end:%d+:orch_a_run_1\r\27%[0K$", lines[#lines])
+  end)
+
+  it("Buildkite: groups, the failed one open", function()
+    local send, lines = reporter { BUILDKITE = "true" }
+    failing(send)
+    assert.same({ "--- build: 100%  [0.0 ms]", "   ::error::not ours", "   FAILED after 1.0 s", "^^^ +++" }, last(lines, 4))
+  end)
+
+  it("have no groups while several things run", function()
+    local send, lines = reporter { GITHUB_ACTIONS = "true" }
+    job(send, "a")
+    step(send, "a/run#1", "one")
+    job(send, "b")
+    step(send, "b/run#1", "two")
+    assert.same({ "::group::one  [0.0 ms]", "::endgroup::", "b | == b", "b | -- two  [0.0 ms]" }, last(lines, 4))
+  end)
+end)
+
+describe("times and sizes", function()
+  it("read well", function()
+    assert.same({ "0.4 ms", "12 ms", "3.4 s", "2 min 05 s", "1 h 02 min", "1 min 00 s" }, { clock.duration(0.0004),
+      clock.duration(0.012), clock.duration(3.4), clock.duration(125), clock.duration(3720), clock.duration(59.97) })
+    assert.same({ "0 s", "59 s", "1 min 00 s" }, { clock.running(0.9), clock.running(59.4), clock.running(60.2) })
+    assert.same({ "0 B", "999 B", "1.0 kB", "12.3 MB", "100 MB", "1.0 GB" }, { clock.size(0), clock.size(999),
+      clock.size(1000), clock.size(12300000), clock.size(99999999), clock.size(999999999) })
+  end)
+end)
