@@ -1,27 +1,61 @@
 -- The command line: finds the command, turns an error into words and an exit code.
 local error_value = require "orch.error"
 local nearest = require "orch.nearest"
+local term = require "orch.term"
 
 local COMMANDS <const> = { "answer", "cancel", "check", "gc", "graph", "help", "logs", "lua", "new", "plan", "rerun", "resume", "run",
   "runs", "show", "verbs", "version" }
 
 local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version" }
 
-local function print_error(failure, debugging)
-  local lines = { "orch: " .. failure.message }
+-- Each line of what others may have written, with nothing in it that a terminal obeys.
+local function add_lines(lines, text, first, others)
+  for line in (text .. "\n"):gmatch("([^\n]*)\n") do
+    lines[#lines + 1] = first .. term.printable(line:match("([^\r]+)\r*$") or "")
+    first = others
+  end
+end
+
+local function place_of(failure)
   local place = {}
   if failure.step then place[#place + 1] = ("step \"%s\""):format(failure.step) end
   if failure.job then place[#place + 1] = ("job %s"):format(failure.job) end
   if failure.where then place[#place + 1] = failure.where end
-  if #place > 0 then lines[#lines + 1] = "  at: " .. table.concat(place, ", ") end
-  if failure.hint then lines[#lines + 1] = "  try: " .. failure.hint end
-  if debugging and failure.traceback then lines[#lines + 1] = failure.traceback end
+  return place[1] and table.concat(place, ", ")
+end
+
+--- For people. What the reporter has shown of the step's output is not shown again.
+local function print_error(failure, debugging)
+  local lines, place = {}, place_of(failure)
+  add_lines(lines, failure.message, "orch: ", "  ")
+  if failure.detail and failure.detail ~= "" and not failure.shown then add_lines(lines, failure.detail, "  | ", "  | ") end
+  if place then add_lines(lines, place, "  at: ", "  ") end
+  if failure.hint then add_lines(lines, failure.hint, "  try: ", "  ") end
+  if debugging and failure.traceback then add_lines(lines, failure.traceback, "", "") end
   io.stderr:write(table.concat(lines, "\n"), "\n")
+end
+
+local SHOWN_AS_JSON <const> = { "kind", "message", "op", "code", "status", "step", "job", "where", "hint", "detail" }
+
+--- For programs: one line {"error": {…}}.
+local function print_json(failure, debugging, code)
+  local shown = { exit_code = code, traceback = debugging and failure.traceback or nil }
+  for _, key in ipairs(SHOWN_AS_JSON) do
+    local value = failure[key]
+    if type(value) == "string" or math.type(value) == "integer" then shown[key] = value end
+  end
+  io.stderr:write(require "orch.json".encode({ error = shown }), "\n")
 end
 
 local function exit_code(failure)
   if failure.kind == "cancelled" and math.type(failure.code) == "integer" then return 128 + failure.code end
   return error_value.exit_code(failure.kind)
+end
+
+local function fail(failure, debugging, as_json)
+  local code = exit_code(failure)
+  if as_json then print_json(failure, debugging, code) else print_error(failure, debugging) end
+  return code
 end
 
 -- --debug may stand anywhere before the command's own arguments end.
@@ -33,6 +67,14 @@ local function take_debug(args)
   return rest, debugging
 end
 
+-- Did the person ask for JSON? Then errors are JSON too, those of wrong calls as well.
+local function wants_json(args)
+  for i, each in ipairs(args) do
+    if each == "--json" or each == "--format=json" or each == "--format" and args[i + 1] == "json" then return true end
+  end
+  return false
+end
+
 --- The program.
 ---@param args string[]
 ---@return integer exit code
@@ -40,17 +82,16 @@ local function main(args)
   local rest, debugging = take_debug(args)
   local name = table.remove(rest, 1) or "help"
   name = SHORT[name] or name
+  local as_json = name ~= "lua" and wants_json(rest)
   if not nearest.contains(COMMANDS, name) then
-    print_error { message = ("there is no command '%s'%s"):format(name, nearest.hint(name, COMMANDS)) }
-    return error_value.exit_code("usage")
+    return fail({ kind = "usage", message = ("there is no command '%s'%s"):format(name, nearest.hint(name, COMMANDS)) },
+      debugging, as_json)
   end
   local good, result, failure = xpcall(function()
     return require("orch.cli." .. name).main(rest, debugging)
   end, error_value.on_error)
   if good and not failure then return result or 0 end
-  failure = failure or result
-  print_error(failure, debugging)
-  return exit_code(failure)
+  return fail(failure or result, debugging, as_json)
 end
 
 return { main = main }
