@@ -80,6 +80,10 @@ end
 function Progress:take(aux)
   local status = assert(trace.decode(aux))
   for _, update in ipairs(status.vertexes) do self:vertex(update) end
+  for _, each in ipairs(status.statuses) do
+    local total = each.total > 0 and each.total or each.completed and each.current or nil
+    self.job:progress { label = each.name ~= "" and each.name or each.id, current = each.current, total = total }
+  end
   for _, entry in ipairs(status.logs) do self:log(entry) end
   for _, warning in ipairs(status.warnings) do self:warning(warning) end
 end
