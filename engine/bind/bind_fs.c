@@ -96,20 +96,24 @@ static const char *type_name(mode_t mode)
                            : "other";
 }
 
-/* fs.stat(path) -> { type, size, mode, mtime } | nil, err; a link itself, not what it points to */
+/* fs.stat(path) -> { type, size, mode, uid, gid, mtime } | nil, err; a link itself, not what it points to */
 static int l_stat(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
     struct stat st;
     if (lstat(path, &st) != 0)
         return system_fail(L, "look at", path);
-    lua_createtable(L, 0, 4);
+    lua_createtable(L, 0, 6);
     lua_pushstring(L, type_name(st.st_mode));
     lua_setfield(L, -2, "type");
     lua_pushinteger(L, st.st_size);
     lua_setfield(L, -2, "size");
     lua_pushinteger(L, st.st_mode & 07777);
     lua_setfield(L, -2, "mode");
+    lua_pushinteger(L, st.st_uid);
+    lua_setfield(L, -2, "uid");
+    lua_pushinteger(L, st.st_gid);
+    lua_setfield(L, -2, "gid");
     lua_pushnumber(L, (lua_Number)st.st_mtim.tv_sec + (lua_Number)st.st_mtim.tv_nsec / 1e9);
     lua_setfield(L, -2, "mtime");
     return 1;

@@ -42,7 +42,14 @@ static int l_doc(lua_State *L)
     return 0;
 }
 
-static const luaL_Reg library_functions[] = {{"doc", l_doc}, {NULL, NULL}};
+/* library.shim() -> path of orch-shim, the parent of programs here and in containers */
+static int l_shim(lua_State *L)
+{
+    lua_pushstring(L, bind_host(L)->shim);
+    return 1;
+}
+
+static const luaL_Reg library_functions[] = {{"doc", l_doc}, {"shim", l_shim}, {NULL, NULL}};
 
 static int luaopen_orch_library(lua_State *L)
 {

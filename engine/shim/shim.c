@@ -6,8 +6,10 @@
    other byte is a signal for the group. What the program leaves running when it exits is ended too.
 
    STATUS_FD (a pipe or a file) gets one line: "exit CODE …", "signal NUMBER …" or "exec ERRNO …", then user
-   and system microseconds and the largest resident set in KiB. */
-#include <dirent.h>
+   and system microseconds and the largest resident set in KiB.
+
+   In a container it is copied in, and has three more lives: `orch-shim hold` is the main process, `step` runs one
+   program and `files` reads and writes files, both as frames on standard input and output say (shim/wire.h). */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -22,8 +24,11 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "shim/files.h"
+#include "shim/step.h"
+#include "shim/tree.h"
+
 enum {
-    PROCESSES_MAX = 65536,
     STRAY_GRACE_MS = 500, /* for what is left when the program itself has exited */
     KILL_LIMIT_MS = 10000,
     EXEC_FAILED = 127,
@@ -37,13 +42,6 @@ struct shim {
     bool childless;
 };
 
-static long now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
 static void say(int fd, const char *word, long value, const struct rusage *usage)
 {
     char line[128];
@@ -56,59 +54,6 @@ static void say(int fd, const char *word, long value, const struct rusage *usage
 }
 
 /* --- the tree ------------------------------------------------------------------------------------ */
-
-static pid_t parent_of(const char *pid_text)
-{
-    char path[64], stat[512];
-    snprintf(path, sizeof path, "/proc/%s/stat", pid_text);
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -1;
-    ssize_t len = read(fd, stat, sizeof stat - 1);
-    close(fd);
-    stat[len > 0 ? len : 0] = '\0';
-    const char *after_name = strrchr(stat, ')'); /* the name may hold anything */
-    return after_name ? (pid_t)strtol(after_name + 4, NULL, 10) : -1;
-}
-
-static size_t list_processes(pid_t *pids, pid_t *parents)
-{
-    DIR *proc = opendir("/proc");
-    size_t count = 0;
-    for (struct dirent *entry; proc && count < PROCESSES_MAX && (entry = readdir(proc));) {
-        if (entry->d_name[0] < '1' || entry->d_name[0] > '9')
-            continue;
-        pids[count] = (pid_t)strtol(entry->d_name, NULL, 10);
-        parents[count++] = parent_of(entry->d_name);
-    }
-    if (proc)
-        closedir(proc);
-    return count;
-}
-
-/* Signals every descendant. A parent may be listed after its child: go round until nothing is new. */
-static void signal_tree(int number)
-{
-    static pid_t pids[PROCESSES_MAX], parents[PROCESSES_MAX];
-    static bool ours[PROCESSES_MAX];
-    const pid_t self = getpid();
-    size_t count = list_processes(pids, parents);
-    memset(ours, 0, count);
-    for (bool grown = true; grown;) {
-        grown = false;
-        for (size_t i = 0; i < count; i++) {
-            bool below = parents[i] == self;
-            for (size_t k = 0; k < count && !below && !ours[i]; k++)
-                below = ours[k] && pids[k] == parents[i];
-            if (ours[i] || !below)
-                continue;
-            ours[i] = grown = true;
-            kill(pids[i], number);
-            if (number != SIGKILL)
-                kill(pids[i], SIGCONT); /* a stopped process acts only when it goes on */
-        }
-    }
-}
 
 static void reap(struct shim *shim)
 {
@@ -140,14 +85,14 @@ static void wait_for_child(int ms)
 
 static void end_tree(struct shim *shim, long grace_ms)
 {
-    signal_tree(SIGTERM);
+    tree_signal(SIGTERM);
     for (long deadline = now_ms() + grace_ms; !shim->childless && now_ms() < deadline;) {
         reap(shim);
         if (!shim->childless)
             wait_for_child(20);
     }
     for (long deadline = now_ms() + KILL_LIMIT_MS; !shim->childless && now_ms() < deadline;) {
-        signal_tree(SIGKILL);
+        tree_signal(SIGKILL);
         reap(shim);
         if (!shim->childless)
             wait_for_child(10);
@@ -194,8 +139,26 @@ static void obey(struct shim *shim)
         kill(-shim->program, order);
 }
 
+/* The container lives as long as this does. */
+static int hold(void)
+{
+    int number;
+    sigset_t ends;
+    sigemptyset(&ends);
+    sigaddset(&ends, SIGTERM);
+    sigaddset(&ends, SIGINT);
+    sigprocmask(SIG_BLOCK, &ends, NULL);
+    return sigwait(&ends, &number);
+}
+
 int main(int argc, char **argv)
 {
+    if (argc == 2 && strcmp(argv[1], "hold") == 0)
+        return hold();
+    if (argc == 2 && strcmp(argv[1], "step") == 0)
+        return step_main();
+    if (argc == 2 && strcmp(argv[1], "files") == 0)
+        return files_main();
     if (argc < 6) {
         fputs("usage: orch-shim GRACE_MS CONTROL_FD STATUS_FD PATH ARGV0 [ARG]...\n", stderr);
         return 2;

@@ -41,6 +41,8 @@ function fs.make_dir(path, mode) end
 ---@field type "file"|"directory"|"link"|"other"
 ---@field size integer bytes
 ---@field mode integer permissions
+---@field uid integer
+---@field gid integer
 ---@field mtime number seconds since 1970, with a fraction
 
 ---Looks at a path itself, not at what a link points to.

@@ -7,4 +7,7 @@ local library = {}
 ---@return string? doc the first comment line of its file; nil when there is none, and for a tree named by ORCH_LUA
 function library.doc(module) end
 
+---@return string path of orch-shim, the parent of every step's program, here and in containers
+function library.shim() end
+
 return library

@@ -1,0 +1,114 @@
+#include "shim/request.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/file.h"
+#include "base/mem.h"
+#include "shim/wire.h"
+
+enum { TEXTS_MAX = 1 << 20 };
+
+/* A count, and so many texts. */
+static char **take_texts(struct wire_frame *frame)
+{
+    long count = wire_number(frame);
+    if (count < 0 || count > TEXTS_MAX)
+        count = 0;
+    char **texts = mem_alloc(((size_t)count + 1) * sizeof *texts);
+    for (long i = 0; i < count; i++)
+        texts[i] = mem_text(wire_text(frame));
+    return texts;
+}
+
+static void take_identity(struct request *request, struct wire_frame *frame)
+{
+    request->uid = (uid_t)wire_number(frame);
+    request->gid = (gid_t)wire_number(frame);
+    long count = wire_number(frame);
+    if (count < 0 || count > NGROUPS_MAX)
+        count = 0;
+    request->groups = mem_alloc(((size_t)count + 1) * sizeof *request->groups);
+    request->group_count = (size_t)count;
+    for (long i = 0; i < count; i++)
+        request->groups[i] = (gid_t)wire_number(frame);
+}
+
+/* The input in memory: a program that reads none of it holds nobody up. */
+static bool take_input(struct request *request, struct wire_frame *frame, struct err *err)
+{
+    request->input = -1;
+    while (wire_take(frame) && frame->type == 'i') {
+        if (request->input < 0)
+            request->input = memfd_create("input", MFD_CLOEXEC);
+        if (request->input < 0 || !fd_write(request->input, frame->data, frame->len))
+            return err_system(err, errno, "cannot keep the program's input");
+    }
+    if (frame->type != 'g')
+        return err_set(err, ERR_CANCELLED, "nobody asks any more");
+    if (request->input >= 0)
+        lseek(request->input, 0, SEEK_SET);
+    else
+        request->input = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return true;
+}
+
+bool request_take(struct request *request, struct err *err)
+{
+    struct wire_frame frame = {0};
+    if (!wire_take(&frame) || frame.type != 'r')
+        return err_set(err, ERR_CANCELLED, "nobody asks any more");
+    request->grace_ms = wire_number(&frame);
+    request->timeout_ms = wire_number(&frame);
+    request->quiet_ms = wire_number(&frame);
+    request->split = wire_number(&frame) != 0;
+    take_identity(request, &frame);
+    char *cwd = mem_text(wire_text(&frame));
+    request->argv = take_texts(&frame);
+    request->env = take_texts(&frame);
+    bool good = take_input(request, &frame, err);
+    if (good && (!request->argv[0] || !request->argv[0][0]))
+        good = err_set(err, ERR_USAGE, "no program was named");
+    if (good && chdir(cwd) != 0)
+        good = err_system(err, errno, "cannot run %s in directory %s", request->argv[0], cwd);
+    mem_free(cwd);
+    return good;
+}
+
+static const char *path_of(char *const *env)
+{
+    for (; *env; env++)
+        if (strncmp(*env, "PATH=", 5) == 0)
+            return *env + 5;
+    return "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+}
+
+char *request_program(const struct request *request, struct err *err)
+{
+    const char *name = request->argv[0], *path = path_of(request->env);
+    if (strchr(name, '/'))
+        return mem_text(name);
+    struct buf full;
+    buf_init(&full, 1 << 16);
+    for (const char *p = path;; p++) {
+        const size_t len = strcspn(p, ":");
+        struct stat st;
+        buf_clear(&full);
+        buf_format(&full, "%.*s/%s", len ? (int)len : 1, len ? p : ".", name);
+        if (full.data && access(full.data, X_OK) == 0 && stat(full.data, &st) == 0 &&
+            S_ISREG(st.st_mode))
+            return buf_take(&full);
+        p += len;
+        if (*p == '\0')
+            break;
+    }
+    buf_fini(&full);
+    err_set(err, ERR_MISSING, "no program '%s' in PATH (%s)", name, path);
+    return NULL;
+}

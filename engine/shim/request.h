@@ -1,0 +1,28 @@
+/* What a step is to run. */
+#ifndef SHIM_REQUEST_H
+#define SHIM_REQUEST_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "base/err.h"
+
+struct request {
+    long grace_ms, timeout_ms, quiet_ms; /* 0: no limit */
+    bool split;
+    uid_t uid;
+    gid_t gid;
+    gid_t *groups;
+    size_t group_count;
+    char **argv, **env; /* ended by NULL */
+    int input;          /* descriptor of its standard input */
+};
+
+/* Reads the frames r, i… and g, and goes to the directory named there. ERR_CANCELLED: nobody asks any more.
+   What it fills lives as long as the process. */
+bool request_take(struct request *request, struct err *err);
+/* Path of the program: argv[0], or where env's PATH has it. NULL and err when there is none. */
+char *request_program(const struct request *request, struct err *err);
+
+#endif

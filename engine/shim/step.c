@@ -1,0 +1,377 @@
+#include "shim/step.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/mem.h"
+#include "shim/request.h"
+#include "shim/tree.h"
+#include "shim/wire.h"
+
+enum {
+    CHUNK = 32 << 10,
+    ORDERS = 64,
+    STRAY_GRACE_MS = 500, /* for what is left when the program itself has exited */
+    KILL_LIMIT_MS = 10000,
+    DRAIN_MS = 2000, /* how long somebody outside the tree may hold its output open, in silence */
+    EXEC_FAILED = 127,
+};
+
+struct outlet {
+    int fd; /* -1 at its end */
+    char type;
+};
+
+struct step {
+    struct request request;
+    pid_t program;
+    volatile int error; /* shared with the child until it is another program */
+    bool exited, childless;
+    const char *why;    /* it was made to end: "cancelled", "timeout", "quiet"; else "" */
+    long deadline;      /* of the ending that goes on; 0: none does */
+    bool killing, lost; /* lost: nobody is at the other end */
+    long started, last_output, childless_since;
+    int status;
+    struct rusage usage;
+    struct outlet outlets[2];
+    char out[WIRE_HEAD + CHUNK];
+    size_t out_len, out_sent;
+    char orders[ORDERS];
+    size_t orders_len;
+};
+
+/* --- the program: between vfork and exec nothing but system calls ------------------------------------- */
+
+static void become(struct step *step, const char *path, int out, int err)
+{
+    const struct request *request = &step->request;
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    sigemptyset(&none);
+    sigaction(SIGCHLD, &usual, NULL);
+    sigaction(SIGPIPE, &usual, NULL);
+    setpgid(0, 0);
+    dup2(request->input, 0);
+    dup2(out, 1);
+    dup2(err, 2);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    /* Raw calls: those of the C library want to tell its threads. */
+    if ((getuid() == 0 && syscall(SYS_setgroups, request->group_count, request->groups) != 0) ||
+        syscall(SYS_setresgid, request->gid, request->gid, request->gid) != 0 ||
+        syscall(SYS_setresuid, request->uid, request->uid, request->uid) != 0)
+        step->error = errno;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (step->error == 0) {
+        execve(path, request->argv, request->env);
+        step->error = errno;
+    }
+    _exit(EXEC_FAILED);
+}
+
+static bool open_outlets(struct step *step, int inner[2], struct err *err)
+{
+    step->outlets[0] = (struct outlet){.fd = -1, .type = 'o'};
+    step->outlets[1] = (struct outlet){.fd = -1, .type = 'x'};
+    for (int i = 0; i <= step->request.split; i++) {
+        int ends[2];
+        if (pipe2(ends, O_CLOEXEC) != 0)
+            return err_system(err, errno, "cannot make a pipe");
+        fcntl(ends[0], F_SETFL, O_NONBLOCK);
+        step->outlets[i].fd = ends[0];
+        inner[i] = ends[1];
+    }
+    if (!step->request.split)
+        inner[1] = inner[0];
+    return true;
+}
+
+static bool start(struct step *step, struct err *err)
+{
+    int inner[2];
+    char *path = request_program(&step->request, err);
+    if (!path || !open_outlets(step, inner, err))
+        return false;
+    step->started = step->last_output = now_ms();
+    step->program = vfork();
+    if (step->program == 0)
+        become(step, path, inner[0], inner[1]);
+    close(inner[0]);
+    if (inner[1] != inner[0])
+        close(inner[1]);
+    close(step->request.input);
+    if (step->program < 0)
+        return err_system(err, errno, "cannot start %s", path);
+    if (step->error == ENOENT && access(path, F_OK) == 0)
+        return err_set(err, ERR_MISSING,
+                       "cannot run %s: the interpreter that its first line names is not there", path);
+    if (step->error != 0)
+        return err_system(err, step->error, "cannot run %s", path);
+    mem_free(path);
+    return true;
+}
+
+/* --- its end ------------------------------------------------------------------------------------------ */
+
+static void end(struct step *step, const char *why, long grace_ms)
+{
+    if (!step->why[0])
+        step->why = why;
+    if (step->deadline)
+        return;
+    tree_signal(SIGTERM);
+    step->deadline = now_ms() + grace_ms;
+}
+
+static void press(struct step *step)
+{
+    if (!step->deadline || step->childless || now_ms() < step->deadline)
+        return;
+    if (!step->killing)
+        step->deadline = now_ms();
+    step->killing = true;
+    tree_signal(SIGKILL);
+}
+
+static bool beyond_help(const struct step *step)
+{
+    return step->killing && now_ms() > step->deadline + KILL_LIMIT_MS;
+}
+
+static void reap(struct step *step)
+{
+    int status;
+    struct rusage usage;
+    for (pid_t pid; (pid = wait4(-1, &status, WNOHANG, &usage)) != 0;) {
+        if (pid < 0 && errno == EINTR)
+            continue;
+        if (pid < 0) {
+            if (!step->childless)
+                step->childless_since = now_ms();
+            step->childless = true;
+            break;
+        }
+        if (pid != step->program)
+            continue;
+        step->exited = true;
+        step->status = status;
+        step->usage = usage;
+    }
+    if (step->exited && !step->childless)
+        end(step, "", STRAY_GRACE_MS);
+}
+
+static void watch_time(struct step *step)
+{
+    const struct request *request = &step->request;
+    const long now = now_ms();
+    if (step->exited || step->deadline)
+        return;
+    if (step->out_len)
+        step->last_output = now; /* it is the reader who is slow */
+    if (request->timeout_ms && now >= step->started + request->timeout_ms)
+        end(step, "timeout", request->grace_ms);
+    else if (request->quiet_ms && now >= step->last_output + request->quiet_ms)
+        end(step, "quiet", request->grace_ms);
+}
+
+/* --- what goes in and out ------------------------------------------------------------------------------- */
+
+static void obey(struct step *step)
+{
+    ssize_t len = read(STDIN_FILENO, step->orders + step->orders_len, ORDERS - step->orders_len);
+    if (len < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (len <= 0) {
+        step->lost = true;
+        end(step, "cancelled", step->request.grace_ms);
+        return;
+    }
+    step->orders_len += (size_t)len;
+    while (step->orders_len >= WIRE_HEAD) {
+        const size_t size = WIRE_HEAD + (unsigned char)step->orders[WIRE_HEAD - 1];
+        if (step->orders_len < size)
+            break;
+        if (step->orders[0] == 'c')
+            end(step, "cancelled", step->request.grace_ms);
+        else if (step->orders[0] == 's' && size > WIRE_HEAD && !step->exited)
+            kill(-step->program, step->orders[WIRE_HEAD]);
+        step->orders_len -= size;
+        memmove(step->orders, step->orders + size, step->orders_len);
+    }
+}
+
+static void send_out(struct step *step)
+{
+    ssize_t n = write(STDOUT_FILENO, step->out + step->out_sent, step->out_len - step->out_sent);
+    if (n < 0 && errno != EAGAIN && errno != EINTR)
+        step->lost = true; /* and the end of the input is about to come */
+    if (n > 0)
+        step->out_sent += (size_t)n;
+    if (step->lost || step->out_sent == step->out_len)
+        step->out_len = step->out_sent = 0;
+}
+
+static void take_output(struct step *step, struct outlet *outlet)
+{
+    ssize_t n = read(outlet->fd, step->out + WIRE_HEAD, CHUNK);
+    if (n < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (n <= 0) {
+        close(outlet->fd);
+        outlet->fd = -1;
+        return;
+    }
+    step->last_output = now_ms();
+    wire_head(step->out, outlet->type, (size_t)n);
+    step->out_len = WIRE_HEAD + (size_t)n;
+    send_out(step);
+}
+
+static int next_limit(const struct step *step)
+{
+    const struct request *request = &step->request;
+    long next = -1;
+    const long now = now_ms();
+    if (step->childless && step->out_len)
+        return -1;
+    if (step->deadline || step->childless)
+        return 15;
+    if (request->timeout_ms)
+        next = step->started + request->timeout_ms - now;
+    if (request->quiet_ms && (next < 0 || step->last_output + request->quiet_ms - now < next))
+        next = step->last_output + request->quiet_ms - now;
+    return next < 0 && (request->timeout_ms || request->quiet_ms) ? 0 : (int)next;
+}
+
+static void wait_a_bit(struct step *step)
+{
+    struct pollfd polls[4] = {{.fd = step->lost ? -1 : STDIN_FILENO, .events = POLLIN},
+                              {.fd = step->out_len ? STDOUT_FILENO : -1, .events = POLLOUT}};
+    for (int i = 0; i < 2; i++)
+        polls[i + 2] = (struct pollfd){.fd = step->out_len ? -1 : step->outlets[i].fd,
+                                       .events = POLLIN};
+    sigset_t none;
+    sigemptyset(&none);
+    const int ms = next_limit(step);
+    const struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
+    if (ppoll(polls, 4, ms < 0 ? NULL : &limit, &none) <= 0)
+        return;
+    if (polls[0].revents)
+        obey(step);
+    if (polls[1].revents)
+        send_out(step);
+    for (int i = 0; i < 2; i++)
+        if (polls[i + 2].revents && step->out_len == 0)
+            take_output(step, &step->outlets[i]);
+}
+
+static bool all_told(const struct step *step)
+{
+    if (!step->childless)
+        return beyond_help(step);
+    if (step->out_len)
+        return false;
+    if (step->outlets[0].fd < 0 && step->outlets[1].fd < 0)
+        return true;
+    const long quiet_since = step->last_output > step->childless_since ? step->last_output
+                                                                      : step->childless_since;
+    return now_ms() > quiet_since + DRAIN_MS;
+}
+
+static void tell_begin(const struct step *step)
+{
+    char text[24];
+    const int len = snprintf(text, sizeof text, "%d", (int)step->program);
+    wire_send('b', text, (size_t)len + 1);
+}
+
+static void tell_end(const struct step *step)
+{
+    const bool killed = WIFSIGNALED(step->status);
+    struct buf text;
+    buf_init(&text, 256);
+    buf_format(&text, "%s%c%d%c%lld%c%lld%c%ld%c%s%c", killed ? "signal" : "exit", 0,
+               killed ? WTERMSIG(step->status) : WEXITSTATUS(step->status), 0,
+               step->usage.ru_utime.tv_sec * 1000000LL + step->usage.ru_utime.tv_usec, 0,
+               step->usage.ru_stime.tv_sec * 1000000LL + step->usage.ru_stime.tv_usec, 0,
+               step->usage.ru_maxrss, 0, step->why, 0);
+    wire_send('d', text.data, text.len);
+    buf_fini(&text);
+}
+
+/* The daemon may drop what is on its way once the process is gone: so orch closes first. */
+static void wait_for_close(void)
+{
+    char rest[ORDERS];
+    for (;;) {
+        struct pollfd poll_in = {.fd = STDIN_FILENO, .events = POLLIN};
+        if (poll(&poll_in, 1, -1) < 0 && errno != EINTR)
+            return;
+        ssize_t n = read(STDIN_FILENO, rest, sizeof rest);
+        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
+            return;
+    }
+}
+
+static void on_child(int number)
+{
+    (void)number; /* only interrupts ppoll */
+}
+
+static void prepare(void)
+{
+    struct sigaction wake = {.sa_handler = on_child}, ignore = {.sa_handler = SIG_IGN};
+    sigset_t held;
+    sigemptyset(&held);
+    sigaddset(&held, SIGCHLD);
+    sigaction(SIGCHLD, &wake, NULL);
+    sigaction(SIGPIPE, &ignore, NULL);
+    sigprocmask(SIG_BLOCK, &held, NULL);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+}
+
+static void run(struct step *step)
+{
+    fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
+    fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+    while (!all_told(step)) {
+        wait_a_bit(step);
+        reap(step);
+        watch_time(step);
+        press(step);
+    }
+    fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) & ~O_NONBLOCK);
+}
+
+int step_main(void)
+{
+    static struct step step;
+    struct err err;
+    step.why = "";
+    bool good = request_take(&step.request, &err);
+    if (!good && err.kind == ERR_CANCELLED)
+        return 1;
+    prepare();
+    if (good && start(&step, &err)) {
+        tell_begin(&step);
+        run(&step);
+        if (step.lost)
+            return 0;
+        tell_end(&step);
+    } else {
+        wire_error(&err);
+    }
+    wait_for_close();
+    return 0;
+}
