@@ -17,11 +17,17 @@ local function host(options)
   return require "orch.executor.host".new(options or {})
 end
 
+--- Steps run in a container of their own; see orch.executor.docker.
+local function docker(options)
+  return require "orch.executor.docker".new(options or {})
+end
+
 return {
   job = job.define,
   pipeline = pipeline.define,
   verb = verb.define,
   host = host,
+  docker = docker,
   fail = fail,
   all = branches.all,
   timeout = branches.timeout,

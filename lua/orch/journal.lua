@@ -64,6 +64,27 @@ function Journal:forget(from)
   return true
 end
 
+--- Takes all that a job has recorded out of the record, but for the step that runs: its files are lost.
+---@param job string
+---@param except string place
+---@return boolean any
+function Journal:forget_job(job, except)
+  local forgotten = {}
+  for id, each in pairs(self.recorded) do
+    if each.job == job and id ~= except then forgotten[id] = each end
+  end
+  if not next(forgotten) then return false end
+  assert(self.base:transaction {
+    { "DELETE FROM layers WHERE run = ? AND job = ?", self.number, job },
+    { "DELETE FROM steps WHERE run = ? AND job = ? AND id <> ?", self.number, job, except },
+  })
+  for id, each in pairs(forgotten) do
+    self.recorded[id] = nil
+    branch_of(self.branches, each.branch).finished = 0
+  end
+  return true
+end
+
 -- --- steps ------------------------------------------------------------------------------------------------
 
 function Journal:next_seq()

@@ -18,6 +18,7 @@ local task = require "orch.task"
 ---@field secrets table<string, any> secret values by name
 ---@field dir string the working directory, as the steps see it
 ---@field tmp string a directory for files beside the work, as the steps see it
+---@field host_tmp string a directory on this machine for what is on its way to or from the steps
 ---@field fs table files where the steps run
 ---@field proc table processes where the steps run
 local Job = {}
@@ -25,6 +26,7 @@ local Job = {}
 local methods = {}
 
 local PROGRESS_SECONDS <const> = 0.1
+local LEAVE_SECONDS <const> = 90
 local NOTHING <const> = record.fingerprint {}
 
 --- Steps below a title of their own.
@@ -115,7 +117,11 @@ function methods.background_output(job)
 end
 
 --- For verbs: runs f in a task that lives as long as the job, not as the step.
-function methods.background(job, f) return job.task:spawn(f) end
+function methods.background(job, f)
+  local running = job.task:spawn(f)
+  table.insert(job.in_background, running)
+  return running
+end
 
 -- What every call may be given beside the verb's own options.
 local function timed(seconds, f)
@@ -142,12 +148,18 @@ local function call_verb(job, name, verb, given)
 end
 
 -- What needs the job's world made first.
-local WORLD <const> = { dir = true, tmp = true, fs = true, proc = true }
+local WORLD <const> = { dir = true, tmp = true, host_tmp = true, fs = true, proc = true }
+
+local function open_world(job)
+  local world = job.executor:open(job)
+  for name in pairs(WORLD) do rawset(job, name, world[name]) end
+  return world.record
+end
 
 function Job.__index(job, key)
   if methods[key] then return methods[key] end
   if WORLD[key] then
-    for name, value in pairs(job.executor:open(job)) do rawset(job, name, value) end
+    open_world(job)
     return rawget(job, key)
   end
   if type(key) ~= "string" then return nil end
@@ -171,7 +183,7 @@ end
 ---@param fields table name, place, bus, journal, verbs, executor, params, pipeline, needs, secrets, env, …
 local function new(fields)
   fields.scope = scope.new("job", fields.place)
-  fields.deferred = {}
+  fields.deferred, fields.in_background = {}, {}
   fields.run_step = step.run
   fields.planning = fields.planning or false
   return setmetatable(fields, Job)
@@ -187,16 +199,38 @@ local function do_deferred(job, entry, failure)
   return failure or not good and problem or nil
 end
 
+-- A world that takes its time to make is a step of its own, made before all others.
+local function in_world(job, body)
+  if job.executor.title then
+    job.run_step(job, { verb = job.executor.kind, title = job.executor.title, options = NOTHING, again = true,
+      external = false }, open_world, job)
+  end
+  return body(job)
+end
+
+-- What still runs in the background must have ended before its world goes.
+local function leave_world(job, failure)
+  if not job.executor.close then return end
+  branches.cleanup(function()
+    for _, each in ipairs(job.in_background) do
+      each:cancel(error_value.new { kind = "cancelled", message = "the job is over" })
+      each:join()
+    end
+    scope.within(job.scope, function() job.executor:close(job, failure) end)
+  end, LEAVE_SECONDS)
+end
+
 --- Runs a body with its receiver; its outputs, or an error that says where.
 ---@param job orch.Job
 ---@param body fun(job: orch.Job): table?
 ---@return boolean good, any outputs_or_failure
 local function perform(job, body)
   job.task = task.current()
-  local good, value = scope.within(job.scope, body, job)
+  local good, value = scope.within(job.scope, in_world, job, body)
   if not good and value == step.HALT then good, value = true, nil end
   local failure = not good and value or nil
   for i = #job.deferred, 1, -1 do failure = do_deferred(job, job.deferred[i], failure) end
+  leave_world(job, failure)
   if failure then return false, failure end
   if value == nil then return true, {} end
   if type(value) ~= "table" then

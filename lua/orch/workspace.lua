@@ -124,6 +124,15 @@ function View:persist(files, root, paths, step)
   return layer
 end
 
+--- Forgets what an earlier session of this job has persisted: the job begins anew.
+function View:forget()
+  local order = self.workspace.order
+  self.workspace.layers[self.job] = nil
+  for i = #order, 1, -1 do
+    if order[i] == self.job then table.remove(order, i) end
+  end
+end
+
 -- Two jobs of which neither comes before the other must not have persisted the same path.
 local function check_conflicts(visible, upstream)
   local owner = {}

@@ -1,8 +1,9 @@
 -- The host executor: steps run on this machine, in directories that the run owns.
 --
--- An executor has open(job), which gives { dir, tmp, fs, proc }: paths as the steps see them, and the
--- functions through which verbs reach files and processes. Verbs use nothing else, so that they work
--- wherever the steps run.
+-- An executor has open(job), which gives { dir, tmp, fs, proc, host_tmp }: paths as the steps see them, and the
+-- functions through which verbs reach files and processes; host_tmp is a directory on this machine. Verbs use
+-- nothing else, so that they work wherever the steps run. close(job, failure), if there is one, is called when the job
+-- is over; a title makes opening a step.
 local fs = require "orch.fs"
 local options = require "orch.options"
 local proc = require "orch.proc"
@@ -73,6 +74,14 @@ local function processes(job, dir, tmp)
   function self.run(spec) return proc.run(prepared(spec)) end
   --- Is a program there, by its path?
   function self.has(path) return fs.stat(path) ~= nil end
+  --- Does something listen, as seen from the steps? What it says to some words, if there are any.
+  function self.probe(host, port, seconds, words)
+    local stream <close>, failure = require "orch.http".stream { host = host, port = port, connect_timeout = seconds }
+    if not stream then return nil, failure end
+    if not words then return "" end
+    stream:write(words)
+    return stream:read()
+  end
   return self
 end
 
@@ -82,7 +91,7 @@ function Host:open(job)
   local tmp = base .. "/tmp"
   assert(fs.make_dir(dir))
   assert(fs.make_dir(tmp, tonumber("700", 8)))
-  return { dir = dir, tmp = tmp, fs = files(dir), proc = processes(job, dir, tmp) }
+  return { dir = dir, tmp = tmp, host_tmp = tmp, fs = files(dir), proc = processes(job, dir, tmp) }
 end
 
 ---@param given { working_directory?: string }

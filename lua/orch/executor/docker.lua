@@ -1,0 +1,232 @@
+-- The docker executor: the steps of a job run in a container of its own.
+--
+-- The container's main process only holds it open; steps come in by exec, below the shim, which is copied in, so that
+-- the image needs to have nothing but what the job itself calls. The working directory and /tmp are volumes: should
+-- the container be lost, a resumed run goes on with another one. All that is made is labelled with run and job.
+local branches = require "orch.branches"
+local child = require "orch.executor.docker.child"
+local client = require "orch.docker.client"
+local container = require "orch.executor.docker.container"
+local engine_of = require "orch.executor.docker.engine"
+local files = require "orch.executor.docker.files"
+local fs = require "orch.fs"
+local image = require "orch.docker.image"
+local options = require "orch.options"
+local pull = require "orch.docker.pull"
+local service = require "orch.executor.docker.service"
+local trees = require "orch.executor.docker.trees"
+
+local Docker = {}
+Docker.__index = Docker
+
+local schema = options.schema {
+  image = "string",
+  services = { "list", default = {} },       -- { { image, name, environment, command, health } }
+  user = "string?",                          -- of the steps; default: the image's
+  environment = { "table", default = {} },   -- of all steps; no secrets, since `docker inspect` shows it
+  resources = { "table", default = {} },     -- { cpus = 2, memory = "4g" }
+  auth = "table?",                           -- { username, password }; "$NAME" is the job's secret of that name
+  working_directory = "string?",             -- default: the image's, or /work
+  tmp = { "string", default = "/tmp" },      -- a volume too, so that what lies there is not lost with the container
+  docker = { "boolean", default = false },   -- the daemon's socket in the container, for setup_remote_docker
+  pull = { "boolean", default = false },     -- ask the registry even if the image is here
+}
+
+local WAIT_SECONDS <const> = 60
+
+-- --- the image ------------------------------------------------------------------------------------------------------
+
+-- "$NAME" is a secret that the job declares, so that no recipe needs to hold one.
+local function login(job, auth)
+  if not auth then return nil end
+  local known = {}
+  for key, value in pairs(auth) do
+    local name = type(value) == "string" and value:match("^%$([%a_][%w_]*)$")
+    known[key] = name and job.secrets[name] or value
+  end
+  return known
+end
+
+local function need(job, connected, name, again, auth)
+  if again or not image.look(connected, name) then pull.pull(job, { images = { name }, auth = login(job, auth) }) end
+  return image.inspect(connected, name)
+end
+
+-- --- processes ------------------------------------------------------------------------------------------------------
+
+local function processes(job, world)
+  local base = {}
+  for name, value in pairs(world.identity.environment) do base[name] = value end
+  base.TMPDIR, base.ORCH, base.CI = world.tmp, "true", "true"
+  local function prepared(spec)
+    local environment = {}
+    for _, layer in ipairs { base, job.env, spec.env or {} } do
+      for name, value in pairs(layer) do environment[name] = value end
+    end
+    local copy = {}
+    for key, value in pairs(spec) do copy[key] = value end
+    copy.env, copy.cwd = environment, fs.join(world.dir, spec.cwd or ".")
+    environment.PWD = copy.cwd
+    return copy
+  end
+  local self = {}
+  --- As proc.start, in the container's working directory.
+  function self.start(spec) return child.start(world.connected, world.id, world.identity, prepared(spec)) end
+  --- As proc.run, likewise.
+  function self.run(spec) return child.run(world.connected, world.id, world.identity, prepared(spec)) end
+  --- Is a program there, by its path?
+  function self.has(path) return world.files.stat(path) ~= nil end
+  --- Does something listen, as seen from the steps? What it says to some words, if there are any.
+  function self.probe(host, port, seconds, words)
+    local id = world.service_ids and world.service_ids[host]
+    local address = id and service.address(world.engine:inspect(id), world.network) or host
+    return world.user:probe(address == "localhost" and "127.0.0.1" or address, port, seconds, words)
+  end
+  return self
+end
+
+-- --- opening --------------------------------------------------------------------------------------------------------
+
+-- What the job is to the client while its own world is not there yet.
+local function before_world(job, tmp)
+  local function background(_, f) return job.task:spawn(f) end -- it is needed until the very end
+  return setmetatable({ tmp = tmp, background = background }, { __index = function(_, key) return job[key] end })
+end
+
+local function start_services(self, job, world)
+  if #self.services == 0 then return end
+  for _, each in ipairs(self.services) do need(job, world.connected, each.image, self.options.pull) end
+  world.service_ids = service.start(world.engine, self.services, world.network, world.there)
+end
+
+local function wait_for_services(self, job, world)
+  local function probe(address, port) return world.root:probe(address, port, 2) ~= nil end
+  for _, each in ipairs(self.services) do
+    service.wait(world.engine, each, world.service_ids[each.name], world.network, probe)
+    job:log("service %s is ready (%s)", each.name, each.image)
+  end
+end
+
+-- Volumes begin as root's where the image has no such directory.
+local function prepare(world)
+  local root, owner = world.root, world.identity
+  if world.new_volumes then
+    if owner.uid ~= 0 then assert(root:own({ world.dir }, owner)) end
+    assert(root:own({ world.tmp_volume }, { uid = 0, gid = 0 }, false, tonumber("1777", 8)))
+  end
+  world.tmp = fs.join(world.tmp_volume, "orch")
+  assert(world.files.make_dir(world.tmp, tonumber("700", 8)))
+end
+
+-- Can its volumes be seen from here? Only a mark tells, since the daemon may be in another machine or file system.
+local function visible(world)
+  local mark = assert(fs.random(12)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+  local found = {}
+  for path, name in pairs(world.volumes) do
+    local volume = world.engine:volume(name)
+    local host = volume and fs.real_path(volume.Mountpoint)
+    found[#found + 1] = host and { path = path, host = host } or nil
+    if path == world.tmp_volume and host then
+      assert(world.files.write(world.tmp .. "/.mark", mark))
+      if fs.read(host .. world.tmp:sub(#path + 1) .. "/.mark") ~= mark then return {} end
+    end
+  end
+  return found
+end
+
+local function tell(self, job, world)
+  local digest = image.digest_of(world.image, self.options.image:gsub("@.*$", ""):gsub(":[^:/]*$", ""))
+  world.record = { container = world.id, image = self.options.image, id = world.image.Id, digest = digest }
+  job.bus:emit("container", { id = job:step_id(), job = job.name, container = world.id, image = self.options.image,
+    image_id = world.image.Id, digest = digest })
+  job:log("container %s of %s (%s), user %d", world.id:sub(1, 12), self.options.image, (digest or world.image.Id),
+    world.identity.uid)
+end
+
+local function build(self, job, world)
+  world.connected = client.connect(before_world(job, world.stage))
+  world.engine = engine_of.new(world.connected, engine_of.owner_of(job))
+  world.image = need(job, world.connected, self.options.image, self.options.pull, self.options.auth)
+  world.network = #self.services > 0 and world.engine:name() or nil
+  container.find(self, job, world)
+  start_services(self, job, world)
+  container.bring_up(self, job, world)
+  world.root = files.server(world.connected, world.id, job.task, "0")
+  world.user = files.server(world.connected, world.id, job.task, self.options.user)
+  world.identity = world.user:identity()
+  world.files = files.functions(world.user, world.dir)
+  prepare(world)
+  wait_for_services(self, job, world)
+  trees.new { engine = world.engine, container = world.id, root = world.root, owner = world.identity,
+    files = world.files, stage = world.stage, volumes = visible(world) }:complete(world.files)
+  tell(self, job, world)
+end
+
+--- Makes the container, or finds the one that an earlier session of the run has left.
+---@param job orch.Job
+---@return { dir: string, tmp: string, host_tmp: string, fs: table, proc: table, record: table }
+function Docker:open(job)
+  local stage = ("%s/jobs/%s/stage"):format(job.run_dir, job.place)
+  assert(fs.make_dir(stage, tonumber("700", 8)))
+  local world = { stage = stage }
+  self.worlds[job] = world
+  build(self, job, world)
+  return { dir = world.dir, tmp = world.tmp, host_tmp = stage, fs = world.files, proc = processes(job, world),
+    record = world.record }
+end
+
+-- --- closing --------------------------------------------------------------------------------------------------------
+
+local function keep_logs(self, job, world)
+  for _, each in ipairs(self.services) do
+    local id = world.service_ids and world.service_ids[each.name]
+    local text = id and world.engine:logs(id, "all")
+    if text then
+      local name = ("logs/%s-%s.log"):format(job.place, each.name)
+      assert(fs.make_dir(job.run_dir .. "/logs"))
+      assert(fs.write(job.run_dir .. "/" .. name, job.bus.masker:apply(text)))
+      job:log("what service %s has printed is in %s/%s", each.name, job.run_dir, name)
+    end
+  end
+end
+
+local function close(self, job, world, failure)
+  for _, server in ipairs { world.user or false, world.root or false } do
+    if server then server:close() end
+  end
+  if not world.engine then return end
+  if not failure then
+    local _, problem = world.engine:remove_labelled { ["orch.run"] = world.engine.owner.run,
+      ["orch.job"] = job.name }
+    if problem then job:log("not all of the container could be removed: %s", problem.message) end
+    return
+  end
+  keep_logs(self, job, world)
+  if world.id then
+    job:log("container %s and its volumes are kept for `orch resume %d`", world.id:sub(1, 12), job.pipeline.number)
+  end
+end
+
+--- The job is over: after a success nothing is left; otherwise all is kept, to be gone on with.
+---@param job orch.Job
+---@param failure? table
+function Docker:close(job, failure)
+  local world = self.worlds[job]
+  self.worlds[job] = nil
+  if world then branches.cleanup(function() close(self, job, world, failure) end, WAIT_SECONDS) end
+end
+
+---@param given table see the schema above
+local function new(given)
+  local checked = schema:check("orch.docker", given)
+  service.variables("orch.docker", checked.environment)
+  for _, key in ipairs { "working_directory", "tmp" } do
+    if key == "tmp" and not checked.tmp:match("^/.") then
+      options.usage("orch.docker: option 'tmp' must be an absolute path, got '%s'", checked.tmp)
+    end
+  end
+  return setmetatable({ kind = "docker", title = "container " .. checked.image, options = checked,
+    services = service.check(checked.services), worlds = setmetatable({}, { __mode = "k" }) }, Docker)
+end
+
+return { new = new }

@@ -1,0 +1,141 @@
+-- A job's container: found again, started again, or made, with its volumes and its network.
+local error_value = require "orch.error"
+local fs = require "orch.fs"
+local json = require "orch.json"
+local library = require "orch.library"
+local options = require "orch.options"
+local service = require "orch.executor.docker.service"
+local wire = require "orch.executor.docker.wire"
+
+local DEFAULT_DIR <const> = "/work"
+local UNITS <const> = { [""] = 1, k = 1 << 10, m = 1 << 20, g = 1 << 30 }
+
+local resources = options.schema { cpus = "number?", memory = "string|integer?", shm = "string|integer?" }
+
+-- --- what the container is to be ------------------------------------------------------------------------------------
+
+local function bytes(what, value)
+  if value == nil or math.type(value) == "integer" then return value end
+  local number, unit = tostring(value):lower():match("^(%d+%.?%d*)([kmg]?)b?$")
+  if not number then options.usage("orch.docker: '%s' must be like \"512m\" or \"4g\", got '%s'", what, value) end
+  return math.floor(tonumber(number) * UNITS[unit])
+end
+
+local function working_directory(self, inspected)
+  local default = inspected.Config.WorkingDir
+  if type(default) ~= "string" or default == "" or default == "/" then default = DEFAULT_DIR end
+  return fs.join(default, self.options.working_directory or ".")
+end
+
+local function volume_mounts(world)
+  local mounts = json.array {}
+  for path, name in pairs(world.volumes) do
+    mounts[#mounts + 1] = { Type = "volume", Source = name, Target = path }
+  end
+  table.sort(mounts, function(x, y) return x.Target < y.Target end)
+  return mounts
+end
+
+-- The daemon's socket, at the path it has here, so that one DOCKER_HOST is right on both sides.
+local function give_socket(world, host_config)
+  local socket = world.connected.endpoint.unix
+  local stat = socket and not world.connected.endpoint.ssh and fs.stat(socket)
+  if not stat then
+    error(error_value.new { kind = "usage", op = "docker",
+      message = ("orch.docker: option 'docker' needs the socket of a daemon on this machine, not %s")
+        :format(world.connected.endpoint.host) }, 0)
+  end
+  table.insert(host_config.Mounts, { Type = "bind", Source = socket, Target = socket })
+  host_config.GroupAdd = json.array { tostring(stat.gid) }
+end
+
+local function description(self, world)
+  local limits = resources:check("orch.docker: resources", self.options.resources)
+  local host_config = { Init = true, Mounts = volume_mounts(world), NetworkMode = world.network,
+    NanoCpus = limits.cpus and math.floor(limits.cpus * 1e9) or nil, Memory = bytes("memory", limits.memory),
+    ShmSize = bytes("shm", limits.shm) }
+  if self.options.docker then give_socket(world, host_config) end
+  return { Image = self.options.image, User = self.options.user, Entrypoint = json.array { wire.SHIM },
+    Cmd = json.array { "hold" }, WorkingDir = world.dir, StopTimeout = 1, Labels = world.engine:labels("job"),
+    Env = service.variables("orch.docker", self.options.environment), Healthcheck = { Test = json.array { "NONE" } },
+    HostConfig = host_config }
+end
+
+-- --- what is there ----------------------------------------------------------------------------------------------------
+
+local function labels_of(world, more)
+  local labels = { ["orch.run"] = world.engine.owner.run, ["orch.job"] = world.engine.owner.job }
+  for name, value in pairs(more or {}) do labels[name] = value end
+  return labels
+end
+
+-- An earlier attempt at the job began with a world of its own, which nobody goes back to.
+local function remove_other_attempts(world)
+  local place, others = world.engine.owner.place, {}
+  for _, each in ipairs(world.engine:containers(labels_of(world))) do
+    local other = each.Labels["orch.place"]
+    if other ~= place then others[other] = true end
+  end
+  for other in pairs(others) do world.engine:remove_labelled(labels_of(world, { ["orch.place"] = other })) end
+end
+
+--- Fills in dir, tmp_volume, volumes and what an earlier session has left: id, there, new_volumes.
+local function find(self, job, world)
+  local engine = world.engine
+  world.dir, world.tmp_volume = working_directory(self, world.image), fs.join("/", self.options.tmp)
+  world.volumes = { [world.dir] = engine:name("work"), [world.tmp_volume] = engine:name("tmp") }
+  world.there = {}
+  remove_other_attempts(world)
+  for _, each in ipairs(engine:containers(labels_of(world))) do
+    for _, name in ipairs(each.Names) do world.there[(name:gsub("^/", ""))] = each.Id end
+  end
+  world.id = world.there[engine:name()]
+  local has_volumes = engine:volume(engine:name("work")) and engine:volume(engine:name("tmp"))
+  if not has_volumes then
+    world.new_volumes = true
+    if job.journal.resumed and job.journal:forget_job(job.name, job:step_id()) then
+      job.workspace:forget()
+      job:log("the job's files are lost: it begins anew")
+      engine:remove_labelled(labels_of(world))
+      world.id, world.there = nil, {}
+    end
+    for _, name in pairs(world.volumes) do engine:make_volume(name) end
+  elseif not world.id then
+    job:log("the container is lost, its volumes are there: what steps have changed outside of %s and %s is gone",
+      world.dir, world.tmp_volume)
+  end
+  if world.network and not engine:network(world.network) then engine:make_network(world.network) end
+end
+
+-- --- bringing it up -----------------------------------------------------------------------------------------------------
+
+-- As an archive, which the daemon unpacks: the image may have no program that could.
+local function copy_shim(world)
+  local dir = world.stage .. "/shim"
+  assert(fs.make_dir(dir .. "/.orch"))
+  assert(fs.write(dir .. wire.SHIM, assert(fs.read(library.shim())), { mode = tonumber("755", 8) }))
+  assert(require "orch.tar".pack { root = dir, paths = { ".orch" }, file = dir .. ".tar", compression = "none" })
+  assert(world.engine.connected:request { op = "docker cp", method = "PUT", body_file = dir .. ".tar",
+    path = ("/containers/%s/archive"):format(world.id), query = { path = "/" },
+    headers = { ["Content-Type"] = "application/x-tar" } })
+  assert(fs.remove(dir .. ".tar"))
+end
+
+--- A running container: the one that is there, as it is or started again, or a new one.
+local function bring_up(self, job, world)
+  local engine = world.engine
+  local state = world.id and engine:inspect(world.id)
+  if state and state.State.Running then
+    job:log("goes on in container %s", world.id:sub(1, 12))
+    return
+  end
+  if state then
+    job:log("container %s had stopped, and is started again", world.id:sub(1, 12))
+  else
+    world.id = engine:create(engine:name(), description(self, world))
+    copy_shim(world)
+  end
+  assert(engine:start(world.id))
+end
+
+return { find = find, bring_up = bring_up }

@@ -1,0 +1,159 @@
+-- What the executor asks of the daemon: containers, networks, volumes, each with the labels by which it is found again.
+local client = require "orch.docker.client"
+local error_value = require "orch.error"
+local json = require "orch.json"
+
+local GONE <const> = { [404] = true }
+local THERE <const> = { [304] = true }
+
+local Engine = {}
+Engine.__index = Engine
+
+--- For one job: owner is { project, run, number, job, place }.
+local function new(connected, owner)
+  return setmetatable({ connected = connected, owner = owner }, Engine)
+end
+
+--- The owner that a job's things are labelled with.
+function Engine.owner_of(job)
+  return { project = job.project.key, run = job.pipeline.id, number = job.pipeline.number, job = job.name,
+    place = job.place }
+end
+
+local LABELS <const> = { project = "orch.project", run = "orch.run", number = "orch.number", job = "orch.job",
+  place = "orch.place" }
+
+function Engine:labels(role)
+  local labels = { ["orch.role"] = role }
+  for key, label in pairs(LABELS) do labels[label] = tostring(self.owner[key]) end
+  return labels
+end
+
+--- A name that no other run of the machine has.
+function Engine:name(suffix)
+  local name = ("orch-%s-%s"):format(self.owner.run:sub(1, 8), self.owner.place:gsub("[^%w_.-]", "_"))
+  return suffix and name .. "-" .. suffix or name
+end
+
+--- One call: the answer as a value (true when it is empty), or nil, err.
+function Engine:call(op, method, path, spec)
+  spec = spec or {}
+  spec.op, spec.method, spec.path = op, method, path
+  local reply, failure = self.connected:request(spec)
+  if not reply then return nil, failure end
+  if reply.body == "" or reply.status == 404 or reply.status == 304 then return true, reply.status end
+  local value, broken = json.decode(reply.body)
+  if value == nil then
+    return nil, error_value.new { kind = "remote", op = op, message = ("%s: %s"):format(op, broken.message) }
+  end
+  return value
+end
+
+local function filter(labels)
+  local list = json.array {}
+  for name, value in pairs(labels) do list[#list + 1] = ("%s=%s"):format(name, value) end
+  table.sort(list)
+  return json.encode { label = list }
+end
+
+--- The containers with these labels, as the Engine lists them.
+function Engine:containers(labels)
+  return assert(self:call("docker ps", "GET", "/containers/json", { query = { all = true, filters = filter(labels) } }))
+end
+
+--- What the Engine says of a container; nil when there is none of that name or id.
+function Engine:inspect(name)
+  local found, failure = self:call("docker inspect " .. name, "GET", ("/containers/%s/json"):format(name))
+  if not found and failure.kind ~= "missing" then error(failure, 0) end
+  return found
+end
+
+function Engine:create(name, spec)
+  local made = assert(self:call("docker create " .. name, "POST", "/containers/create", { query = { name = name },
+    json = spec }))
+  return made.Id
+end
+
+function Engine:start(id)
+  return self:call("docker start", "POST", ("/containers/%s/start"):format(id), { good = THERE, idle_timeout = 120 })
+end
+
+function Engine:remove(id)
+  return self:call("docker rm", "DELETE", "/containers/" .. id, { query = { force = true, v = true }, good = GONE,
+    idle_timeout = 120 })
+end
+
+function Engine:volume(name)
+  local found, failure = self:call("docker volume inspect", "GET", "/volumes/" .. name)
+  if not found and failure.kind ~= "missing" then error(failure, 0) end
+  return found
+end
+
+function Engine:make_volume(name)
+  return assert(self:call("docker volume create", "POST", "/volumes/create", { json = { Name = name,
+    Labels = self:labels "volume" } }))
+end
+
+function Engine:network(name)
+  local found, failure = self:call("docker network inspect", "GET", "/networks/" .. name)
+  if not found and failure.kind ~= "missing" then error(failure, 0) end
+  return found
+end
+
+function Engine:make_network(name)
+  return assert(self:call("docker network create", "POST", "/networks/create", { json = { Name = name,
+    CheckDuplicate = true, Driver = "bridge", Labels = self:labels "network" } }))
+end
+
+-- Removes all things of one sort with these labels; what could not be removed is the first failure.
+local function remove_all(self, list_path, item_path, list_of, id_of, labels)
+  local listed, failure = self:call("docker clean-up", "GET", list_path, { query = { filters = filter(labels) } })
+  if not listed then return failure end
+  for _, each in ipairs(list_of(listed)) do
+    local good, problem = self:call("docker clean-up", "DELETE", item_path .. id_of(each), { good = GONE })
+    if not good then failure = failure or problem end
+  end
+  return failure
+end
+
+local function volumes_of(listed) return type(listed.Volumes) == "table" and listed.Volumes or {} end
+
+--- Removes the containers, networks and volumes with these labels.
+---@param labels table<string, string>
+---@return integer removed, table? err of the first that could not be
+function Engine:remove_labelled(labels)
+  local count, failure = 0, nil
+  for _, each in ipairs(self:containers(labels)) do
+    local good, problem = self:remove(each.Id)
+    if good then count = count + 1 else failure = failure or problem end
+  end
+  local networks = remove_all(self, "/networks", "/networks/", function(listed) return listed end,
+    function(each) return each.Id end, labels)
+  local volumes = remove_all(self, "/volumes", "/volumes/", volumes_of, function(each) return each.Name end, labels)
+  return count, failure or networks or volumes
+end
+
+--- What a container printed to its log, at most so many lines.
+function Engine:logs(id, lines)
+  local reply, failure = self.connected:request { op = "docker logs", path = ("/containers/%s/logs"):format(id),
+    query = { stdout = true, stderr = true, tail = lines } }
+  if not reply then return nil, failure end
+  local pieces, at = {}, 1
+  while at + 7 <= #reply.body do
+    local len = string.unpack(">I4", reply.body, at + 4)
+    pieces[#pieces + 1] = reply.body:sub(at + 8, at + 7 + len)
+    at = at + 8 + len
+  end
+  return table.concat(pieces)
+end
+
+--- For gc and discard: removes what a run has left, on the daemon that is found without a job.
+---@param run string the run's id
+---@return integer removed, table? err
+local function remove_run(run)
+  local good, connected = pcall(client.connect)
+  if not good then return 0, connected end
+  return new(connected, {}):remove_labelled { ["orch.run"] = run }
+end
+
+return { new = new, owner_of = Engine.owner_of, remove_run = remove_run }

@@ -1,0 +1,190 @@
+-- Files in the container, by the shim: as the job's user sees them, whatever the image has.
+local error_value = require "orch.error"
+local fs = require "orch.fs"
+local task = require "orch.task"
+local wire = require "orch.executor.docker.wire"
+
+local READ_MAX <const> = 64 * 1024 * 1024
+local PIECE <const> = 1024 * 1024
+local PATHS_AT_ONCE <const> = 10000
+
+-- --- one shim that answers, one request at a time -----------------------------------------------------------------
+
+local Server = {}
+Server.__index = Server
+
+--- owner: the task that the connection lives as long as; user: nil for the container's.
+local function server(connected, container, owner, user)
+  return setmetatable({ connected = connected, container = container, owner = owner, user = user, queue = {} }, Server)
+end
+
+-- The stream belongs to the task that opens it, so that needs one of its own: steps come and go.
+local function keep(self, asker)
+  local link, failure = wire.open(self.connected, self.container, "files", self.user)
+  self.wire, self.failure = link, failure
+  self.opened = true
+  asker:unpark()
+  while link and self.wire == link do task.park() end
+  if link then link:close() end
+end
+
+local function open(self)
+  if self.wire and not self.keeper:ended() then return self.wire end
+  self.wire, self.opened, self.failure = nil, false, nil
+  self.keeper = self.owner:spawn(keep, self, task.current())
+  while not self.opened and not self.keeper:ended() do task.park() end
+  if self.wire then return self.wire end
+  return nil, self.failure or error_value.new { kind = "cancelled", message = "the job is over" }
+end
+
+--- Ends the connection; the next request opens another.
+function Server:close()
+  self.wire = nil
+  if self.keeper then self.keeper:unpark() end
+end
+
+-- The turn of this task; given on when the value is closed.
+local function turn(self)
+  local me = task.current()
+  table.insert(self.queue, me)
+  local leave = setmetatable({}, { __close = function()
+    for i, each in ipairs(self.queue) do
+      if each == me then
+        table.remove(self.queue, i)
+        break
+      end
+    end
+    if self.queue[1] then self.queue[1]:unpark() end
+  end })
+  return leave
+end
+
+local function payload_of(texts)
+  for i, each in ipairs(texts) do
+    texts[i] = tostring(each)
+    if texts[i]:find("\0", 1, true) then error("a path that holds a NUL", 4) end
+  end
+  return table.concat(texts, "\0") .. "\0"
+end
+
+local function send_bytes(link, bytes)
+  if type(bytes) == "userdata" then
+    assert(link:send("w", bytes))
+  else
+    for at = 1, #bytes, PIECE do assert(link:send("w", bytes:sub(at, at + PIECE - 1))) end
+  end
+  assert(link:send("g"))
+end
+
+local function read_reply(link)
+  local pieces = {}
+  while true do
+    local kind, payload = assert(link:take())
+    if kind == "o" then
+      pieces[#pieces + 1] = payload
+    elseif kind == "k" then
+      return payload, table.concat(pieces)
+    else
+      return nil, wire.error_of(payload)
+    end
+  end
+end
+
+local function exchange(link, kind, texts, bytes)
+  assert(link:send(kind, payload_of(texts)))
+  if bytes then send_bytes(link, bytes) end
+  return read_reply(link)
+end
+
+--- One request: the k frame's payload and the bytes before it, or nil, err.
+function Server:ask(kind, texts, bytes)
+  local _ <close> = turn(self)
+  while self.queue[1] ~= task.current() do task.park() end
+  local link, failure = open(self)
+  if not link then return nil, failure end
+  local whole = false
+  -- Half an exchange leaves the connection useless.
+  local _ <close> = setmetatable({}, { __close = function()
+    if not whole then self:close() end
+  end })
+  local reply = table.pack(pcall(exchange, link, kind, texts, bytes))
+  whole = reply[1]
+  if whole then return reply[2], reply[3] end
+  if not error_value.is(reply[2]) then error(reply[2], 0) end
+  return nil, reply[2]
+end
+
+--- Who the container's user is: uid, gid, groups, and the environment that the daemon makes.
+function Server:identity()
+  local texts = wire.texts(assert(self:ask("i", {})))
+  local count = math.tointeger(texts[3])
+  local identity = { uid = math.tointeger(texts[1]), gid = math.tointeger(texts[2]), environment = {},
+    groups = table.move(texts, 4, 3 + count, 1, {}) }
+  for i = 4 + count, #texts do
+    local name, value = texts[i]:match("^([^=]+)=(.*)$")
+    if name then identity.environment[name] = value end
+  end
+  return identity
+end
+
+--- Gives paths to an owner, with all below them if asked; mode 0 leaves modes alone.
+function Server:own(paths, owner, below, mode)
+  for at = 1, #paths, PATHS_AT_ONCE do
+    local texts = { owner.uid, owner.gid, below and 1 or 0, mode or 0 }
+    table.move(paths, at, math.min(at + PATHS_AT_ONCE - 1, #paths), 5, texts)
+    local good, failure = self:ask("o", texts)
+    if not good then return nil, failure end
+  end
+  return true
+end
+
+--- Does something listen there, as seen from the container? What it says first, if words are sent.
+---@return string? reply, table? err
+function Server:probe(address, port, seconds, words)
+  return self:ask("t", { address, port, math.floor((seconds or 2) * 1000), words or "" })
+end
+
+-- --- as job.fs -------------------------------------------------------------------------------------------------------
+
+--- The functions of job.fs; relative paths count from dir.
+local function functions(asked, dir)
+  local self = {}
+  local function inside(path) return fs.join(dir, path) end
+  self.inside = inside
+
+  local function good(kind, texts, bytes)
+    local reply, failure = asked:ask(kind, texts, bytes)
+    if not reply then return nil, failure end
+    return true
+  end
+  function self.read(path, max)
+    local reply, bytes = asked:ask("r", { inside(path), max or READ_MAX })
+    if not reply then return nil, bytes end
+    return bytes
+  end
+  function self.write(path, bytes, how)
+    how = how or {}
+    return good("w", { inside(path), how.mode or 0, how.durable and 1 or 0 }, bytes)
+  end
+  function self.append(path, bytes, how)
+    how = how or {}
+    return good("a", { inside(path), how.mode or 0, how.durable and 1 or 0 }, bytes)
+  end
+  function self.stat(path)
+    local reply, failure = asked:ask("s", { inside(path) })
+    if not reply then return nil, failure end
+    local texts = wire.texts(reply)
+    return { type = texts[1], size = math.tointeger(texts[2]), mode = math.tointeger(texts[3]),
+      uid = math.tointeger(texts[4]), gid = math.tointeger(texts[5]), mtime = tonumber(texts[6]) }
+  end
+  function self.list(path)
+    local reply, failure = asked:ask("l", { inside(path) })
+    if not reply then return nil, failure end
+    return wire.texts(reply)
+  end
+  function self.make_dir(path, mode) return good("d", { inside(path), mode or tonumber("777", 8) }) end
+  function self.remove(path) return good("x", { inside(path) }) end
+  return self
+end
+
+return { server = server, functions = functions }

@@ -1,0 +1,186 @@
+-- Services beside a job: containers on the job's own network, found by their names, waited for until they are ready.
+local duration = require "orch.duration"
+local error_value = require "orch.error"
+local image = require "orch.docker.image"
+local json = require "orch.json"
+local options = require "orch.options"
+local secret = require "orch.secret"
+local task = require "orch.task"
+
+local POLL <const> = 0.1           -- seconds
+local SETTLE <const> = 0.5         -- how long one without any port must have run
+local READY_SECONDS <const> = 60
+local NANO <const> = 1000000000
+local LOG_LINES <const> = 200
+local SHOWN_LINES <const> = 20
+
+local schema = options.schema {
+  image = "string",
+  name = "string?",                  -- what the job calls it; default: the last word of the image's name
+  environment = { "table", default = {} },
+  command = "string|list?",
+  entrypoint = "string|list?",
+  user = "string?",
+  health = "string|table|boolean?",  -- a shell command; { "program", "argument" }; { port = 5432 }; false: do not wait
+  timeout = { "string|number", default = READY_SECONDS },
+}
+
+local port_schema = options.schema { port = "integer" }
+
+--- The name of a service that was given none: "postgres" for "docker.io/library/postgres:14".
+local function default_name(reference) return reference:gsub("@.*$", ""):gsub(":[^:/]*$", ""):match("[^/]+$") end
+
+--- Checks the list of an executor's services.
+---@param list table[]
+---@return table[] services with names
+local function check(list)
+  local services, names = {}, {}
+  for i, given in ipairs(list) do
+    local service = schema:check("orch.docker: service", given)
+    service.name = service.name or default_name(service.image)
+    if not service.name:match("^[%w][%w.-]*$") then
+      options.usage("orch.docker: '%s' is no name of a host", service.name)
+    end
+    if names[service.name] then options.usage("orch.docker: two services are called '%s'", service.name) end
+    names[service.name] = true
+    if type(service.health) == "table" and not service.health[1] then
+      service.health = port_schema:check("orch.docker: health", service.health)
+    end
+    service.seconds = duration.seconds("orch.docker: timeout", service.timeout)
+    services[i] = service
+  end
+  return services
+end
+
+-- --- creating -----------------------------------------------------------------------------------------------------
+
+--- { "NAME=value" } as the Engine wants it. Whoever may ask the daemon can read it.
+---@param what string for messages
+---@param environment table<string, string|number>
+local function variables(what, environment)
+  local list = json.array {}
+  for name, value in pairs(environment) do
+    if secret.is(value) then
+      options.usage("%s: the value of '%s' is a secret, which `docker inspect` would show; give it to the steps that "
+        .. "need it: job:run { secrets = { \"%s\" } }", what, name, secret.name(value))
+    end
+    list[#list + 1] = ("%s=%s"):format(name, value)
+  end
+  table.sort(list)
+  return list
+end
+
+local function words(value)
+  if value == nil then return nil end
+  return json.array(type(value) == "table" and table.move(value, 1, #value, 1, {}) or { "/bin/sh", "-c", value })
+end
+
+-- Docker asks each 30 s by default: too seldom for who waits.
+local function health_check(service, inspected)
+  local test
+  if type(service.health) == "string" then
+    test = { "CMD-SHELL", service.health }
+  elseif type(service.health) == "table" and service.health[1] then
+    test = table.move(service.health, 1, #service.health, 2, { "CMD" })
+  elseif service.health == nil and type(inspected.Config.Healthcheck) == "table" then
+    test = inspected.Config.Healthcheck.Test
+  end
+  if type(test) ~= "table" or #test == 0 or test[1] == "NONE" then return nil end
+  return { Test = json.array(test), Interval = NANO // 2, Timeout = 5 * NANO, Retries = math.ceil(service.seconds * 2) }
+end
+
+local function create(engine, service, network)
+  local inspected = image.inspect(engine.connected, service.image)
+  local check_of = health_check(service, inspected)
+  local id = engine:create(engine:name(service.name), {
+    Image = service.image, User = service.user, Env = variables("orch.docker: service " .. service.name,
+      service.environment), Cmd = words(service.command), Entrypoint = words(service.entrypoint),
+    Labels = engine:labels("service"), Healthcheck = check_of, Hostname = service.name,
+    HostConfig = { NetworkMode = network, Init = true },
+    NetworkingConfig = { EndpointsConfig = { [network] = { Aliases = json.array { service.name } } } },
+  })
+  assert(engine:start(id))
+  return id
+end
+
+--- Starts the services that are not there yet; their containers' ids by name.
+---@param engine table
+---@param services table[] of check
+---@param network string
+---@param there table<string, string> containers of an earlier session by name
+---@return table<string, string>
+local function start(engine, services, network, there)
+  local ids = {}
+  for _, service in ipairs(services) do
+    local id = there[engine:name(service.name)]
+    if id then assert(engine:start(id)) else id = create(engine, service, network) end
+    ids[service.name] = id
+  end
+  return ids
+end
+
+-- --- waiting --------------------------------------------------------------------------------------------------------
+
+--- Its address, of what the Engine says of it.
+local function address_of(state, network)
+  local end_point = state and state.NetworkSettings.Networks[network]
+  return end_point and end_point.IPAddress ~= "" and end_point.IPAddress or nil
+end
+
+-- The port to ask: the one that was named, else the lowest that the image exposes.
+local function port_of(service, state)
+  if type(service.health) == "table" and service.health.port then return service.health.port end
+  local lowest
+  for name in pairs(type(state.Config.ExposedPorts) == "table" and state.Config.ExposedPorts or {}) do
+    local port = math.tointeger(tonumber(name:match("^(%d+)/tcp$")))
+    if port and (not lowest or port < lowest) then lowest = port end
+  end
+  return lowest
+end
+
+local function is_ready(service, state, network, probe, seconds)
+  local health = type(state.State.Health) == "table" and state.State.Health.Status
+  if health and health ~= "none" then return health == "healthy" end
+  local port = port_of(service, state)
+  if not port then return seconds >= SETTLE end
+  local address = address_of(state, network)
+  return address ~= nil and probe(address, port)
+end
+
+local function last_lines(text, count)
+  local lines = {}
+  for line in text:gmatch("[^\n]+") do lines[#lines + 1] = line end
+  return table.concat(lines, "\n", math.max(1, #lines - count + 1))
+end
+
+local function fail(engine, service, id, kind, format, ...)
+  error(error_value.new { kind = kind, op = "docker",
+    message = ("service '%s' (%s) %s"):format(service.name, service.image, format:format(...)),
+    detail = last_lines(engine:logs(id, LOG_LINES) or "", SHOWN_LINES),
+    hint = kind == "timeout" and "tell how it is known to be ready: health = { port = 5432 }, or a command" or nil }, 0)
+end
+
+--- Waits until a service is ready; raises what it has printed when it ends or takes too long.
+---@param engine table
+---@param service table
+---@param id string
+---@param network string
+---@param probe fun(address: string, port: integer): boolean
+local function wait(engine, service, id, network, probe)
+  if service.health == false then return end
+  local begun = task.clock()
+  while true do
+    local state = engine:inspect(id)
+    if not state or not state.State.Running then
+      fail(engine, service, id, "failed", "ended with exit code %s before it was ready",
+        state and state.State.ExitCode or "?")
+    end
+    if is_ready(service, state, network, probe, task.clock() - begun) then return end
+    if task.clock() - begun > service.seconds then
+      fail(engine, service, id, "timeout", "was not ready within %g s", service.seconds)
+    end
+    task.sleep(POLL)
+  end
+end
+
+return { check = check, start = start, wait = wait, variables = variables, address = address_of }
