@@ -213,6 +213,7 @@ local function write(job, credential)
   if type(settings.auths) ~= "table" then settings.auths = {} end
   settings.auths[server] = entry
   assert(fs.make_dir(config.dir(job), tonumber("700", 8)))
+  if fs.stat(path) then assert(fs.chmod(path, tonumber("600", 8))) end -- fs.write keeps the mode of what is there
   assert(fs.write(path, json.encode(settings, { open_secrets = true, pretty = true }) .. "\n",
     { mode = tonumber("600", 8) }))
   return path

@@ -66,10 +66,9 @@ end
 local function classify(message, reference)
   local status = status_of(message)
   if status then return kind_of_status(status) end
-  -- The reference's own words ("team/denied") say nothing.
-  local lowered = message:lower()
-  local at, last = lowered:find(reference:lower(), 1, true)
-  if at then lowered = lowered:sub(1, at - 1) .. lowered:sub(last + 1) end
+  -- The name's own words ("team/denied") say nothing.
+  local name = reference:lower():gsub("@.*$", ""):gsub(":[^:/]*$", "")
+  local lowered = message:lower():gsub(name:gsub("%p", "%%%0"), "")
   local rule = find(CODES, lowered)
   if rule then return rule[2], rule.passing end
   rule = find(NETWORK, lowered)

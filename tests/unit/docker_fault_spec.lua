@@ -1,0 +1,93 @@
+local fault = require "orch.docker.fault"
+
+local IMAGE <const> = "127.0.0.1:5000/team/denied:1"
+
+local function of(message) return fault.of("docker push", IMAGE, message) end
+
+describe("a registry's fault", function()
+  it("is passing when it may go better another time", function()
+    for _, message in ipairs {
+      "received unexpected HTTP status: 500 Internal Server Error",
+      "received unexpected HTTP status: 503 Service Unavailable",
+      "error parsing HTTP 502 response body: invalid character '<' looking for beginning of value",
+      "unexpected status from PUT request to http://r/v2/x/manifests/1: 500 Internal Server Error",
+      "error parsing HTTP 429 response body: unexpected end of JSON input: \"\"",
+      "toomanyrequests: Rate exceeded", "unavailable: service unavailable",
+      'Put "http://r/v2/": read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer',
+      'Get "http://r/v2/": EOF', "unexpected EOF", 'Get "http://r/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
+      "net/http: TLS handshake timeout", "http: server closed idle connection",
+      "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
+    } do
+      assert.is_true(of(message).passing, message)
+    end
+  end)
+
+  it("is final when it is a no", function()
+    for message, kind in pairs {
+      ["unauthorized: authentication required"] = "auth", ["no basic auth credentials"] = "auth",
+      ["denied: requested access to the resource is denied"] = "auth",
+      ["error parsing HTTP 403 response body: invalid character '<'"] = "auth",
+      ["login attempt to http://r/v2/ failed with status: 401 Unauthorized"] = "auth",
+      ["name unknown: The repository with name 'x' does not exist"] = "missing",
+      ["manifest for r/x:1 not found: manifest unknown: manifest unknown"] = "missing",
+      ["tag does not exist: " .. IMAGE] = "missing",
+      ["An image does not exist locally with the tag: 127.0.0.1:5000/team/denied"] = "missing",
+      ["tag invalid: The image tag '1' already exists and cannot be overwritten"] = "conflict",
+      ["cannot push a digest reference"] = "usage",
+      ['Get "https://r/v2/": x509: certificate signed by unknown authority'] = "net",
+      ['Get "https://r/v2/": http: server gave HTTP response to HTTPS client'] = "net",
+      ['Get "https://r/v2/": dial tcp: lookup r: no such host'] = "net",
+      ["received unexpected HTTP status: 405 Method Not Allowed"] = "remote",
+      ["something nobody has seen"] = "remote",
+    } do
+      local failure = of(message)
+      assert.equal(kind, failure.kind, message)
+      assert.is_false(failure.passing, message)
+      assert.equal("docker push " .. IMAGE .. ": " .. message, failure.message)
+    end
+    assert.matches("certs.d", of("x509: certificate signed by unknown authority").hint)
+  end)
+
+  it("reads nothing into the image's own name", function()
+    assert.equal("remote", of(IMAGE .. ": something else").kind)
+  end)
+
+  it("knows how long to wait, and what is too long", function()
+    assert.equal(7, of("toomanyrequests: slow down, retry after 7").retry_after)
+    assert.equal(3, of("toomanyrequests: Retry-After: 3").retry_after)
+    local long = of("toomanyrequests: try again in 3600 s")
+    assert.is_false(long.passing)
+    assert.matches("3600 s", long.hint)
+  end)
+
+  it("of the daemon's own answer keeps the daemon's kind", function()
+    local failure = { kind = "remote", status = 500, message = "docker pull x: Get \"http://r/v2/\": unauthorized: no" }
+    assert.equal("auth", fault.of_request("docker pull", "x", failure).kind)
+    failure = { kind = "missing", status = 404, message = "docker pull x: no words for it" }
+    assert.equal("missing", fault.of_request("docker pull", "x", failure).kind)
+    failure = { kind = "net", message = "docker pull x: the connection broke" }
+    assert.is_true(fault.of_request("docker pull", "x", failure).passing)
+    failure = { kind = "cancelled", message = "cancelled" }
+    assert.is_false(fault.of_request("docker pull", "x", failure).passing)
+  end)
+
+  it("is tried again a few times, with what the last one said", function()
+    local calls, lines, job = 0, {}, {}
+    function job.log(_, ...) lines[#lines + 1] = string.format(...) end
+    local function passing(seconds)
+      return { kind = "remote", passing = true, retry_after = seconds, message = "fault " .. calls }
+    end
+    assert.equal("good", fault.retrying(job, function()
+      calls = calls + 1
+      if calls < 2 then return nil, passing() end
+      return "good"
+    end))
+    assert.equal(1, #lines)
+    assert.matches("^fault 1; trying again in 0%.%d s$", lines[1])
+    assert.is_false(fault.retrying(job, function() return false end))
+    local final = { kind = "auth", message = "no" }
+    local good, failure = pcall(fault.retrying, job, function() return nil, final end)
+    assert.is_false(good)
+    assert.equal(final, failure)
+  end)
+end)
