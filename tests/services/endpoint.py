@@ -40,12 +40,13 @@ class Fault:
     match   only requests whose subject (operation or path) contains this
     delay   seconds of silence before anything else happens
     drop    "close" the connection, "reset" it, or "truncate" the answer's body
+    after   bytes of the request's body read before it is dropped (all)
     status  answer this; without it, and without drop, the true answer follows
     body    a string, or a value sent as JSON
     headers more headers of the answer
     """
 
-    KEYS = ("times", "match", "delay", "drop", "status", "body", "headers")
+    KEYS = ("times", "match", "delay", "drop", "after", "status", "body", "headers")
     DROPS = (None, "close", "reset", "truncate")
 
     def __init__(self, wish):
@@ -57,6 +58,7 @@ class Fault:
         self.match = wish.get("match", "")
         self.delay = float(wish.get("delay", 0))
         self.drop = wish.get("drop")
+        self.after = wish.get("after")
         self.status = wish.get("status")
         self.body = wish.get("body", "")
         self.headers = wish.get("headers", {})
@@ -65,13 +67,13 @@ class Fault:
 
 
 class Endpoint(ThreadingHTTPServer):
-    """A server on a free port of the loopback."""
+    """A server on a free port, of the loopback unless told otherwise."""
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, handler):
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(self, handler, address="127.0.0.1"):
+        super().__init__((address, 0), handler)
         self.lock = threading.Lock()
         self.records = deque(maxlen=RECORDS_MAX)
         self.received = 0
@@ -203,6 +205,13 @@ class Handler(BaseHTTPRequestHandler):
             self.entry["body"] = text
         return bytes(kept)
 
+    def take(self, count):
+        """Reads at least that much of the body, and leaves the rest."""
+        for block in self.body_blocks():
+            count -= len(block)
+            if count <= 0:
+                break
+
     def drain(self):
         """Reads what nobody wants, so that the answer is not lost to a reset."""
         left = DRAIN_MAX
@@ -261,7 +270,7 @@ class Handler(BaseHTTPRequestHandler):
                        fault.drop == "truncate")
             return True
         if fault.drop:
-            self.drain()
+            self.drain() if fault.after is None else self.take(int(fault.after))
             self.close_connection = True
             if fault.drop == "reset":
                 self.reset()
