@@ -96,7 +96,7 @@ local function agree(self, headers)
   self.api = shown(wanted or (older(NEWEST, theirs) and NEWEST or theirs))
   self.server = headers["server"]
   self.builder = headers["builder-version"] ~= "" and headers["builder-version"] or nil
-  self.podman = headers["libpod-api-version"]
+  self.podman = headers["libpod-api-version"] ~= nil
 end
 
 --- Asks the daemon what it speaks; nil, err when it cannot be reached.
@@ -172,6 +172,14 @@ local function query_string(query)
     end
   end
   return #parts > 0 and "?" .. table.concat(parts, "&") or ""
+end
+
+--- podman's option for a registry of that host: dockerd takes plain http and any certificate from one on
+--- loopback, podman has to be told.
+---@return string?
+function Client:tls_verify(registry)
+  local name = registry:match("^%[(.-)%]") or registry:match("^[^:]+")
+  return self.podman and endpoint.is_loopback(name) and "false" or nil
 end
 
 --- Where the daemon is, as http.stream and http.upgrade want it.

@@ -39,6 +39,7 @@ local STATUS_PATTERNS <const> = { "HTTP status:? (%d%d%d)", "parsing HTTP (%d%d%
 local HINTS <const> = {
   auth = "is there a login for this registry (docker_login, auth = …, config.json), and may it do this?",
   missing = "is the name right, and does the repository exist?",
+  plain = "the daemon must be told that the registry has no TLS: insecure-registries, or podman's registries.conf",
   certificate = "the daemon must trust the registry's authority: /etc/docker/certs.d/HOST:PORT/ca.crt",
 }
 
@@ -72,7 +73,10 @@ local function classify(message, reference)
   local rule = find(CODES, lowered)
   if rule then return rule[2], rule.passing end
   rule = find(NETWORK, lowered)
-  if rule then return "net", rule.passing, lowered:find("certificate", 1, true) and HINTS.certificate or nil end
+  if rule then
+    return "net", rule.passing, lowered:find("certificate", 1, true) and HINTS.certificate
+      or lowered:find("http response to https", 1, true) and HINTS.plain or nil
+  end
   return "remote", false
 end
 

@@ -12,7 +12,8 @@ local OP <const> = "docker pull"
 local function pull_once(job, connected, one, platform)
   local reply <close>, failure = connected:request { op = ("%s %s"):format(OP, one.image), method = "POST",
     path = "/images/create", headers = { ["X-Registry-Auth"] = one.header }, stream = true, idle_timeout = 600,
-    query = { fromImage = one.name, tag = one.label, platform = platform } }
+    query = { fromImage = one.name, tag = one.label, platform = platform,
+      tlsVerify = connected:tls_verify(one.host) } }
   if not reply then return nil, fault.of_request(OP, one.image, failure) end
   local account = transfer.new(job, "pull " .. one.image)
   local digest, new
@@ -69,7 +70,7 @@ local function pull(job, spec)
       error(error_value.new { kind = "usage", op = OP,
         message = ("all_tags wants the name of a repository; '%s' names one image"):format(name) }, 0)
     end
-    list[i] = { image = name, name = parsed.name, digest = parsed.digest,
+    list[i] = { image = name, name = parsed.name, digest = parsed.digest, host = parsed.host,
       label = not spec.all_tags and (parsed.digest or parsed.tag or "latest") or nil,
       header = credentials.header(credentials.choose(job, spec.auth, parsed.host, name)) }
   end

@@ -1,7 +1,6 @@
 -- Pushes images by name: each tag on its own, so that what was not asked for never leaves the machine.
 local client = require "orch.docker.client"
 local credentials = require "orch.docker.credentials"
-local endpoint = require "orch.docker.endpoint"
 local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
 local image = require "orch.docker.image"
@@ -9,12 +8,6 @@ local reference = require "orch.docker.reference"
 local transfer = require "orch.docker.transfer"
 
 local OP <const> = "docker push"
-
--- dockerd takes plain http and any certificate from a registry on loopback; podman has to be told.
-local function tls_verify(connected, host)
-  local name = host:match("^%[(.-)%]") or host:match("^[^:]+")
-  return connected.podman and endpoint.is_loopback(name) and "false" or nil
-end
 
 -- The digest that a line proves; old podman has no aux.
 local function digest_in(line)
@@ -33,13 +26,14 @@ end
 local function push_once(job, connected, one)
   local reply <close>, failure = connected:request { op = ("%s %s"):format(OP, one.tag), method = "POST",
     path = "/images/" .. one.name .. "/push", headers = { ["X-Registry-Auth"] = one.header }, stream = true,
-    query = { tag = one.label, tlsVerify = tls_verify(connected, one.host) }, idle_timeout = 600 }
+    query = { tag = one.label, tlsVerify = connected:tls_verify(one.host) }, idle_timeout = 600 }
   if not reply then return nil, fault.of_request(OP, one.tag, failure) end
   local account = transfer.new(job, "push " .. one.tag)
   local digest, problem = read(connected, one, reply, account)
   if not digest then return nil, problem end
   local counts = account:finish()
-  job:log("%s  %s  (%d layers pushed, %d were there)", one.tag, digest, counts.pushed, counts.there + counts.mounted)
+  job:log("%s  %s%s", one.tag, digest, counts.all > 0 and
+    ("  (%d layers pushed, %d were there)"):format(counts.pushed, counts.there + counts.mounted) or "")
   return digest
 end
 

@@ -1,5 +1,5 @@
--- A registry spoken to directly: what neither the Engine API nor podman's has, a manifest's digest and another
--- tag for it without a pull.
+-- A registry spoken to directly, for what the Engine API lacks, or podman's: another tag without a pull, a
+-- manifest's digest, a login's check.
 --
 -- OCI distribution-spec 1.0 (pull, push of manifests); token flow: distribution.github.io, spec/auth/token.
 local endpoint = require "orch.docker.endpoint"
@@ -21,16 +21,17 @@ local TYPES <const> = table.concat({
 local Registry = {}
 Registry.__index = Registry
 
--- Where and how a repository is spoken to. On loopback plain http is tried first, as dockerd allows it there;
--- elsewhere TLS it is, with the authority that dockerd would take.
+-- Where and how a registry is spoken to: plain http on loopback, elsewhere TLS with the authority that dockerd
+-- would take.
+---@param parsed { host: string, path?: string }
 local function new(job, parsed, credential)
   local host = parsed.host == reference.HUB and "registry-1.docker.io" or parsed.host
   local path = parsed.path
-  if parsed.host == reference.HUB and not path:find("/", 1, true) then path = "library/" .. path end
+  if path and parsed.host == reference.HUB and not path:find("/", 1, true) then path = "library/" .. path end
   local plain = endpoint.is_loopback(host:match("^%[(.-)%]") or host:match("^[^:]+"))
   local ca = ("/etc/docker/certs.d/%s/ca.crt"):format(host)
   return setmetatable({ job = job, host = host, path = path, credential = credential,
-    base = ("%s://%s/v2/%s/manifests/"):format(plain and "http" or "https", host, path),
+    base = ("%s://%s/v2/"):format(plain and "http" or "https", host),
     ca_file = fs.stat(ca) and ca or nil }, Registry)
 end
 
@@ -58,7 +59,8 @@ end
 local function token(self, asked)
   check_realm(self, asked.realm)
   local login = self.credential
-  local service, scope = escape(asked.service or ""), asked.scope or ("repository:%s:pull,push"):format(self.path)
+  local service = escape(asked.service or "")
+  local scope = asked.scope or self.path and ("repository:%s:pull,push"):format(self.path) or ""
   local reply, failure
   if login and login.identity_token then
     reply, failure = http.request { url = asked.realm, method = "POST", ca_file = self.ca_file,
@@ -101,11 +103,12 @@ local function words_of(reply)
   return (": %s: %s"):format(tostring(first.code):lower():gsub("_", " "), tostring(first.message))
 end
 
--- One request for a manifest, with what the registry asks for.
+-- One request, with what the registry asks for; a manifest's by its label.
 function Registry:ask(method, label, body, content_type)
+  local url = self.base .. (label and ("%s/manifests/%s"):format(self.path, label) or "")
   if self.credential and self.credential.registry_token then self.bearer = self.credential.registry_token end
   while true do
-    local reply, failure = http.request { url = self.base .. label, method = method, body = body, basic = self.basic,
+    local reply, failure = http.request { url = url, method = method, body = body, basic = self.basic,
       ca_file = self.ca_file, body_max = MANIFEST_MAX,
       headers = { Accept = TYPES, ["Content-Type"] = content_type,
         Authorization = self.bearer and "Bearer " .. self.bearer or nil } }
@@ -118,7 +121,7 @@ function Registry:ask(method, label, body, content_type)
     if reply.status == 401 then more, failure = authorise(self, reply) end
     if failure then return nil, failure end
     if not more then
-      failure = fault.of(OP, ("%s/%s:%s"):format(self.host, self.path, label),
+      failure = fault.of(OP, label and ("%s/%s:%s"):format(self.host, self.path, label) or self.host,
         ("HTTP status: %d%s"):format(reply.status, words_of(reply)))
       failure.retry_after = tonumber(reply.headers["retry-after"])
       return nil, failure
@@ -158,4 +161,12 @@ local function retag(job, source, tags, credential)
   return reply.headers["docker-content-digest"] or "sha256:" .. require "orch.hash".sha256(reply.body)
 end
 
-return { digest = digest, retag = retag }
+--- Raises unless the registry takes the login.
+---@param job orch.Job
+---@param credential orch.DockerCredential
+local function check(job, credential)
+  local self = new(job, { host = credential.registry }, credential)
+  fault.retrying(job, function() return self:ask("GET") end)
+end
+
+return { digest = digest, retag = retag, check = check }

@@ -84,7 +84,7 @@ end
 --- Tells what became of the layers, once the transfer is over; counts by ending.
 ---@return table<string, integer>
 function Transfer:finish()
-  local counts = { pushed = 0, pulled = 0, mounted = 0, there = 0 }
+  local counts = { all = #self.ids, pushed = 0, pulled = 0, mounted = 0, there = 0 }
   if self.last > -math.huge then self:emit() end
   for _, id in ipairs(self.ids) do
     local layer = self.layers[id]
