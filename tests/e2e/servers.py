@@ -3,8 +3,11 @@
 usage: servers.py fake SOCKET API [MIN]         says that it speaks API, and no older one than MIN
        servers.py tls SOCKET CERT KEY CA        a port with TLS that wants a certificate of CA, before a socket
        servers.py plain SOCKET                  the same without TLS
+       servers.py bearer USER PASSWORD          a registry with one manifest, x/y:1, and a token service
 """
 
+import base64
+import hashlib
 import http.server
 import json
 import socket
@@ -12,6 +15,7 @@ import socketserver
 import ssl
 import sys
 import threading
+import urllib.parse
 
 
 class Fake(http.server.BaseHTTPRequestHandler):
@@ -90,4 +94,69 @@ def tls(path, cert, key, ca):
     forward(path, context)
 
 
-{"fake": fake, "tls": tls, "plain": forward}[sys.argv[1]](*sys.argv[2:])
+class Bearer(http.server.BaseHTTPRequestHandler):
+    """Docker's token flow: a password gives a refresh token, either of them a token for each scope."""
+
+    protocol_version = "HTTP/1.1"
+    kind = "application/vnd.docker.distribution.manifest.list.v2+json"
+    manifests = {"1": b'{"schemaVersion": 2, "mediaType": "%s", "manifests": []}' % kind.encode()}
+
+    def reply(self, status, body=b"", **headers):
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def token(self, form):
+        basic = "Basic " + base64.b64encode(self.server.login.encode()).decode()
+        known = (form.get("refresh_token") == ["a-refresh-token"]
+                 or self.headers.get("Authorization") == basic)
+        if not known:
+            return self.reply(401, b'{"details": "incorrect username or password"}')
+        scope = form.get("scope", [""])[0]
+        answer = {"token": "token:" + scope, "access_token": "token:" + scope}
+        if form.get("offline_token") or form.get("access_type"):
+            answer["refresh_token"] = "a-refresh-token"
+        self.reply(200, json.dumps(answer).encode(), Content_Type="application/json")
+
+    def serve(self):
+        url = urllib.parse.urlsplit(self.path)
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        if url.path == "/token":
+            text = url.query if self.command == "GET" else body.decode()
+            return self.token(urllib.parse.parse_qs(text))
+        scope = "repository:x/y:pull,push"
+        given = self.headers.get("Authorization", "")
+        if not given.startswith("Bearer token:" + ("" if url.path == "/v2/" else "repository:x/y:pull")):
+            realm = "http://%s/token" % self.headers["Host"]
+            more = "" if url.path == "/v2/" else ',scope="%s"' % scope
+            return self.reply(401, b"{}", WWW_Authenticate='Bearer realm="%s",service="spec"%s' % (realm, more))
+        if url.path == "/v2/":
+            return self.reply(200, b"{}", Docker_Distribution_API_Version="registry/2.0")
+        label = url.path.rpartition("/")[2]
+        if self.command == "PUT":
+            self.manifests[label] = body
+        for name, data in self.manifests.items():
+            digest = "sha256:" + hashlib.sha256(data).hexdigest()
+            if label in (name, digest):
+                return self.reply(201 if self.command == "PUT" else 200, data, Content_Type=self.kind,
+                                  Docker_Content_Digest=digest)
+        self.reply(404, b'{"errors": [{"code": "MANIFEST_UNKNOWN", "message": "no such tag"}]}')
+
+    do_GET = do_HEAD = do_POST = do_PUT = serve
+
+    def log_message(self, *args):
+        pass
+
+
+def bearer(user, password):
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Bearer)
+    server.login = "%s:%s" % (user, password)
+    print(server.server_address[1], flush=True)
+    server.serve_forever()
+
+
+{"bearer": bearer, "fake": fake, "tls": tls, "plain": forward}[sys.argv[1]](*sys.argv[2:])

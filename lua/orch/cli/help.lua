@@ -17,6 +17,7 @@ orch runs build jobs written in Lua.
   cancel [RUN]     stops a live run from another terminal
   answer RUN NAME  answers a question that a run waits for
   gc               removes old runs
+  doctor           tells what is missing on this machine, and how to mend it
   verbs [NAME]     lists what a job can do, or one verb's options
   new recipe|verb  writes a file to start from
   lua FILE         runs a Lua file inside the engine
@@ -147,6 +148,15 @@ Live, held and interrupted runs stay.
   orch gc
   orch gc --keep 10 --days 3
   orch gc --dry-run
+]],
+  doctor = [[
+orch doctor [--json] [--project DIR]
+Looks at what orch needs: the docker daemon and its builder, logins, programs, git, the state directory, TLS, the
+kernel, AWS variables (by name). Exit code 0, or 7 when something is missing.
+
+  orch doctor
+  orch doctor --json > doctor.json
+  DOCKER_HOST=ssh://build.example orch doctor
 ]],
   verbs = [[
 orch verbs [NAME] [--recipe RECIPE] [--stub]
