@@ -2,7 +2,7 @@
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
 package.path = here .. "/?.lua;" .. package.path
 
-local ALL <const> = { "start_up", "main_job", "context" }
+local ALL <const> = { "start_up", "main_job", "context", "push" }
 
 local names = table.pack(...)
 if names.n == 0 then names = ALL end
