@@ -98,13 +98,12 @@ describe("docker push and pull", function()
     local events, before = {}, -1
     for line in result.out:gmatch("[^\n]+") do
       local event = json.decode(line)
-      if event.type == "step.progress" then events[#events + 1] = event end
+      if event.type == "step.progress" and event.id:find("docker_push", 1, true) then events[#events + 1] = event end
     end
     assert.is_true(#events >= 3, result.out)
     for i, event in ipairs(events) do
-      assert.is_true(event.id:find("docker_push", 1, true) ~= nil)
       assert.equal("push " .. name .. ":1", event.label)
-      assert.is_true(event.current <= event.total)
+      assert.is_true(event.total == nil or event.current <= event.total)
       assert.is_true(i == #events or event.clock - before >= 0.19)
       before = event.clock
     end

@@ -121,6 +121,7 @@ class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
     json_type = "application/json"
+    entry = None            # of the request at hand, once it is understood
 
     def subject(self):
         return self.path

@@ -26,14 +26,15 @@ function Transfer:layer(id)
   return layer
 end
 
-function Transfer:emit()
+-- The sum of what is known of the layers: it may be complete before the next one is heard of, and the end is the end.
+function Transfer:emit(ended)
   local current, total = 0, 0
   for _, id in ipairs(self.ids) do
     current, total = current + self.layers[id].current, total + self.layers[id].total
   end
   if total == 0 then return end
   self.last = task.clock()
-  self.job.bus:emit("step.progress", { id = self.job:step_id(), label = self.label, current = current, total = total })
+  self.job:progress { label = self.label, current = current, total = (ended or current < total) and total or nil }
 end
 
 --- Takes a line that speaks of a layer; false for one that does not.
@@ -85,7 +86,7 @@ end
 ---@return table<string, integer>
 function Transfer:finish()
   local counts = { all = #self.ids, pushed = 0, pulled = 0, mounted = 0, there = 0 }
-  if self.last > -math.huge then self:emit() end
+  if self.last > -math.huge then self:emit(true) end
   for _, id in ipairs(self.ids) do
     local layer = self.layers[id]
     if layer.ending then
