@@ -73,6 +73,15 @@ static bool next(void *arg, uint32_t *number)
     return more;
 }
 
+static bool waiting(void *arg)
+{
+    struct files *files = arg;
+    pthread_mutex_lock(&files->lock);
+    const bool there = files->asked_at < files->asked_count && !files->gone;
+    pthread_mutex_unlock(&files->lock);
+    return there;
+}
+
 static void run(void *arg, const atomic_bool *stop)
 {
     struct files *files = arg;
@@ -85,7 +94,7 @@ static void run(void *arg, const atomic_bool *stop)
         .exclude = (const char *const *)files->exclude.list,
         .exclude_count = files->exclude.count,
         .follow = (const char *const *)files->follow.list, .follow_count = files->follow.count,
-        .stop = stop, .give = give, .next = next, .arg = files,
+        .stop = stop, .give = give, .next = next, .waiting = waiting, .arg = files,
     };
     source_run(&source, &files->count, &files->err);
 }

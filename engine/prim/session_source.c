@@ -168,16 +168,17 @@ static bool send_text(struct source *source, uint32_t number)
 
 static bool serve(struct source *source)
 {
+    const struct source_spec *spec = source->spec;
     uint32_t number;
-    while (flush(source) && source->spec->next(source->spec->arg, &number)) {
+    while ((spec->waiting(spec->arg) || flush(source)) && spec->next(spec->arg, &number)) {
         bool good = source->walk ? send_file(source, number) : send_text(source, number);
         if (!good || !add_data(source, number, "", 0))
             return false;
         source->count->files++;
-        if (*source->spec->stop)
+        if (*spec->stop)
             break;
     }
-    return !*source->spec->stop ||
+    return !*spec->stop ||
            err_set(source->err, ERR_CANCELLED, "the build session has ended");
 }
 

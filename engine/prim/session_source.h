@@ -22,6 +22,8 @@ struct source_spec {
     bool (*give)(void *arg, struct buf *batch);
     /* The number of the next entry that the daemon asks for; false: none comes any more. */
     bool (*next)(void *arg, uint32_t *number);
+    /* Would next give one at once? */
+    bool (*waiting)(void *arg);
     void *arg;
 };
 
