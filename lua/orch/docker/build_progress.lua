@@ -52,7 +52,11 @@ function Progress:vertex(update)
       self.failed, self.failed_stopped = vertex, stopped
     end
   end
-  if not update.completed or vertex.completed then return end
+  if not update.completed then return end
+  if vertex.completed then -- begun again: a source first tells its key, then its content
+    vertex.seconds = math.max(vertex.seconds, seconds_of(update))
+    return
+  end
   vertex.completed, vertex.cached, vertex.seconds = true, update.cached, seconds_of(update)
   self.done = self.done + 1
   if update.cached then self.cached = self.cached + 1 end
