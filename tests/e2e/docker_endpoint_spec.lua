@@ -133,6 +133,8 @@ describe("the docker daemon", function()
   local LOAD <const> = [[job:setup_remote_docker()
     job:image_save { images = "busybox:1.36", file = "b.tar" }
     job:log("loaded %s", job:image_load("b.tar")[1])
+    job:write { path = "Dockerfile", text = "FROM busybox:1.36\nRUN true\n" }
+    job:docker_build { tags = { "spec/endpoint:1" } }
     job:run "docker version --format '{{.Server.Version}}' || echo no docker"]]
 
   case("is reached over tcp on loopback", function()
