@@ -1,6 +1,8 @@
+#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +37,48 @@ static _Noreturn void stop_now(const struct host *host)
         tcsetattr(STDIN_FILENO, TCSANOW, &mode);
     }
     _exit(128 + SIGINT);
+}
+
+enum { STOP_SIGNALS = 3, INTERRUPTS_MAX = 3 };
+
+static const int stop_signals[STOP_SIGNALS] = {SIGINT, SIGTERM, SIGHUP};
+
+/* What a signal handler, which gets no argument, must find. */
+static struct {
+    struct host *host;
+    pthread_t main_thread;
+    void (*loops_own[STOP_SIGNALS])(int number);
+    volatile sig_atomic_t interrupts;
+} handling;
+
+/* Before the loop's own handler, since Lua that never waits never comes to the loop. */
+static void on_signal(int number)
+{
+    if (!pthread_equal(pthread_self(), handling.main_thread)) {
+        pthread_kill(handling.main_thread, number);
+        return;
+    }
+    int error = errno;
+    if (number == SIGINT && ++handling.interrupts >= INTERRUPTS_MAX)
+        _exit(128 + SIGINT); /* even the second was not heard */
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        if (stop_signals[i] == number)
+            handling.loops_own[i](number);
+    task_break_in(handling.host);
+    errno = error;
+}
+
+static void handle_before_the_loop(struct host *host)
+{
+    handling.host = host;
+    handling.main_thread = pthread_self();
+    for (int i = 0; i < STOP_SIGNALS; i++) {
+        struct sigaction action;
+        sigaction(stop_signals[i], NULL, &action);
+        handling.loops_own[i] = action.sa_handler;
+        action.sa_handler = on_signal;
+        sigaction(stop_signals[i], &action, NULL);
+    }
 }
 
 static void on_stop_signal(void *arg, int number)
@@ -104,10 +148,10 @@ static int run(struct program *program, lua_State *L)
     if (lua_pcall(L, 1, 0, -3) != LUA_OK)
         return report(L);
     struct host *host = &program->host;
-    const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
-    struct trap *traps[3];
-    for (int i = 0; i < 3; i++)
-        traps[i] = trap_new(host->loop, numbers[i], on_stop_signal, program);
+    struct trap *traps[STOP_SIGNALS];
+    for (int i = 0; i < STOP_SIGNALS; i++)
+        traps[i] = trap_new(host->loop, stop_signals[i], on_stop_signal, program);
+    handle_before_the_loop(host);
     /* the root task anchors itself only while it lives: keep it for its results */
     task_keep(L, program->root);
     task_run_ready(host);
@@ -116,7 +160,7 @@ static int run(struct program *program, lua_State *L)
         loop_turn(host->loop, true);
         task_run_ready(host);
     }
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < STOP_SIGNALS; i++)
         trap_free(traps[i]);
     int count = task_results(program->root, L);
     if (!lua_toboolean(L, -count))
@@ -150,6 +194,8 @@ int main(int argc, char **argv)
     program.host.lua_tree = getenv("ORCH_LUA");
     program.host.loop = loop_new(&err);
     lua_State *L = program.host.L = luaL_newstate();
+    if (L)
+        *(struct host **)lua_getextraspace(L) = &program.host; /* every coroutine's copy comes from here */
     if (!program.host.loop || !L) {
         fprintf(stderr, "orch: %s\n", L ? err.message : "out of memory");
         return 9;

@@ -263,6 +263,23 @@ int task_raise_reason(lua_State *L, struct task *task)
     return lua_error(L);
 }
 
+/* A hook has no upvalue; the extra space of every coroutine holds the host (main.c puts it there). */
+static void on_break_in(lua_State *L, lua_Debug *info)
+{
+    (void)info;
+    struct host *host = *(struct host **)lua_getextraspace(L);
+    lua_sethook(L, NULL, 0, 0);
+    loop_turn(host->loop, false);
+    if (host->current && host->current->L == L && task_must_raise(host->current))
+        task_raise_reason(L, host->current);
+}
+
+void task_break_in(struct host *host)
+{
+    if (host->current)
+        lua_sethook(host->current->L, on_break_in, LUA_MASKCOUNT, 1);
+}
+
 void *bind_wait(lua_State *L, size_t size, const char *type, void (*cancel)(void *op))
 {
     struct task *task = bind_host(L)->current;

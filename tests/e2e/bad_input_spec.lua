@@ -113,6 +113,34 @@ t.addfile(i, io.BytesIO(b"bad")); t.close()]], evil } })
     check(scratch, result, 5, "none.sock", "recipe.lua:4")
   end)
 
+  local function spin(body, interrupts)
+    local path = scratch:write("spin.lua", ([[
+local orch = require "orch"
+return orch.job { name = "j", run = function(job)
+  job:log("spinning")
+  %s
+end }
+]]):format(body))
+    local child = scratch:start { "run", path }
+    local text = ""
+    while not text:find("spinning", 1, true) do text = text .. assert(child:read(), text) end
+    for _ = 1, interrupts do
+      task.sleep(0.1)
+      child:signal(2)
+    end
+    for piece in child.read, child do text = text .. piece end
+    assert.equal(130, assert(child:wait()).code, text)
+    return text
+  end
+
+  it("Ctrl-C ends a body that computes for ever", function()
+    assert.matches("cancelled by Ctrl%-C.*spin%.lua:4", spin("while true do end", 1))
+  end)
+
+  it("the second Ctrl-C ends a body that will not hear of it", function()
+    spin("while true do pcall(function() while true do end end) end", 2)
+  end)
+
   it("Ctrl-C ends the tree of a step", function()
     local marker = "7" .. scratch.dir:gsub("%D", ""):sub(1, 6) .. "1"
     local path = scratch:write("long.lua", ([[
