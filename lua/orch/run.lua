@@ -157,6 +157,9 @@ end
 -- Kept after a failure for `orch resume`; nobody needs it after a success. What is not deleted in time, `orch gc`
 -- deletes.
 local function clean(self)
+  if self.journal.resumed then -- what belonged to jobs that the recipe has no more
+    pcall(require "orch.executor.docker.remains".remove, self.state, { number = self.journal.number, id = self.id })
+  end
   local aside = ("%s/.done-%d"):format(self.state.dir, self.journal.number)
   if fs.stat(self.dir .. "/jobs") and fs.rename(self.dir .. "/jobs", aside) then
     pcall(branches.cleanup, function() fs.remove(aside) end)

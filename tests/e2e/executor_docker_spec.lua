@@ -1,5 +1,10 @@
+local containers = require "e2e.containers"
 local executor_suite = require "e2e.executor_suite"
+local json = require "orch.json"
+local proc = require "orch.proc"
 local support = require "e2e.support"
+
+local docker, left, remove_left = containers.docker, containers.left, containers.remove_left
 
 if not support.services() then
   describe("the docker executor", function()
@@ -11,6 +16,128 @@ end
 describe("the docker executor", function()
   local suite
   before_each(function() suite = executor_suite.new 'orch.docker { image = "cimg/node:14.16.0" }' end)
-  after_each(function() suite:close() end)
-  executor_suite.each(function(title, case) it(title, function() case(suite) end) end)
+  after_each(function()
+    suite:close()
+    remove_left()
+  end)
+  executor_suite.each(function(title, case)
+    it(title, function()
+      case(suite)
+      if not title:find("Ctrl-C", 1, true) then assert.same({}, left()) end
+    end)
+  end)
+end)
+
+describe("a container of a job", function()
+  local suite
+  before_each(function() suite = executor_suite.new 'orch.docker { image = "cimg/node:14.16.0" }' end)
+  after_each(function()
+    suite:close()
+    remove_left()
+  end)
+
+  local function good(executor, body, env, head)
+    suite.executor = executor
+    local result = suite:good(body, nil, env, head)
+    assert.same({}, left())
+    return result
+  end
+
+  it("is told of in the record and in events, and shows no secret", function()
+    local result = suite:recipe([[job:run { "test $TOKEN = s3cr3t-of-the-spec && exit 3", secrets = { "TOKEN" } }]],
+      { "--format", "json" }, { TOKEN = "s3cr3t-of-the-spec" }, 'secrets = { "TOKEN" },')
+    assert.equal(1, result.code, result.all)
+    local id = result.out:match('"container":"(%x+)"')
+    local shown = docker("inspect", id)
+    assert.is_nil(shown:find("s3cr3t-of-the-spec", 1, true))
+    assert.equal("job", json.decode(shown)[1].Config.Labels["orch.job"])
+    assert.is_true(json.decode(shown)[1].HostConfig.Init)
+    assert.is_nil(docker("events", "--since", "10m", "--until", "0s"):find("s3cr3t-of-the-spec", 1, true))
+    local discarded = suite.scratch:orch { "discard", "1" }
+    assert.equal(0, discarded.code, discarded.all)
+    assert.same({}, left())
+  end)
+
+  it("refuses a secret where everybody can read it, before anything is made", function()
+    local result = suite:recipe("", nil, nil, nil)
+    assert.equal(0, result.code, result.all)
+    suite.executor = 'orch.docker { image = "busybox:1.36", environment = { A = require "orch.secret".new("x", "A") } }'
+    result = suite:recipe ""
+    assert.equal(2, result.code)
+    assert.matches("`docker inspect` would show", result.all, 1, true)
+  end)
+
+  it("has the options' user, environment, directory and limits", function()
+    good([[orch.docker { image = "busybox:1.36", user = "nobody", environment = { COLOUR = "red" },
+      working_directory = "/srv/app", tmp = "/var/tmp", resources = { cpus = 0.5, memory = "64m" } }]], [[
+      local said = job:run { "id -u; echo $COLOUR; pwd; echo $TMPDIR; echo > here", capture = true }.output
+      assert(said == "65534\nred\n/srv/app\n/var/tmp/orch\n", said)
+      assert(job.fs.stat("here").uid == 65534)
+      local limit = job:run { "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null",
+        capture = true, check = false }.output
+      assert(limit:find("67108864", 1, true), limit)
+    ]])
+  end)
+
+  it("needs no program but the job's own, and no way to the volumes but the daemon's", function()
+    local dir = suite.scratch:path("image")
+    require "orch.fs".make_dir(dir)
+    assert(proc.run { argv = { "/bin/sh", "-c", ("cp /bin/busybox %s/busybox && tar -C %s -c busybox | docker import - tool:1")
+      :format(dir, dir) } })
+    local project = suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY a /a\n", a = "of the project\n" }
+    for _, in_place in ipairs { "true", "false" } do
+      suite.executor = ('orch.docker { image = "tool:1", in_place = %s }'):format(in_place)
+      local result = suite:recipe([[
+        job:checkout()
+        job:checkout()
+        assert(job:run { "/busybox", "cat", "a", capture = true }.output == "of the project\n")
+        job:write { path = "new/file", text = "written" }
+        assert(job:run { "/busybox", "cat", "new/file", capture = true }.output == "written")
+        assert(job:run { "/busybox", "sh", "-c", "exit 4", check = false }.code == 4)
+        job:persist_to_workspace { root = ".", paths = { "a", "new" } }
+        assert(#job.fs.list(".") == 4)
+        job:docker_build { tags = { "tool-built:1" } }
+      ]], { "--project", project })
+      assert.equal(0, result.code, result.all)
+      assert.same({}, left())
+      docker("rmi", "tool-built:1")
+    end
+    docker("rmi", "tool:1")
+  end)
+
+  it("has the daemon's socket when it asks for it, and only then", function()
+    good('orch.docker { image = "cimg/node:14.16.0", docker = true }', [[
+      job:setup_remote_docker()
+      job:run "test -S ${DOCKER_HOST#unix://} -a -w ${DOCKER_HOST#unix://}"
+    ]])
+    local result = good('orch.docker { image = "cimg/node:14.16.0" }', [[
+      job:setup_remote_docker()
+      job:run "test ! -e ${DOCKER_HOST#unix://}"
+    ]])
+    assert.matches("orch.docker { docker = true }", result.out, 1, true)
+  end)
+
+  it("says which image there is not", function()
+    suite.executor = ('orch.docker { image = "%s/none:1" }'):format(os.getenv("ORCH_TEST_REGISTRY"))
+    local result = suite:recipe ""
+    assert.not_equal(0, result.code)
+    assert.matches("/none:1", result.err, 1, true)
+    assert.same({}, left())
+  end)
+
+  it("is pulled with the login that the executor names", function()
+    local registry = os.getenv("ORCH_TEST_REGISTRY")
+    local name = registry .. "/executor-spec:1"
+    docker("tag", "busybox:1.36", name)
+    local config = { "--config", suite.scratch:path("docker") }
+    docker(config[1], config[2], "login", "-u", os.getenv("ORCH_TEST_REGISTRY_USER"), "-p",
+      os.getenv("ORCH_TEST_REGISTRY_PASSWORD"), registry)
+    docker(config[1], config[2], "push", "-q", name)
+    docker("rmi", name)
+    local result = good(([[orch.docker { image = "%s", auth = { username = "%s", password = "$LOGIN" } }]]):format(name,
+      os.getenv("ORCH_TEST_REGISTRY_USER")), [[job:run "echo pulled and run"]],
+      { LOGIN = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") }, 'secrets = { "LOGIN" },')
+    assert.matches("sha256:%x+%)", result.out)
+    docker("rmi", name)
+  end)
 end)

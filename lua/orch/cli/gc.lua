@@ -3,11 +3,12 @@ local args = require "orch.cli.args"
 local fs = require "orch.fs"
 local json = require "orch.json"
 local project = require "orch.project"
+local remains = require "orch.executor.docker.remains"
 local state = require "orch.state"
 local task = require "orch.task"
 
 local SPEC <const> = { command = "gc", positional = {},
-  flags = { keep = "integer", days = "integer", discard = "list", dry_run = "boolean", project = "string" } }
+  flags = { keep = "integer", days = "integer", dry_run = "boolean", project = "string" } }
 
 local KEEP <const>, DAYS <const> = 50, 15
 local DAY <const> = 24 * 60 * 60
@@ -62,17 +63,25 @@ local function sweep_store(store, numbers)
   return count
 end
 
+local function remove(opened, row)
+  remains.remove(opened, row)
+  assert(fs.remove(opened:run_dir(row.number)))
+  opened:rows("DELETE FROM runs WHERE number = ?", row.number)
+end
+
 local function main(given)
   local parsed = args.parse(SPEC, given)
   local opened = state.open(project.find(parsed.project))
   local numbers = {}
   for _, row in ipairs(removable(opened, parsed)) do
-    numbers[row.number] = true
-    if not parsed.dry_run then
-      assert(fs.remove(opened:run_dir(row.number)))
-      opened:rows("DELETE FROM runs WHERE number = ?", row.number)
+    local good, failure = true, nil
+    if not parsed.dry_run then good, failure = pcall(remove, opened, row) end
+    if good then
+      numbers[row.number] = true
+      print(("%s run %d (%s)"):format(parsed.dry_run and "would remove" or "removed", row.number, row.state))
+    else
+      print(("run %d stays: %s"):format(row.number, failure.message))
     end
-    print(("%s run %d (%s)"):format(parsed.dry_run and "would remove" or "removed", row.number, row.state))
   end
   if next(numbers) and not parsed.dry_run then
     print(("removed %d blobs"):format(sweep_store(opened.dir .. "/store", numbers)))

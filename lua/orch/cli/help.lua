@@ -16,6 +16,7 @@ orch runs build jobs written in Lua.
   logs [RUN]       shows what its steps printed
   cancel [RUN]     stops a live run from another terminal
   answer RUN NAME  answers a question that a run waits for
+  discard RUN      gives a run up: what it kept for resume is removed
   gc               removes old runs
   doctor           tells what is missing on this machine, and how to mend it
   verbs [NAME]     lists what a job can do, or one verb's options
@@ -140,10 +141,17 @@ Answers a question of a run that is on hold or live. A run on hold then goes on 
   orch answer 12 mfa 123456 && orch resume 12
   orch answer 12 version 1.4.0
 ]],
+  discard = [[
+orch discard RUN
+Gives up a run that failed, was cancelled or interrupted: its containers, volumes and directories are removed, so
+that it cannot be resumed. Its logs stay until `orch gc`.
+
+  orch discard 12
+]],
   gc = [[
 orch gc [--keep N] [--days N] [--dry-run]
-Removes runs with their logs and layers: all but the newest N (default 50) that are older than DAYS (default 15).
-Live, held and interrupted runs stay.
+Removes runs with their logs, layers and containers: all but the newest N (default 50) that are older than DAYS
+(default 15). Live, held and interrupted runs stay.
 
   orch gc
   orch gc --keep 10 --days 3

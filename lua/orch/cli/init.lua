@@ -3,8 +3,8 @@ local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 local term = require "orch.term"
 
-local COMMANDS <const> = { "answer", "cancel", "check", "doctor", "gc", "graph", "help", "logs", "lua", "new", "plan", "rerun",
-  "resume", "run", "runs", "show", "verbs", "version" }
+local COMMANDS <const> = { "answer", "cancel", "check", "discard", "doctor", "gc", "graph", "help", "logs", "lua", "new",
+  "plan", "rerun", "resume", "run", "runs", "show", "verbs", "version" }
 
 local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version" }
 

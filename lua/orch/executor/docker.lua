@@ -13,6 +13,7 @@ local fs = require "orch.fs"
 local image = require "orch.docker.image"
 local options = require "orch.options"
 local pull = require "orch.docker.pull"
+local reference = require "orch.docker.reference"
 local service = require "orch.executor.docker.service"
 local trees = require "orch.executor.docker.trees"
 
@@ -30,6 +31,7 @@ local schema = options.schema {
   tmp = { "string", default = "/tmp" },      -- a volume too, so that what lies there is not lost with the container
   docker = { "boolean", default = false },   -- the daemon's socket in the container, for setup_remote_docker
   pull = { "boolean", default = false },     -- ask the registry even if the image is here
+  in_place = { "boolean", default = true },  -- false: trees come and go as archives even where volumes can be seen
 }
 
 local WAIT_SECONDS <const> = 60
@@ -37,18 +39,18 @@ local WAIT_SECONDS <const> = 60
 -- --- the image ------------------------------------------------------------------------------------------------------
 
 -- "$NAME" is a secret that the job declares, so that no recipe needs to hold one.
-local function login(job, auth)
+local function login(job, auth, name)
   if not auth then return nil end
-  local known = {}
+  local known = { registry = reference.parse(name).host }
   for key, value in pairs(auth) do
-    local name = type(value) == "string" and value:match("^%$([%a_][%w_]*)$")
-    known[key] = name and job.secrets[name] or value
+    local of = type(value) == "string" and value:match("^%$([%a_][%w_]*)$")
+    known[key] = of and job.secrets[of] or value
   end
   return known
 end
 
 local function need(job, connected, name, again, auth)
-  if again or not image.look(connected, name) then pull.pull(job, { images = { name }, auth = login(job, auth) }) end
+  if again or not image.look(connected, name) then pull.pull(job, { images = { name }, auth = login(job, auth, name) }) end
   return image.inspect(connected, name)
 end
 
@@ -158,7 +160,7 @@ local function build(self, job, world)
   prepare(world)
   wait_for_services(self, job, world)
   trees.new { engine = world.engine, container = world.id, root = world.root, owner = world.identity,
-    files = world.files, stage = world.stage, volumes = visible(world) }:complete(world.files)
+    files = world.files, stage = world.stage, volumes = self.options.in_place and visible(world) or {} }:complete(world.files)
   tell(self, job, world)
 end
 
@@ -196,7 +198,7 @@ local function close(self, job, world, failure)
   end
   if not world.engine then return end
   if not failure then
-    local _, problem = world.engine:remove_labelled { ["orch.run"] = world.engine.owner.run,
+    local problem = world.engine:remove_labelled { ["orch.run"] = world.engine.owner.run,
       ["orch.job"] = job.name }
     if problem then job:log("not all of the container could be removed: %s", problem.message) end
     return

@@ -19,6 +19,10 @@ return verb.define {
     for name, value in pairs(environment(connected)) do
       if value ~= "" or os.getenv(name) then job.env[name] = value end
     end
+    local executor = job.executor
+    if executor.kind == "docker" and not executor.options.docker then
+      job:log("programs in the container cannot reach it; that takes orch.docker { docker = true }")
+    end
     job:log("%s, API %s at %s", connected.server or "docker", connected.api, connected.endpoint.host)
     return { host = job.env.DOCKER_HOST, api = connected.api, server = connected.server }
   end,

@@ -120,17 +120,17 @@ local function volumes_of(listed) return type(listed.Volumes) == "table" and lis
 
 --- Removes the containers, networks and volumes with these labels.
 ---@param labels table<string, string>
----@return integer removed, table? err of the first that could not be
+---@return table? err of the first that could not be
 function Engine:remove_labelled(labels)
-  local count, failure = 0, nil
+  local failure
   for _, each in ipairs(self:containers(labels)) do
     local good, problem = self:remove(each.Id)
-    if good then count = count + 1 else failure = failure or problem end
+    if not good then failure = failure or problem end
   end
   local networks = remove_all(self, "/networks", "/networks/", function(listed) return listed end,
     function(each) return each.Id end, labels)
   local volumes = remove_all(self, "/volumes", "/volumes/", volumes_of, function(each) return each.Name end, labels)
-  return count, failure or networks or volumes
+  return failure or networks or volumes
 end
 
 --- What a container printed to its log, at most so many lines.
@@ -149,11 +149,9 @@ end
 
 --- For gc and discard: removes what a run has left, on the daemon that is found without a job.
 ---@param run string the run's id
----@return integer removed, table? err
+---@return table? err
 local function remove_run(run)
-  local good, connected = pcall(client.connect)
-  if not good then return 0, connected end
-  return new(connected, {}):remove_labelled { ["orch.run"] = run }
+  return new(client.connect(), {}):remove_labelled { ["orch.run"] = run }
 end
 
 return { new = new, owner_of = Engine.owner_of, remove_run = remove_run }
