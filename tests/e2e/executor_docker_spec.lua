@@ -140,4 +140,26 @@ describe("a container of a job", function()
     assert.matches("sha256:%x+%)", result.out)
     docker("rmi", name)
   end)
+
+  it("runs the main job as the recipe for a container has it", function()
+    local repository = "container-" .. suite.mark:lower()
+    local project = suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY app /app\n", ["app/hello"] = "x\n" }
+    local function run()
+      local result = suite.scratch:orch { "run", support.root .. "/recipes/build_push_in_container.lua", "--project",
+        project, "repository=" .. repository }
+      assert.equal(0, result.code, result.all)
+      assert.is_nil(result.all:find(os.getenv("AWS_SECRET_ACCESS_KEY"), 1, true))
+      assert.same({}, left())
+      return result
+    end
+    local uri = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_ECR_ALIAS"), repository)
+    assert.matches(uri .. ":0.1.1", run().out, 1, true)
+    assert.matches(uri .. ":0.1.2", run().out, 1, true)
+    local reply = assert(require "orch.http".request { basic = { user = os.getenv("ORCH_TEST_REGISTRY_USER"),
+      password = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") }, url = ("http://%s/v2/%s/%s/tags/list"):format(
+      os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_ECR_ALIAS"), repository) })
+    local tags = json.decode(reply.body).tags
+    table.sort(tags)
+    assert.same({ "0.1.1", "0.1.2", "latest" }, tags)
+  end)
 end)

@@ -103,8 +103,9 @@ end
 
 local function wait_for_services(self, job, world)
   local function probe(address, port) return world.root:probe(address, port, 2) ~= nil end
+  local function say(...) job:log(...) end
   for _, each in ipairs(self.services) do
-    service.wait(world.engine, each, world.service_ids[each.name], world.network, probe)
+    service.wait(world.engine, each, world.service_ids[each.name], world.network, probe, say)
     job:log("service %s is ready (%s)", each.name, each.image)
   end
 end
@@ -112,10 +113,9 @@ end
 -- Volumes begin as root's where the image has no such directory.
 local function prepare(world)
   local root, owner = world.root, world.identity
-  if world.new_volumes then
-    if owner.uid ~= 0 then assert(root:own({ world.dir }, owner)) end
-    assert(root:own({ world.tmp_volume }, { uid = 0, gid = 0 }, false, tonumber("1777", 8)))
-  end
+  local stat = assert(files.functions(root, "/").stat(world.dir))
+  if owner.uid ~= 0 and stat.uid == 0 then assert(root:own({ world.dir }, owner)) end
+  assert(root:own({ world.tmp_volume }, { uid = 0, gid = 0 }, false, tonumber("1777", 8)))
   world.tmp = fs.join(world.tmp_volume, "orch")
   assert(world.files.make_dir(world.tmp, tonumber("700", 8)))
 end

@@ -79,7 +79,7 @@ local function remove_other_attempts(world)
   for other in pairs(others) do world.engine:remove_labelled(labels_of(world, { ["orch.place"] = other })) end
 end
 
---- Fills in dir, tmp_volume, volumes and what an earlier session has left: id, there, new_volumes.
+--- Fills in dir, tmp_volume, volumes and what an earlier session has left: id, there.
 local function find(self, job, world)
   local engine = world.engine
   world.dir, world.tmp_volume = working_directory(self, world.image), fs.join("/", self.options.tmp)
@@ -92,7 +92,6 @@ local function find(self, job, world)
   world.id = world.there[engine:name()]
   local has_volumes = engine:volume(engine:name("work")) and engine:volume(engine:name("tmp"))
   if not has_volumes then
-    world.new_volumes = true
     if job.journal.resumed and job.journal:forget_job(job.name, job:step_id()) then
       job.workspace:forget()
       job:log("the job's files are lost: it begins anew")
@@ -125,6 +124,10 @@ end
 local function bring_up(self, job, world)
   local engine = world.engine
   local state = world.id and engine:inspect(world.id)
+  if state and state.State.Status == "created" then -- that session was killed before it was complete
+    assert(engine:remove(world.id))
+    state = nil
+  end
   if state and state.State.Running then
     job:log("goes on in container %s", world.id:sub(1, 12))
     return

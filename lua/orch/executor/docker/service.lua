@@ -153,10 +153,11 @@ local function last_lines(text, count)
   return table.concat(lines, "\n", math.max(1, #lines - count + 1))
 end
 
-local function fail(engine, service, id, kind, format, ...)
+local function fail(engine, service, id, kind, say, format, ...)
+  local said = last_lines(engine:logs(id, LOG_LINES) or "", SHOWN_LINES)
+  if said ~= "" then say("%s", said) end
   error(error_value.new { kind = kind, op = "docker",
     message = ("service '%s' (%s) %s"):format(service.name, service.image, format:format(...)),
-    detail = last_lines(engine:logs(id, LOG_LINES) or "", SHOWN_LINES),
     hint = kind == "timeout" and "tell how it is known to be ready: health = { port = 5432 }, or a command" or nil }, 0)
 end
 
@@ -166,18 +167,19 @@ end
 ---@param id string
 ---@param network string
 ---@param probe fun(address: string, port: integer): boolean
-local function wait(engine, service, id, network, probe)
+---@param say fun(format: string, …) gets what it has printed, should it fail
+local function wait(engine, service, id, network, probe, say)
   if service.health == false then return end
   local begun = task.clock()
   while true do
     local state = engine:inspect(id)
     if not state or not state.State.Running then
-      fail(engine, service, id, "failed", "ended with exit code %s before it was ready",
+      fail(engine, service, id, "failed", say, "ended with exit code %s before it was ready",
         state and state.State.ExitCode or "?")
     end
     if is_ready(service, state, network, probe, task.clock() - begun) then return end
     if task.clock() - begun > service.seconds then
-      fail(engine, service, id, "timeout", "was not ready within %g s", service.seconds)
+      fail(engine, service, id, "timeout", say, "was not ready within %g s", service.seconds)
     end
     task.sleep(POLL)
   end

@@ -1,0 +1,92 @@
+local containers = require "e2e.containers"
+local executor_suite = require "e2e.executor_suite"
+local fs = require "orch.fs"
+local support = require "e2e.support"
+
+if not support.services() then
+  describe("services of a job", function()
+    it("run on a real daemon", function() pending("no services: run tests/run.sh") end)
+  end)
+  return
+end
+
+local WEB <const> = [[command = "mkdir /www; echo hello > /www/index.html; sleep 0.5; exec httpd -f -p 8080 -h /www"]]
+
+local function executor(services)
+  return ('orch.docker { image = "cimg/node:14.16.0", services = { %s } }'):format(services)
+end
+
+describe("services of a job", function()
+  local suite
+  before_each(function() suite = executor_suite.new(executor "") end)
+  after_each(function()
+    suite:close()
+    containers.remove_left()
+  end)
+
+  it("are reached by their names, once they are ready, and are gone afterwards", function()
+    suite.executor = executor(([[
+      { image = "busybox:1.36", name = "web", %s, health = { port = 8080 } },
+      { image = "alpine:3.19", name = "slow", command = "sleep 1; touch /up; exec sleep 1000", health = "test -e /up" },
+      { image = "busybox:1.36", command = { "sleep", "1000" }, environment = { A = "b" } },
+      { image = "busybox:1.36", name = "own", command = "exec sleep 1000", health = { "true" } }
+    ]]):format(WEB))
+    local result = suite:good [[
+      job:run "busybox wget -qO- http://web:8080/ | grep hello"
+      job:run "busybox nslookup slow; busybox nslookup busybox"
+      assert(job.proc.probe("web", 8080, 2))
+      job:run { "sleep 1000", background = true, ready = { http = "http://web:8080/", timeout = 5 } }
+    ]]
+    for _, name in ipairs { "web", "slow", "busybox", "own" } do
+      assert.matches("service " .. name .. " is ready", result.out, 1, true)
+    end
+    assert.same({}, containers.left())
+  end)
+
+  it("tell what they printed when they end or are not ready in time", function()
+    suite.executor = executor [[{ image = "busybox:1.36", name = "broken", command = "echo cannot start; exit 6" }]]
+    local result = suite:recipe ""
+    assert.equal(1, result.code, result.all)
+    assert.matches("service 'broken' %(busybox:1.36%) ended with exit code 6", result.err)
+    assert.matches("cannot start", result.all)
+    assert.equal(0, suite.scratch:orch({ "discard", "1" }).code)
+
+    suite.executor = executor [[{ image = "busybox:1.36", name = "silent", command = "echo waiting; exec sleep 1000",
+      health = { port = 81 }, timeout = 1 }]]
+    result = suite:recipe ""
+    assert.equal(8, result.code, result.all)
+    assert.matches("service 'silent' %(busybox:1.36%) was not ready within 1 s", result.err)
+    assert.matches("waiting", result.all)
+    assert.equal(0, suite.scratch:orch({ "discard", "2" }).code)
+    assert.same({}, containers.left())
+  end)
+
+  it("stay with a job that failed, with their logs beside the job's", function()
+    suite.executor = executor(('{ image = "busybox:1.36", name = "web", %s, health = { port = 8080 } }'):format(WEB))
+    local result = suite:recipe [[
+      job:run "busybox wget -qO- http://web:8080/missing || test -e again || { touch again; exit 5; }"
+    ]]
+    assert.equal(1, result.code, result.all)
+    assert.truthy(fs.stat(suite.scratch:path("state/runs/1/logs/job-web.log")))
+    local before = containers.left()
+    assert.equal(5, #before) -- two containers, two volumes, a network
+    result = suite.scratch:orch { "resume", "1" }
+    assert.equal(0, result.code, result.all)
+    assert.matches("goes on in container", result.out, 1, true)
+    assert.same({}, containers.left())
+  end)
+
+  it("have names that hosts can have, each its own", function()
+    for services, words in pairs {
+      ['{ image = "busybox:1.36" }, { image = "x/busybox:2" }'] = "two services are called 'busybox'",
+      ['{ image = "busybox:1.36", name = "a b" }'] = "'a b' is no name of a host",
+      ['{ image = "busybox:1.36", helth = "x" }'] = "unknown option 'helth'",
+      ['{ image = "busybox:1.36", health = { prt = 1 } }'] = "unknown option 'prt'",
+    } do
+      suite.executor = executor(services)
+      local result = suite:recipe ""
+      assert.equal(2, result.code, result.all)
+      assert.matches(words, result.all, 1, true)
+    end
+  end)
+end)
