@@ -154,7 +154,7 @@ end
 local function with_output(self)
   local job, output = self.job, self.spec.output
   if output:find("%.tar$") then return with_session(self, job.fs.at(output)) end
-  local tar = ("%s/output-%s.tar"):format(job.tmp, fs.random(6))
+  local tar = ("%s/output-%s.tar"):format(job.host_tmp, fs.random(6))
   local _ <close> = setmetatable({}, { __close = function() os.remove(tar) end })
   local context = with_session(self, tar)
   assert(job.fs.make_dir(output))

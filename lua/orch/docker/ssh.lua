@@ -30,7 +30,8 @@ end
 -- The job's directory for temporary files, unless the path would be too long for a socket.
 local function make_dir(job)
   local name = "/docker-ssh-"
-  if #job.tmp + #name + #"XXXXXX/s" <= SOCKET_PATH_MAX then return assert(fs.make_temp(job.tmp .. name)) end
+  local tmp = job.host_tmp
+  if #tmp + #name + #"XXXXXX/s" <= SOCKET_PATH_MAX then return assert(fs.make_temp(tmp .. name)) end
   return assert(fs.make_temp("/tmp/orch" .. name:gsub("^/", "-")))
 end
 
@@ -63,7 +64,7 @@ local function failure_of(target, forward)
 end
 
 --- Forwards the socket for as long as the job lives; returns the path of ours.
----@param job { tmp: string, background: function }
+---@param job { host_tmp: string, background: function }
 ---@param target { user?: string, host: string, port?: string, socket: string }
 ---@return string path
 local function open(job, target)

@@ -92,7 +92,7 @@ end
 -- What the job is to the client while its own world is not there yet.
 local function before_world(job, tmp)
   local function background(_, f) return job.task:spawn(f) end -- it is needed until the very end
-  return setmetatable({ tmp = tmp, background = background }, { __index = function(_, key) return job[key] end })
+  return setmetatable({ tmp = tmp, host_tmp = tmp, background = background }, { __index = function(_, key) return job[key] end })
 end
 
 local function start_services(self, job, world)
