@@ -266,6 +266,9 @@ return orch.pipeline {
     job:write { path = "app/made", text = "in the job" }
     if os.getenv("ORCH_TEST_DIR") then
       job:docker_build { tags = { os.getenv("SPEC_TAG") } }
+      job:docker_build { output = "built" }
+      assert(job:read "built/app/hello" == "hello\n")
+      job:run "test -O built/app/hello"
     end
   end },
 }
