@@ -175,6 +175,14 @@ static bool real_path(struct wire_frame *frame, struct buf *reply, struct err *e
     return true;
 }
 
+/* c: path of a directory that is to be written in */
+static bool may_write(struct wire_frame *frame, struct buf *reply, struct err *err)
+{
+    (void)reply;
+    const char *path = wire_text(frame);
+    return access(path, W_OK | X_OK) == 0 || err_system(err, errno, "cannot write in %s", path);
+}
+
 static bool own_at(int dir, const char *name, uid_t uid, gid_t gid);
 
 static bool own_below(int fd, uid_t uid, gid_t gid)
@@ -224,7 +232,8 @@ static const struct {
 } answers[] = {
     {'i', tell_identity}, {'r', read_file}, {'w', write_file},  {'a', write_file},
     {'s', tell_stat},     {'l', list_names}, {'d', make_dir},   {'x', remove_tree},
-    {'p', real_path},     {'o', own},        {'t', probe_port}, {0, NULL},
+    {'p', real_path},     {'c', may_write},  {'o', own},        {'t', probe_port},
+    {0, NULL},
 };
 
 static bool answer_frame(struct wire_frame *frame, struct buf *reply)

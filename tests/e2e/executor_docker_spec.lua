@@ -105,6 +105,23 @@ describe("a container of a job", function()
     docker("rmi", "tool:1")
   end)
 
+  it("has links that mean its own places, also to who reads its volumes from outside", function()
+    suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\n" }
+    good('orch.docker { image = "cimg/node:14.16.0" }', [[
+      job:run "ln -s /etc inside; mkdir there; ln -s /etc/os-release there/os-release"
+      job:persist_to_workspace { root = "inside", paths = { "os-release" } }
+      local copy = job.fs.pack { root = "inside", paths = { "os-release" }, file = job.host_tmp .. "/a.tar" }
+      assert(job.fs.make_dir "out" and job.fs.unpack { file = job.host_tmp .. "/a.tar", into = "out" })
+      assert(job:read("out/os-release"):find("stand-in for cimg/node", 1, true))
+      assert(copy.entries == 1)
+      for _, path in ipairs { "inside", "/etc", "there/os-release" } do
+        local seen, failure = pcall(job.fs.at, path)
+        assert(not seen and failure.message:find("cannot be seen from outside the container", 1, true))
+      end
+      assert(job.fs.unpack { file = job.host_tmp .. "/a.tar", into = "inside" } == nil) -- as the user, not as root
+    ]])
+  end)
+
   it("has the daemon's socket when it asks for it, and only then", function()
     good('orch.docker { image = "cimg/node:14.16.0", docker = true }', [[
       job:setup_remote_docker()

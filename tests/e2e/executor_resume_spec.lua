@@ -1,6 +1,7 @@
 local containers = require "e2e.containers"
 local executor_suite = require "e2e.executor_suite"
 local support = require "e2e.support"
+local task = require "orch.task"
 
 if not support.services() then
   describe("a job in a container, resumed,", function()
@@ -10,6 +11,8 @@ if not support.services() then
 end
 
 local docker = containers.docker
+
+local KILLS <const> = 10
 
 -- Fails once; the second time it must find what the first has left.
 local BODY <const> = [[
@@ -62,6 +65,44 @@ describe("a job in a container, resumed,", function()
     resume("what steps have changed outside of /home/circleci/project and /tmp is gone", true)
   end)
 
+  it("waits for the steps of a session that was killed to be over", function()
+    suite.scratch:write("recipe.lua", [[
+local orch = require "orch"
+return orch.job { name = "job", executor = orch.docker { image = "cimg/node:14.16.0" }, run = function(job)
+  job:run [=[
+    if test -e begun; then test -e over; exit; fi
+    trap "sleep 2; touch over; exit" TERM
+    touch begun; echo begun
+    while :; do sleep 0.1; done
+  ]=]
+end }
+]])
+    local child = suite.scratch:start { "run", suite.scratch:path("recipe.lua") }
+    local text = ""
+    while not text:find("   begun", 1, true) do text = text .. (child:read() or error("it has ended: " .. text)) end
+    os.execute("kill -9 " .. suite.scratch:pid_of(child))
+    child:wait()
+    local result = suite.scratch:orch { "resume", "1" }
+    assert.equal(0, result.code, result.all)
+  end)
+
+  it("is told when its container dies under a step", function()
+    suite.scratch:write("recipe.lua", [[
+local orch = require "orch"
+return orch.job { name = "job", executor = orch.docker { image = "cimg/node:14.16.0" }, run = function(job)
+  job:run "echo begun; test -e begun || { touch begun; sleep 1000; }"
+end }
+]])
+    local child = suite.scratch:start { "run", suite.scratch:path("recipe.lua") }
+    local text = ""
+    while not text:find("   begun", 1, true) do text = text .. (child:read() or error("it has ended: " .. text)) end
+    docker("kill", container())
+    for piece in child.read, child do text = text .. piece end
+    assert.equal(4, assert(child:wait()).code, text)
+    assert.matches("container " .. container() .. ": the connection to its programs was lost", text, 1, true)
+    resume("had stopped, and is started again", false)
+  end)
+
   it("begins anew when its volumes are lost", function()
     suite.executor = 'orch.docker { image = "cimg/node:14.16.0" }'
     local result = suite:recipe [[
@@ -110,5 +151,46 @@ end }
     assert.same({}, containers.left())
     result = suite.scratch:orch { "resume", "1" }
     assert.equal(6, result.code, result.all)
+  end)
+
+  it("repeats nothing that is recorded and loses nothing, at random deaths", function()
+    math.randomseed(os.time())
+    suite.scratch:write("recipe.lua", [[
+local orch = require "orch"
+return orch.job { name = "job", executor = orch.docker { image = "cimg/node:14.16.0",
+  services = { { image = "busybox:1.36", name = "other", command = "exec sleep 1000" } } }, run = function(job)
+  for i = 1, 8 do job:run { name = "step" .. i, "sleep 0.05; echo " .. i .. " >> effects; sleep 0.05" } end
+  job:log("%s", (job:read "effects":gsub("\n", " ")))
+end }
+]])
+    local kills, result = 0, nil
+    while true do
+      local child = suite.scratch:start(kills == 0 and { "run", suite.scratch:path("recipe.lua") } or { "resume", "1" })
+      local mortal = kills < KILLS and suite.scratch:pid_of(child)
+      if mortal then
+        task.sleep(0.05 + math.random() * 3)
+        os.execute("kill -9 " .. mortal .. " 2>/dev/null")
+        kills = kills + 1
+      end
+      local text = {}
+      for piece in child.read, child do text[#text + 1] = piece end
+      local code = assert(child:wait())
+      text = table.concat(text)
+      if not code.signal then
+        result = text
+        assert.equal(0, code.code, text)
+        break
+      end
+    end
+    -- a step that was killed between its effect and its record is done again, never one that was recorded
+    local said = result:match("   (1[%d ]+)")
+    local last = 0
+    for number in said:gmatch("%d") do
+      number = tonumber(number)
+      assert.is_true(number == last or number == last + 1, said)
+      last = number
+    end
+    assert.equal(8, last)
+    assert.same({}, containers.left())
   end)
 end)

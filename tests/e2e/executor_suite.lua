@@ -1,30 +1,10 @@
 -- What every executor must do, whatever it is: the same recipes, run by the real program.
 local assert = require "luassert"
-local fs = require "orch.fs"
 local proc = require "orch.proc"
+local processes = require "e2e.processes"
 local support = require "e2e.support"
-local task = require "orch.task"
 
-local SECONDS <const> = 20
-
--- Who has the mark in its environment, by process id: containers' processes are seen from outside too.
-local function marked(mark)
-  local found = {}
-  for _, pid in ipairs(fs.list("/proc")) do
-    local file = pid:match("^%d+$") and io.open("/proc/" .. pid .. "/environ", "rb")
-    if file then
-      if (file:read("a") or ""):find(mark, 1, true) then found[#found + 1] = pid end
-      file:close()
-    end
-  end
-  return found
-end
-
-local function wait_until(f, seconds)
-  local deadline = task.clock() + (seconds or SECONDS)
-  while not f() and task.clock() < deadline do task.sleep(0.02) end
-  return f()
-end
+local marked, wait_until = processes.marked, processes.wait_until
 
 local Suite = {}
 Suite.__index = Suite
@@ -305,4 +285,4 @@ local function each(f)
   for _, title in ipairs(titles) do f(title, cases[title]) end
 end
 
-return { new = new, each = each, marked = marked, wait_until = wait_until }
+return { new = new, each = each }

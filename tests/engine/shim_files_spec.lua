@@ -52,6 +52,12 @@ describe("the shim's files", function()
     assert.same({ "missing", "2" }, table.move(texts_of(list[10][2]), 1, 2, 1, {}))
   end)
 
+  it("say whether a directory may be written in", function()
+    local list = answers(frame("c", dir) .. frame("c", dir .. "/absent"))
+    assert.equal("k", list[1][1])
+    assert.equal("missing", texts_of(list[2][2])[1])
+  end)
+
   it("refuse a file that is too large, and a port where nobody listens", function()
     assert(fs.write(dir .. "/big", ("x"):rep(200000)))
     local list = answers(frame("r", dir .. "/big", "100000") .. frame("t", "127.0.0.1", "1", "500", "")

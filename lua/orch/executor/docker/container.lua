@@ -5,9 +5,11 @@ local json = require "orch.json"
 local library = require "orch.library"
 local options = require "orch.options"
 local service = require "orch.executor.docker.service"
+local task = require "orch.task"
 local wire = require "orch.executor.docker.wire"
 
 local DEFAULT_DIR <const> = "/work"
+local ORPHAN_SECONDS <const> = 20
 local UNITS <const> = { [""] = 1, k = 1 << 10, m = 1 << 20, g = 1 << 30 }
 
 local resources = options.schema { cpus = "number?", memory = "string|integer?", shm = "string|integer?" }
@@ -120,6 +122,13 @@ local function copy_shim(world)
   assert(fs.remove(dir .. ".tar"))
 end
 
+-- Steps of a session that was killed are being ended, by TERM at first: what they still do must not be done beside the
+-- same step of this session.
+local function wait_for_orphans(engine, id)
+  local deadline = task.clock() + ORPHAN_SECONDS
+  while task.clock() < deadline and engine:runs(id, wire.SHIM .. " step") do task.sleep(0.1) end
+end
+
 --- A running container: the one that is there, as it is or started again, or a new one.
 local function bring_up(self, job, world)
   local engine = world.engine
@@ -129,6 +138,7 @@ local function bring_up(self, job, world)
     state = nil
   end
   if state and state.State.Running then
+    wait_for_orphans(engine, world.id)
     job:log("goes on in container %s", world.id:sub(1, 12))
     return
   end

@@ -83,6 +83,15 @@ function Engine:remove(id)
     idle_timeout = 120 })
 end
 
+--- Does a process with these words in its command line run there? false when the daemon cannot tell.
+function Engine:runs(id, words)
+  local top = self:call("docker top", "GET", ("/containers/%s/top"):format(id), { query = { ps_args = "-eo pid,args" } })
+  for _, process in ipairs(top and top.Processes or {}) do
+    if process[2]:find(words, 1, true) then return true end
+  end
+  return false
+end
+
 function Engine:volume(name)
   local found, failure = self:call("docker volume inspect", "GET", "/volumes/" .. name)
   if not found and failure.kind ~= "missing" then error(failure, 0) end

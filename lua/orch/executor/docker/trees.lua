@@ -116,7 +116,8 @@ end
 --- An archive on this machine into a directory; what it holds is the job's user's.
 function Trees:unpack(spec)
   local into = self.files.inside(spec.into)
-  local paths, failure = paths_in(spec.file, into)
+  local paths, failure = self.files.may_write(into)
+  if paths then paths, failure = paths_in(spec.file, into) end
   if not paths then return nil, failure end
   local host = self:place(into)
   spec.into = host or new_stage(self)
@@ -191,6 +192,7 @@ end
 function Trees:checkout(spec)
   local into = self.files.inside(spec.into)
   local good, failure = self.files.make_dir(into)
+  if good then good, failure = self.files.may_write(into) end
   if not good then return nil, failure end
   local dir, in_place = work_tree_of(self, into)
   if not dir then return nil, in_place end
