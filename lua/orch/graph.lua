@@ -21,13 +21,25 @@ function Graph:make_ready(node)
   self.queue[self.last] = node
 end
 
+local function wants_failure(node)
+  for _, need in ipairs(node.definition.resolved_needs) do
+    if need.states.failed or need.states.cancelled or need.states.not_run then return true end
+  end
+  return false
+end
+
+-- After stop, only what asks for a failure begins.
+local function drop_unless_wanted(self, node)
+  if not wants_failure(node) then self:finish(node.name, "not_run") end
+end
+
 --- An empty graph. finished(name, state): called for each job that ends without having been started.
 local function new(finished)
   return setmetatable({ nodes = {}, names = {}, queue = {}, first = 1, last = 0, unfinished = 0, finished = finished },
     Graph)
 end
 
---- Adds jobs whose needs are among them or already there; done: states of jobs that an earlier run has finished.
+--- Adds jobs whose needs are among them or already there.
 ---@param definitions orch.Definition[] each after what it needs
 function Graph:add(definitions)
   for _, definition in ipairs(definitions) do
@@ -48,6 +60,7 @@ function Graph:add(definitions)
     end
     for _, each in ipairs(pending) do settle_need(self, node, each[1], each[2]) end
     if #definition.resolved_needs == 0 then self:make_ready(node) end
+    if self.stopped and not node.ended then drop_unless_wanted(self, node) end
   end
 end
 
@@ -66,7 +79,10 @@ function Graph:take()
 end
 
 --- Puts a job that could not start yet (no free slot) back at the end.
-function Graph:put_back(node) self:make_ready(node) end
+function Graph:put_back(node)
+  self:make_ready(node)
+  if self.stopped then drop_unless_wanted(self, node) end
+end
 
 --- The end of a job: lets others start, or not.
 ---@param name string
@@ -83,15 +99,11 @@ end
 
 --- After a failure: what has not begun and does not ask for a failure is not run.
 function Graph:stop()
+  if self.stopped then return end
+  self.stopped = true
   for _, name in ipairs(self.names) do
     local node = self.nodes[name]
-    if node.state == "waiting" or node.state == "ready" then
-      local wants_failure = false
-      for _, need in ipairs(node.definition.resolved_needs) do
-        if need.states.failed or need.states.cancelled or need.states.not_run then wants_failure = true end
-      end
-      if not wants_failure then self:finish(name, "not_run") end
-    end
+    if node.state == "waiting" or node.state == "ready" then drop_unless_wanted(self, node) end
   end
 end
 
