@@ -1,66 +1,113 @@
 -- Values as text for the journal, and back.
 --
--- JSON with two marks: { "$bytes": base64 } for a string that is not UTF-8, and in fingerprints
--- { "$secret": name } and { "$function": "file:line" } for what only its name may stand for.
+-- JSON with marks, objects of one key: { "$bytes": base64 } for a string that is not UTF-8, { "$pairs": [[key, value], …] }
+-- for a table that is neither a list nor has only names, and in fingerprints { "$secret": name },
+-- { "$function": "file:line" } and { "$float": text } for what only its name may stand for.
 local json = require "orch.json"
 local secret = require "orch.secret"
 
 local DEPTH_MAX <const> = 50
+local VALUES_MAX <const> = 1000000
 
 local function bytes_mark(value) return { ["$bytes"] = require "orch.hash".base64(value) } end
 
--- The value with its marks; nil when it cannot be brought back (unless named, when a name will do).
-local function marked(value, named, depth)
-  local kind = type(value)
-  if kind == "string" then return utf8.len(value) and value or bytes_mark(value) end
-  if kind == "number" or kind == "boolean" or kind == "nil" or value == json.null then return value end
-  if kind == "table" and depth < DEPTH_MAX then
-    local copy = #value > 0 and json.array {} or {}
-    for key, each in pairs(value) do
-      local inner = marked(each, named, depth + 1)
-      if inner == nil then return nil end
-      if #value == 0 then key = tostring(key) end
-      copy[key] = inner
-    end
-    return copy
+-- "list": keys 1 … n; "names": texts that JSON can have as names and that are no marks; else "pairs".
+local function shape_of(value)
+  local count, named = 0, true
+  for key in next, value do
+    count = count + 1
+    named = named and type(key) == "string" and utf8.len(key) ~= nil and not key:find("^%$") and not key:find("\0", 1, true)
   end
-  if not named then return nil end
+  if count > 0 and count == #value then return "list" end
+  return named and "names" or "pairs"
+end
+
+local function by_type_and_value(a, b)
+  if type(a[1]) ~= type(b[1]) then return type(a[1]) < type(b[1]) end
+  if type(a[1]) == "string" or type(a[1]) == "number" then return a[1] < b[1] end
+  return tostring(a[1]) < tostring(b[1])
+end
+
+local marked
+
+-- A table's parts with their marks; nil when one cannot be brought back.
+local function marked_table(value, state, depth)
+  local shape = shape_of(value)
+  local copy, sorted = shape == "names" and {} or json.array {}, {}
+  for key, each in next, value do
+    local inner = marked(each, state, depth + 1)
+    if inner == nil then return nil end
+    if shape == "pairs" then sorted[#sorted + 1] = { key, inner } else copy[key] = inner end
+  end
+  if shape ~= "pairs" then return copy end
+  table.sort(sorted, by_type_and_value)
+  for i, each in ipairs(sorted) do
+    local key = marked(each[1], state, depth + 1)
+    if key == nil then return nil end
+    copy[i] = json.array { key, each[2] }
+  end
+  return { ["$pairs"] = copy }
+end
+
+local function named_mark(value)
   if secret.is(value) then return { ["$secret"] = secret.name(value) } end
-  if kind == "function" then
+  if type(value) == "function" then
     local info = debug.getinfo(value, "S")
     return { ["$function"] = ("%s:%d"):format(info.short_src, info.linedefined) }
   end
-  return { ["$" .. kind] = true }
+  if type(value) == "number" then return { ["$float"] = tostring(value) } end
+  return { ["$" .. type(value)] = true }
 end
 
---- The value as text, or nil when it holds what a record cannot bring back: secrets, functions, objects.
+-- The value with its marks; nil when it cannot be brought back (unless named, when a name will do).
+function marked(value, state, depth)
+  local kind = type(value)
+  state.count = state.count + 1
+  if kind == "string" then return utf8.len(value) and value or bytes_mark(value) end
+  if kind == "boolean" or value == json.null then return value end
+  if kind == "number" and value == value and math.abs(value) ~= math.huge then return value end
+  if kind == "table" and depth < DEPTH_MAX and state.count < VALUES_MAX then return marked_table(value, state, depth) end
+  return state.named and named_mark(value) or nil
+end
+
+--- The value as text, or nil when it holds what a record cannot bring back: secrets, functions, objects, NaN, a table
+--- within itself.
 ---@param value any
 ---@return string?
 local function encode(value)
   if value == nil then return "null" end
-  local good, text = pcall(function()
-    local plain = marked(value, false, 0)
-    return plain ~= nil and json.encode(plain) or nil
-  end)
-  return good and text or nil
+  local plain = marked(value, { named = false, count = 0 }, 0)
+  return plain ~= nil and json.encode(plain) or nil
 end
 
-local function unmarked(value)
+local unmarked
+
+local function from_pairs(list)
+  local plain = {}
+  for _, each in ipairs(list) do plain[unmarked(each[1])] = unmarked(each[2]) end
+  return plain
+end
+
+function unmarked(value)
   if value == json.null then return nil end
   if type(value) ~= "table" then return value end
-  local bytes = value["$bytes"]
-  if bytes and next(value, next(value)) == nil then return (assert(require "orch.hash".unbase64(bytes))) end
+  if value["$bytes"] then return (assert(require "orch.hash".unbase64(value["$bytes"]))) end
+  if value["$pairs"] then return from_pairs(value["$pairs"]) end
   local plain = {}
   for key, each in pairs(value) do plain[key] = unmarked(each) end
   return plain
 end
 
 --- What encode was given.
-local function decode(text) return unmarked(assert(json.decode(text))) end
+local function decode(text)
+  local value, failure = json.decode(text)
+  if failure then error(failure, 0) end
+  return unmarked(value)
+end
 
 --- A text that is the same for the same options in another process: secrets and functions by name.
 ---@param value table
 ---@return string
-local function fingerprint(value) return json.encode(marked(value, true, 0)) end
+local function fingerprint(value) return json.encode(marked(value, { named = true, count = 0 }, 0)) end
 
 return { encode = encode, decode = decode, fingerprint = fingerprint }
