@@ -1,4 +1,5 @@
 -- Matrices: one definition, an instance for each combination of values.
+local nearest = require "orch.nearest"
 local options = require "orch.options"
 
 -- Parameter names in order: instance names list the values so, whatever the table's own order.
@@ -14,6 +15,28 @@ local function axes_of(definition)
   end
   table.sort(axes, function(a, b) return a.name < b.name end)
   return axes
+end
+
+-- A combination that is not complete would exclude nothing, and nobody would notice.
+local function check_exclude(definition, axes)
+  local exclude, known = definition.matrix.exclude or {}, {}
+  for _, axis in ipairs(axes) do known[#known + 1] = axis.name end
+  for _, each in ipairs(type(exclude) == "table" and exclude or { false }) do
+    if type(each) ~= "table" then
+      options.usage("orch.job: matrix of '%s': exclude must be a list of { name = value }", definition.name)
+    end
+    for name in pairs(each) do
+      if not nearest.contains(known, name) then
+        options.usage("orch.job: matrix of '%s': exclude names '%s'%s", definition.name, tostring(name),
+          nearest.hint(tostring(name), known))
+      end
+    end
+    for _, name in ipairs(known) do
+      if each[name] == nil then
+        options.usage("orch.job: matrix of '%s': exclude must say which '%s'", definition.name, name)
+      end
+    end
+  end
 end
 
 local function excluded(exclude, values)
@@ -38,6 +61,7 @@ end
 local function expand(definition)
   if not definition.matrix then return { definition } end
   local axes, instances = axes_of(definition), {}
+  check_exclude(definition, axes)
   combine(axes, 1, {}, function(values)
     if excluded(definition.matrix.exclude or {}, values) then return end
     local name, copy = definition.name, {}

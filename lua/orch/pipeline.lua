@@ -52,6 +52,29 @@ local function visit(self, name, order, state, path)
   order[#order + 1] = name
 end
 
+-- How many slots there are of a resource.
+function Pipeline:capacity(name) return self.resources[name] or 1 end
+
+local function check_resources(self, definition)
+  for name, count in pairs(definition.resources) do
+    if count > self:capacity(name) then
+      options.usage("orch.pipeline: job '%s' (%s) takes %d slots of '%s', which has %d", definition.name, definition.where,
+        count, name, self:capacity(name))
+    end
+  end
+end
+
+-- Takes instances out that were added in vain.
+local function forget(self, names, definitions)
+  for _, name in ipairs(names) do
+    self.by_name[name], self.by_lower_name[name:lower()] = nil, nil
+  end
+  for i = #self.names, 1, -1 do
+    if not self.by_name[self.names[i]] then table.remove(self.names, i) end
+  end
+  for _, each in ipairs(definitions) do self.instances[each.name] = nil end
+end
+
 --- Adds a job, before or while the pipeline runs; returns the names of its instances.
 ---@param definition orch.Definition
 ---@return string[]
@@ -70,8 +93,34 @@ end
 
 --- Resolves the needs of these jobs and looks for circles.
 function Pipeline:connect(names)
-  for _, name in ipairs(names) do resolve_needs(self, self.by_name[name]) end
+  for _, name in ipairs(names) do
+    resolve_needs(self, self.by_name[name])
+    check_resources(self, self.by_name[name])
+  end
   self:order(names)
+end
+
+--- Adds jobs while the pipeline runs: all of them or, when one cannot be, none.
+---@param definitions orch.Definition[]
+---@return string[] names of their instances, each after what it needs
+function Pipeline:grow(definitions)
+  local names = {}
+  local good, failure = pcall(function()
+    for _, definition in ipairs(definitions) do
+      for _, name in ipairs(self:add(definition)) do names[#names + 1] = name end
+    end
+    self:connect(names)
+  end)
+  if not good then
+    forget(self, names, definitions)
+    error(failure, 0)
+  end
+  local order, new = {}, {}
+  for _, name in ipairs(names) do new[name] = true end
+  for _, name in ipairs(self:order(names)) do
+    if new[name] then order[#order + 1] = name end
+  end
+  return order
 end
 
 --- Jobs in the list part; params = { name = type } declares what `name=value` may be given.
@@ -84,6 +133,11 @@ local function define(description)
   local checked = head:check("orch.pipeline", given)
   local self = setmetatable({ by_name = {}, by_lower_name = {}, names = {}, instances = {},
     params = options.schema(checked.params), resources = checked.resources }, Pipeline)
+  for name, slots in pairs(self.resources) do
+    if type(name) ~= "string" or math.type(slots) ~= "integer" or slots < 1 then
+      options.usage("orch.pipeline: resources must be name = slots (1 or more)")
+    end
+  end
   for _, definition in ipairs(description) do self:add(definition) end
   if #self.names == 0 then options.usage("orch.pipeline: no jobs") end
   self:connect(self.names)
