@@ -5,18 +5,21 @@ local error_value = require "orch.error"
 local executor_host = require "orch.executor.host"
 local fs = require "orch.fs"
 local nearest = require "orch.nearest"
+local options = require "orch.options"
 local receiver = require "orch.receiver"
 local record = require "orch.record"
-local secret = require "orch.secret"
+local secrets = require "orch.secrets"
 local step = require "orch.step"
 local task = require "orch.task"
 
 local SERIAL_POLL <const> = 0.1 -- seconds
+local DELAY_MAX <const> = 600   -- between two attempts
 
--- A missing key names itself, as a recipe's typo should.
-local function strict(values, what)
+-- A missing key names itself, as a recipe's typo should; known ones may be nil.
+local function strict(values, what, known)
   return setmetatable(values, { __index = function(_, key)
-    error(error_value.new { kind = "usage", message = ("%s has no '%s'"):format(what, tostring(key)) }, 0)
+    if known and nearest.contains(known, key) then return nil end
+    options.usage("%s has no '%s'%s", what, tostring(key), nearest.hint(tostring(key), known or {}))
   end })
 end
 
@@ -26,32 +29,18 @@ local function copied(map)
   return copy
 end
 
--- Values of the declared secrets, by name; "NAME?" may be absent.
-local function read_secrets(definition, masker)
-  local values, missing = {}, {}
-  for _, declared in ipairs(definition.secrets) do
-    local name, optional = declared:match("^([%a_][%w_]*)(%??)$")
-    if not name then
-      error(error_value.new { kind = "usage",
-        message = ("job '%s': secret '%s' is no name of a variable"):format(definition.name, declared) }, 0)
-    end
-    local value = os.getenv(name)
-    if value and value ~= "" then
-      values[name] = secret.new(value, name)
-      masker:add(values[name])
-    elseif optional == "" then
-      missing[#missing + 1] = name
-    end
-  end
-  if #missing > 0 then
-    local several = #missing > 1
-    error(error_value.new { kind = "auth",
-      message = ("job '%s' needs the secret%s %s"):format(definition.name, several and "s" or "",
-        table.concat(missing, ", ")),
-      hint = ("set %s in the environment of orch"):format(several and "them" or "it") }, 0)
-  end
-  return values
+local function secrets_of(run, definition)
+  local names = {}
+  for i, each in ipairs(definition.secrets) do names[i] = each.name end
+  local values = secrets.read(definition.name, definition.secrets, run.project.dir, run.bus.masker, function(message)
+    if run.warned[message] then return end
+    run.warned[message] = true
+    run.bus:emit("warning", { id = definition.name, job = definition.name, message = message })
+  end)
+  return strict(values, "job.secrets", names)
 end
+
+local GIT <const> = { "branch", "revision", "tag", "url" }
 
 -- job.pipeline; the git part costs a process and is read when first asked for, then kept with the run.
 local function pipeline_values(run)
@@ -63,7 +52,7 @@ local function pipeline_values(run)
     values.git = strict(run.journal:once(function()
       local info = assert(require "orch.repo".info { dir = run.project.dir })
       return { revision = info.sha, branch = info.branch, tag = info.tag, url = info.remote_url }
-    end), "job.pipeline.git")
+    end), "job.pipeline.git", GIT)
     return values.git
   end })
 end
@@ -84,13 +73,14 @@ local function new_receiver(run, definition, place)
     pipeline = pipeline_values(run),
     needs = strict(needs, "job.needs"),
     matrix = strict(definition.values or {}, "job.matrix"),
-    secrets = strict(read_secrets(definition, run.bus.masker), "job.secrets"),
-    secret_names = definition.secrets,
+    secrets = secrets_of(run, definition),
+    secret_names = secrets.hidden(definition.secrets),
+    shell = definition.shell,
     env = copied(definition.env),
     project = run.project,
     workspace = run.workspace:for_job(definition.name, function(name) return run.recipe.pipeline:upstream(name) end),
     run_dir = run.dir,
-    add_jobs = function(_, definitions) return run:add_jobs(definitions) end,
+    grow = function(_, definitions) return run:add_jobs(definitions, definition.name) end,
     answer_to = function(made, question) return answers.get(run, made, question) end,
   }
 end
@@ -102,28 +92,30 @@ local function try(run, definition, place)
   return branches.timeout(definition.timeout, body)
 end
 
-local function worth_another(definition, failure, attempt)
-  if attempt >= definition.retry.attempts or failure.kind == "cancelled" or failure.kind == "usage" or failure.hold then
-    return false
-  end
+local function worth_another(definition, failure, left)
+  if left == 0 or failure.kind == "cancelled" or failure.kind == "usage" or failure.hold then return false end
   return definition.retry.on == nil or nearest.contains(definition.retry.on, failure.kind)
 end
 
 -- The first attempt's places begin with the job's name, a later one's with name~2, so that records do not mix.
-local function try_all(run, definition)
-  local attempt, delay = 1, definition.retry.delay
+local function place_of(name, attempt) return attempt == 1 and name or ("%s~%d"):format(name, attempt) end
+
+-- A resumed run goes on with the attempt that it was at, and may again try as often as the recipe says.
+local function try_all(run, definition, first)
+  local attempt, left, delay = first, definition.retry.attempts - 1, definition.retry.delay
   while true do
-    local good, result, value = pcall(try, run, definition,
-      attempt == 1 and definition.name or ("%s~%d"):format(definition.name, attempt))
-    if good and result then return true, value, attempt end
+    local good, result, value = pcall(try, run, definition, place_of(definition.name, attempt))
+    if good and result then return true, value end
     local failure = step.locate(good and value or result, nil, nil)
     failure.where = failure.where or definition.where
-    if not worth_another(definition, failure, attempt) then return false, failure, attempt end
-    run.bus:emit("job.retry", { id = definition.name, job = definition.name, attempt = attempt + 1, delay = delay,
+    if not worth_another(definition, failure, left) then return false, failure end
+    attempt, left, delay = attempt + 1, left - 1, math.min(delay, DELAY_MAX)
+    run.bus:emit("job.retry", { id = definition.name, job = definition.name, attempt = attempt, delay = delay,
       reason = failure.message })
     local slept, cancelled = pcall(task.sleep, delay)
-    if not slept then return false, cancelled, attempt end
-    attempt, delay = attempt + 1, delay * definition.retry.backoff
+    if not slept then return false, cancelled end
+    run.journal:job_attempt(definition.name, attempt)
+    delay = delay * definition.retry.backoff
   end
 end
 
@@ -164,9 +156,11 @@ end
 local function perform(run, definition)
   if not wanted(run, definition) then return "not_run" end
   local lock = take_serial(run, definition)
-  run.journal:job_start(definition.name, 1)
+  local recorded = run.journal.jobs[definition.name]
+  local first = recorded and recorded.attempt or 1
+  run.journal:job_start(definition.name, first)
   run.bus:emit("job.start", { id = definition.name, job = definition.name, where = definition.where })
-  local good, value = try_all(run, definition)
+  local good, value = try_all(run, definition, first)
   if lock then lock:release() end
   if not good then error(value, 0) end
   return "success", value, encode_outputs(definition, value)

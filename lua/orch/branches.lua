@@ -38,10 +38,11 @@ end
 local function all(functions)
   local names = sorted_names(functions)
   local parent = scope.current()
-  local running, results, failure = {}, {}, nil
+  local running, results, scopes, failure = {}, {}, {}, nil
+  for _, name in ipairs(names) do scopes[name] = parent and parent:branch(name) end
 
   local function run(name)
-    if parent then scope.enter(parent:branch(name)) end
+    if parent then scope.enter(scopes[name]) end
     local good, result = xpcall(functions[name], error_value.on_error)
     if good then
       results[name] = result

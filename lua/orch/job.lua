@@ -1,5 +1,8 @@
 -- A job's definition: its head says what must be known before anything runs, its body is a program.
+local duration = require "orch.duration"
+local nearest = require "orch.nearest"
 local options = require "orch.options"
+local secrets = require "orch.secrets"
 
 local Definition = {}
 Definition.__index = Definition
@@ -10,9 +13,10 @@ local head = options.schema {
   when = "function?",                           -- of the job; false: it is not run
   matrix = "table?",                            -- { os = { … }, version = { … }, exclude = { { … } } }
   executor = "table?",
-  secrets = { "list", default = {} },
+  secrets = { "table", default = {} },          -- { "A", "B?", C = { file = … } }: see secrets.lua
   env = { "table", default = {} },
-  timeout = { "number", default = 0 },          -- seconds; 0: none
+  shell = "string|list?",                       -- of its `run` steps
+  timeout = { "number|string", default = 0 },   -- 90, "10m"; 0: none
   retry = { "table", default = {} },            -- { attempts, delay, backoff, on = { kinds } }
   resources = { "table", default = {} },        -- { "name", other = 2 }: slots it takes while it runs
   serial = "string?",                           -- one at a time among all runs of the project
@@ -20,9 +24,9 @@ local head = options.schema {
 }
 
 local retry_schema = options.schema {
-  attempts = { "integer", default = 1 },
-  delay = { "number", default = 1 },
-  backoff = { "number", default = 2 },
+  attempts = { "integer", default = 1, min = 1, max = 100 },
+  delay = { "number|string", default = 1 },
+  backoff = { "number", default = 2, min = 1 },
   on = "list?",
 }
 
@@ -60,9 +64,28 @@ end
 local function read_resources(definition)
   local slots = {}
   for key, value in pairs(definition.resources) do
-    if math.type(key) == "integer" then slots[value] = 1 else slots[key] = value end
+    local name, count = key, value
+    if math.type(key) == "integer" then name, count = value, 1 end
+    if type(name) ~= "string" or math.type(count) ~= "integer" or count < 1 then
+      options.usage("orch.job: resources of '%s' must be names, or name = slots (1 or more)", definition.name)
+    end
+    slots[name] = count
   end
   return slots
+end
+
+local KINDS <const> = { "failed", "auth", "net", "remote", "missing", "conflict", "timeout", "limit", "io" }
+
+local function read_retry(definition)
+  local what = ("orch.job: retry of '%s'"):format(definition.name)
+  local retry = retry_schema:check(what, definition.retry)
+  retry.delay = duration.seconds(what .. ": delay", retry.delay)
+  for _, kind in ipairs(retry.on or {}) do
+    if not nearest.contains(KINDS, kind) then
+      options.usage("%s: there is no kind of error '%s'%s", what, tostring(kind), nearest.hint(tostring(kind), KINDS))
+    end
+  end
+  return retry
 end
 
 --- Describes a job; nothing runs yet.
@@ -78,7 +101,9 @@ local function define(description)
   end
   definition.needs = read_needs(definition)
   definition.resources = read_resources(definition)
-  definition.retry = retry_schema:check("orch.job: retry", definition.retry)
+  definition.retry = read_retry(definition)
+  definition.timeout = duration.seconds(("orch.job: timeout of '%s'"):format(definition.name), definition.timeout)
+  definition.secrets = secrets.declared(definition.name, definition.secrets)
   return setmetatable(definition, Definition)
 end
 

@@ -2,6 +2,7 @@
 --
 -- Starts are posted; an end is on disk before the step returns. Around verbs with effects outside the machine the
 -- record survives a power cut too (synchronous FULL).
+local error_value = require "orch.error"
 local fs = require "orch.fs"
 local record = require "orch.record"
 local task = require "orch.task"
@@ -9,80 +10,139 @@ local task = require "orch.task"
 local Journal = {}
 Journal.__index = Journal
 
-local function new(state, number)
-  return setmetatable({ state = state, base = state.base, number = number, seq = 0, recorded = {},
-    open = {}, jobs = {}, log_count = 0 }, Journal)
+local function new(state, number, lock)
+  return setmetatable({ state = state, base = state.base, number = number, lock = lock, seq = 0, recorded = {},
+    below = {}, areas = {}, forgotten = {}, jobs = {} }, Journal)
 end
 
---- A new run's row; its number is the next of the project.
+local NEW_RUN <const> = [[INSERT INTO runs (number, id, recipe, digest, project, params, options, state, started)
+  VALUES (?, ?, ?, ?, ?, ?, ?, 'live', ?)]]
+
+--- A new run's row; its number is the next of the project, and locked before others can see it.
 ---@param state table
 ---@param run { id: string, recipe: string, digest: string, project: string, params: table, options: table }
 local function begin(state, run)
-  local rows = state:rows([[INSERT INTO runs (id, recipe, digest, project, params, options, state, started)
-    VALUES (?, ?, ?, ?, ?, ?, 'live', ?)]], run.id, run.recipe, run.digest, run.project,
-    record.encode(run.params), record.encode(run.options), task.time())
-  return new(state, rows.last_id)
+  while true do
+    local number, lock = state:claim()
+    local rows, failure = state.base:exec(NEW_RUN, number, run.id, run.recipe, run.digest, run.project,
+      record.encode(run.params), record.encode(run.options), task.time())
+    if rows then return new(state, number, lock) end
+    lock:release()
+    if failure.kind ~= "conflict" then error(failure, 0) end
+  end
 end
 
-local function branch_of(job_branches, branch)
-  job_branches[branch] = job_branches[branch] or { finished = 0 }
-  return job_branches[branch]
+-- The finished steps of a job or branch, in the order in which they were done.
+local function area_of(self, id)
+  self.areas[id] = self.areas[id] or { steps = {}, at = 1 }
+  return self.areas[id]
+end
+
+local function read_steps(self)
+  for _, step in ipairs(self.state:rows("SELECT * FROM steps WHERE run = ? ORDER BY seq", self.number)) do
+    self.recorded[step.id] = step
+    self.seq = math.max(self.seq, step.seq)
+    self.below[step.parent] = self.below[step.parent] or {}
+    table.insert(self.below[step.parent], step)
+    if step.state == "success" and step.verb ~= "group" then table.insert(area_of(self, step.branch).steps, step) end
+  end
 end
 
 --- Goes on with a run: reads what it has recorded. from: the place of a step that, with all after it in its job,
 --- is to be done anew.
 local function reopen(state, number, from)
-  local self = new(state, number)
+  local lock = state:lock_run(number, true)
+  if not lock then
+    error(error_value.new { kind = "conflict", message = ("run %d is live in another process"):format(number) }, 0)
+  end
+  local self = new(state, number, lock)
   if from then self:forget(from) end
   state:rows("UPDATE runs SET state = 'live', ended = NULL, error = NULL WHERE number = ?", number)
   self.resumed = true
-  self.branches = {}
-  for _, step in ipairs(state:rows("SELECT * FROM steps WHERE run = ? ORDER BY seq", number)) do
-    self.recorded[step.id] = step
-    self.seq = math.max(self.seq, step.seq)
-    if step.log then self.log_count = math.max(self.log_count, tonumber(step.log:match("%d+")) or 0) end
-    if step.state == "success" and step.verb ~= "group" then
-      local branch = branch_of(self.branches, step.branch)
-      branch.finished = branch.finished + 1
-    end
-  end
+  read_steps(self)
   for _, each in ipairs(state:rows("SELECT * FROM jobs WHERE run = ?", number)) do self.jobs[each.name] = each end
   return self
 end
 
---- Takes a step and all that was recorded after it in its job out of the record, and the jobs after it.
+-- What is recorded of a run, to look at only.
+local function look(state, number)
+  local self = new(state, number)
+  read_steps(self)
+  for _, each in ipairs(state:rows("SELECT * FROM jobs WHERE run = ?", number)) do self.jobs[each.name] = each end
+  return self
+end
+
+-- The step, those that hold it, and what was recorded after it in its job.
+local FROM <const> = "run = ?1 AND job = ?2 AND (seq >= ?3 OR substr(?4, 1, length(id) + 1) = id || '/')"
+
+--- Takes a step and all that was recorded after it in its job out of the record.
 function Journal:forget(from)
   local rows = self.state:rows("SELECT job, seq FROM steps WHERE run = ? AND id = ?", self.number, from)
-  if not rows[1] then return false end
+  if not rows[1] then return end
   local job, seq = rows[1].job, rows[1].seq
+  for _, each in ipairs(self.state:rows("SELECT id FROM steps WHERE " .. FROM, self.number, job, seq, from)) do
+    self.forgotten[each.id] = "--from asks for it"
+  end
   assert(self.base:transaction {
-    { "DELETE FROM layers WHERE run = ? AND step IN (SELECT id FROM steps WHERE run = ? AND job = ? AND seq >= ?)",
-      self.number, self.number, job, seq },
-    { "DELETE FROM steps WHERE run = ? AND job = ? AND seq >= ?", self.number, job, seq },
+    { "DELETE FROM layers WHERE run = ?1 AND step IN (SELECT id FROM steps WHERE " .. FROM .. ")", self.number, job,
+      seq, from },
+    { "DELETE FROM steps WHERE " .. FROM, self.number, job, seq, from },
     { "UPDATE jobs SET state = 'failed' WHERE run = ? AND name = ?", self.number, job },
   })
+end
+
+--- Takes a whole job out of the record.
+---@param name string
+---@param reason string that --why tells
+---@param except? string place of a step that runs, and stays
+---@return boolean was there anything?
+function Journal:forget_job(name, reason, except)
+  local found = not except and self.jobs[name] ~= nil
+  for id, step in pairs(self.recorded) do
+    if step.job == name and id ~= except then
+      self.recorded[id], self.forgotten[id], found = nil, reason, true
+      self.areas[step.branch] = nil
+    end
+  end
+  if not found then return false end
+  assert(self.base:transaction {
+    { "DELETE FROM layers WHERE run = ? AND job = ?", self.number, name },
+    { "DELETE FROM steps WHERE run = ? AND job = ? AND id <> ?", self.number, name, except or "" },
+    { except and "SELECT ?, ?" or "DELETE FROM jobs WHERE run = ? AND name = ?", self.number, name },
+  })
+  if not except then self.jobs[name] = nil end
   return true
 end
 
---- Takes all that a job has recorded out of the record, but for the step that runs: its files are lost.
----@param job string
----@param except string place
----@return boolean any
-function Journal:forget_job(job, except)
-  local forgotten = {}
-  for id, each in pairs(self.recorded) do
-    if each.job == job and id ~= except then forgotten[id] = each end
+--- Has the job added jobs to the run? They are made again by its body.
+function Journal:has_grown(name)
+  if not self.growers then
+    self.growers = {}
+    for _, step in pairs(self.recorded) do
+      if step.verb == "add_jobs" then self.growers[step.job] = true end
+    end
   end
-  if not next(forgotten) then return false end
-  assert(self.base:transaction {
-    { "DELETE FROM layers WHERE run = ? AND job = ?", self.number, job },
-    { "DELETE FROM steps WHERE run = ? AND job = ? AND id <> ?", self.number, job, except },
-  })
-  for id, each in pairs(forgotten) do
-    self.recorded[id] = nil
-    branch_of(self.branches, each.branch).finished = 0
+  return self.growers[name] == true
+end
+
+--- Takes finished jobs over from another run, as if this one had done them.
+---@param other integer number of the run
+---@param names string[]
+function Journal:adopt(other, names)
+  for _, name in ipairs(names) do
+    assert(self.base:transaction {
+      { [[INSERT INTO jobs SELECT ?, name, attempt, state, started, ended, outputs, error FROM jobs
+        WHERE run = ? AND name = ?]], self.number, other, name },
+      { [[INSERT INTO steps SELECT ?, id, seq, job, parent, branch, verb, title, place, options, state, again, result,
+        artifacts, started, ended, error, NULL FROM steps WHERE run = ? AND job = ?]], self.number, other, name },
+      { [[INSERT INTO layers SELECT ?, step, job, digest, diff_id, size, entries, paths FROM layers
+        WHERE run = ? AND job = ?]], self.number, other, name },
+    })
   end
-  return true
+  local row = self.state:rows("SELECT max(seq) AS seq FROM steps WHERE run = ?", self.number)[1]
+  self.seq = row.seq or 0
+  for _, each in ipairs(self.state:rows("SELECT * FROM jobs WHERE run = ?", self.number)) do self.jobs[each.name] = each end
+  self.adopted = true
 end
 
 -- --- steps ------------------------------------------------------------------------------------------------
@@ -105,6 +165,7 @@ local START <const> = [[INSERT OR REPLACE INTO steps (run, id, seq, job, parent,
 function Journal:step_start(step)
   local recorded = self.recorded[step.id]
   step.seq = recorded and recorded.seq or self:next_seq()
+  self.forgotten[step.id] = nil
   put(self, step.external and "exec_durable" or "post", START, self.number, step.id, step.seq, step.job, step.parent, step.branch, step.verb, step.title,
     step.where, step.options, step.again, task.time())
 end
@@ -123,6 +184,43 @@ end
 local ENDINGS <const> = { running = "it was interrupted", failed = "it had failed", cancelled = "it was cancelled",
   hold = "it waited for an answer" }
 
+-- A step that is answered answers for those that it consists of.
+local function consume(self, step)
+  step.consumed = true
+  for _, each in ipairs(self.below[step.id] or {}) do consume(self, each) end
+end
+
+local function next_of(area)
+  while area.steps[area.at] and area.steps[area.at].consumed do area.at = area.at + 1 end
+  return area.steps[area.at]
+end
+
+-- From here on nothing recorded counts, in this branch and, once it has ended, in what it is part of.
+local function begin_anew(self, scope, reason)
+  while scope do
+    local area = scope:area()
+    area.anew = area.anew or reason
+    for _, step in ipairs((self.areas[area.id] or { steps = {} }).steps) do
+      if not step.consumed then
+        self.recorded[step.id], self.forgotten[step.id] = nil, reason
+        self.base:post("DELETE FROM layers WHERE run = ? AND step = ?", self.number, step.id)
+        self.base:post("DELETE FROM steps WHERE run = ? AND id = ?", self.number, step.id)
+      end
+    end
+    self.areas[area.id] = nil
+    scope = area.parent
+  end
+  return nil, reason
+end
+
+local function redone_with(place)
+  local scope = place.parent
+  while scope do
+    if scope.redo then return scope.redo end
+    scope = scope.parent
+  end
+end
+
 --- What resume does with a call: the recorded step that answers it, or nil and a reason to do it.
 ---@param place orch.Scope
 ---@param verb string
@@ -130,30 +228,40 @@ local ENDINGS <const> = { running = "it was interrupted", failed = "it had faile
 ---@return table? step, string? reason
 function Journal:answer(place, verb, options)
   if not self.resumed then return nil end
-  local area = place:area()
-  if area.anew then return nil, area.anew end
-  local step, branch = self.recorded[place.id], branch_of(self.branches, area.id)
+  local scope = place:area()
+  if scope.anew then return nil, scope.anew end
+  local step, expected = self.recorded[place.id], next_of(area_of(self, scope.id))
   if not step then
-    if branch.finished == 0 then return nil, "it had not begun" end
-    area.anew = ("%s is new: what follows it in %s is done anew"):format(place.id, area.id)
-    return nil, area.anew
+    if not expected then return nil, self.forgotten[place.id] or "it had not begun" end
+    return begin_anew(self, scope, ("%s is new: what follows it in %s is done anew"):format(place.id, scope.id))
   end
-  if step.state == "success" then branch.finished = branch.finished - 1 end
   if step.verb ~= verb or step.options ~= options then
-    area.anew = ("%s was called with other options: it and what follows it in %s is done anew"):format(place.id, area.id)
-    return nil, area.anew
+    return begin_anew(self, scope, ("%s was called with other options: it and what follows it in %s is done anew")
+      :format(place.id, scope.id))
   end
   if step.state ~= "success" then return nil, ENDINGS[step.state] end
+  if expected and expected ~= step and expected.seq < step.seq then
+    return begin_anew(self, scope, ("%s is gone: what followed it in %s is done anew"):format(expected.id, scope.id))
+  end
+  local with = redone_with(place)
+  step.consumed = true
+  if with then return nil, with end
   if step.again == 1 then return nil, "it is done again on every resume" end
   if not step.result then return nil, "its result cannot be recorded" end
+  consume(self, step)
   return step
 end
 
 -- --- jobs and the run -----------------------------------------------------------------------------------------
 
 function Journal:job_start(name, attempt)
-  self.base:post([[INSERT OR REPLACE INTO jobs (run, name, attempt, state, started) VALUES (?, ?, ?, 'running', ?)]],
-    self.number, name, attempt, task.time())
+  self.base:post([[INSERT INTO jobs (run, name, attempt, state, started) VALUES (?, ?, ?, 'running', ?)
+    ON CONFLICT DO UPDATE SET attempt = excluded.attempt, state = 'running', started = excluded.started, ended = NULL,
+    outputs = NULL, error = NULL]], self.number, name, attempt, task.time())
+end
+
+function Journal:job_attempt(name, attempt)
+  self.base:post("UPDATE jobs SET attempt = ? WHERE run = ? AND name = ?", attempt, self.number, name)
 end
 
 --- Posted: should it be lost, the job's steps are on record, and a resumed run answers them all.
@@ -186,11 +294,10 @@ function Journal:layers()
   return rows
 end
 
---- A name for a new log file, below the run's directory.
-function Journal:log_name()
-  self.log_count = self.log_count + 1
-  return ("logs/%d.log"):format(self.log_count)
-end
+--- The log file of a step, below the run's directory: others find it by the step's number while it runs.
+---@param seq integer
+---@param what? string "background"
+function Journal.log_name(_, seq, what) return ("logs/%d%s.log"):format(seq, what and "-" .. what or "") end
 
 function Journal:open_log(name)
   if not self.logs_made then
@@ -205,4 +312,4 @@ function Journal:run_end(state, message)
     self.number))
 end
 
-return { begin = begin, reopen = reopen }
+return { begin = begin, reopen = reopen, look = look }

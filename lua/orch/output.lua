@@ -6,14 +6,19 @@ local Output = {}
 Output.__index = Output
 
 --- journal gives the log file, made on the first output.
-local function new(bus, id, journal)
-  return setmetatable({ bus = bus, id = id, journal = journal, masked = bus.masker:stream(), held = "", tail = {},
-    tail_at = 0 }, Output)
+---@param bus table
+---@param id string place of the step
+---@param journal table
+---@param seq integer the step's number
+---@param what? string names another log of the same step
+local function new(bus, id, journal, seq, what)
+  return setmetatable({ bus = bus, id = id, journal = journal, seq = seq, what = what, masked = bus.masker:stream(),
+    held = "", tail = {}, tail_at = 0 }, Output)
 end
 
 function Output:keep(text)
   if not self.file then
-    self.name = self.journal:log_name()
+    self.name = self.journal:log_name(self.seq, self.what)
     self.file = self.journal:open_log(self.name)
   end
   self.file:write(text, "\n")

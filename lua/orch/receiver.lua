@@ -1,6 +1,9 @@
 -- The receiver: the job that a body is given, whose methods are the verbs.
 local branches = require "orch.branches"
+local definition = require "orch.job"
+local duration = require "orch.duration"
 local error_value = require "orch.error"
+local nearest = require "orch.nearest"
 local options = require "orch.options"
 local output = require "orch.output"
 local record = require "orch.record"
@@ -22,6 +25,10 @@ local task = require "orch.task"
 ---@field fs table files where the steps run
 ---@field proc table processes where the steps run
 local Job = {}
+
+local TIDY_SECONDS_MAX <const> = 24 * 60 * 60
+local TIDY_SECONDS <const> = 30 -- for each thing that is done after a cancellation
+local TIDY_POLL <const> = 0.1
 
 local methods = {}
 
@@ -66,13 +73,36 @@ end
 --- Ends the job early, as a success.
 function methods.halt() error(step.HALT, 0) end
 
+local WHEN <const> = { "always", "on_fail", "on_success" }
+
 --- Something to do when the body has ended: always, only when it failed ("on_fail"), or only when it did not
---- ("on_success"). Done in reverse order, also after a cancellation or time-out, within 30 s each.
+--- ("on_success"). Done in reverse order, also after a cancellation or time-out, and then within 30 s each.
 ---@param f fun()
 ---@param when? "always"|"on_fail"|"on_success"
 function methods.defer(job, f, when)
   if type(f) ~= "function" then options.usage("defer: expected job:defer(function() … end)") end
+  if when ~= nil and not nearest.contains(WHEN, when) then
+    options.usage("defer: there is no time '%s'%s", tostring(when), nearest.hint(tostring(when), WHEN))
+  end
+  if job.tidying then options.usage("defer: the body has ended") end
   table.insert(job.deferred, { f = f, when = when or "always" })
+end
+
+--- Adds jobs to the run while it goes on; they may need this one and any other. Their names.
+---@param given orch.Definition[]
+---@return string[]
+function methods.add_jobs(job, given)
+  if type(given) ~= "table" then options.usage("add_jobs: expected job:add_jobs { orch.job { … }, … }") end
+  local list, names = definition.is_definition(given) and { given } or given, {}
+  for i, each in ipairs(list) do
+    if not definition.is_definition(each) then
+      options.usage("add_jobs: expected jobs made by orch.job, got %s", type(each))
+    end
+    names[i] = each.name
+  end
+  -- A resumed run must make them again.
+  return job.run_step(job, { verb = "add_jobs", title = "add " .. table.concat(names, ", "), where = step.caller(),
+    options = record.fingerprint(names), again = true, external = false, setting = true }, function() return job:grow(list) end)
 end
 
 --- For verbs: bytes that the step's program printed; a failure's error repeats the last lines.
@@ -113,7 +143,9 @@ function methods.step_id() return step.current().id end
 
 --- For verbs: takes bytes that are printed after the step has ended.
 function methods.background_output(job)
-  return output.new(job.bus, step.current().id, job.journal)
+  local current = step.current()
+  current.log = job.journal:log_name(current.seq, "background")
+  return output.new(job.bus, current.id, job.journal, current.seq, "background")
 end
 
 --- For verbs: runs f in a task that lives as long as the job, not as the step.
@@ -138,6 +170,7 @@ local function call_verb(job, name, verb, given)
   if not good then error(step.locate(checked, where, name), 0) end
   local title, seconds, when = checked.name or verb.title and verb.title(checked) or name, checked.timeout, checked.when
   checked.name, checked.timeout, checked.when = nil, nil, nil
+  if seconds then seconds = duration.seconds(name .. ": timeout", seconds) end
   local spec = { verb = name, title = title, where = where, given = checked,
     options = not job.planning and record.fingerprint(checked) or nil,
     again = verb.replay == "again" or verb.again ~= nil and verb.again(checked) == true, external = verb.external }
@@ -185,16 +218,36 @@ local function new(fields)
   fields.scope = scope.new("job", fields.place)
   fields.deferred, fields.in_background = {}, {}
   fields.run_step = step.run
-  fields.planning = fields.planning or false
+  fields.planning, fields.shell = fields.planning or false, fields.shell or false
+  fields.worked = false   -- has a step of the body been done, not answered from the record?
+  fields.tidying = false  -- has the body ended?
   return setmetatable(fields, Job)
+end
+
+-- Whatever happens f is done; once the job is cancelled, with a limit.
+local function within_deadline(f)
+  task.shield(TIDY_SECONDS_MAX)
+  local running, stop = task.spawn(f), nil
+  local ended, good, problem
+  repeat
+    ended = table.pack(running:join(TIDY_POLL))
+    if not stop and task.cancelled() then stop = task.clock() + TIDY_SECONDS end
+    if ended[1] == nil and stop and task.clock() > stop then
+      running:cancel(error_value.new { kind = "timeout", message = ("not tidied up within %d s"):format(TIDY_SECONDS) })
+      ended = table.pack(running:join())
+    end
+  until ended[1] ~= nil
+  good, problem = ended[1], ended[2]
+  task.unshield()
+  return good, problem
 end
 
 -- One thing that was put off; its failure is the job's when the body was good.
 local function do_deferred(job, entry, failure)
   if entry.when == "on_fail" and not failure or entry.when == "on_success" and failure then return failure end
-  local good, problem = pcall(branches.cleanup, function()
-    local succeeded, what = scope.within(job.scope, entry.f)
-    if not succeeded then error(what, 0) end
+  local good, problem = within_deadline(function()
+    local succeeded, what = scope.within(job.scope:tidying(), entry.f)
+    if not succeeded and what ~= step.HALT then error(what, 0) end
   end)
   return failure or not good and problem or nil
 end
@@ -203,7 +256,7 @@ end
 local function in_world(job, body)
   if job.executor.title then
     job.run_step(job, { verb = job.executor.kind, title = job.executor.title, options = NOTHING, again = true,
-      external = false }, open_world, job)
+      external = false, setting = true }, open_world, job)
   end
   return body(job)
 end
@@ -220,6 +273,14 @@ local function leave_world(job, failure)
   end, LEAVE_SECONDS)
 end
 
+-- Done again unless the whole body was answered from the record: it tidies up after what this session did.
+local function do_all_deferred(job, failure)
+  job.tidying = true
+  if job.worked then job.scope:tidying().anew = "it belongs to the end of a body that was done again" end
+  for i = #job.deferred, 1, -1 do failure = do_deferred(job, job.deferred[i], failure) end
+  return failure
+end
+
 --- Runs a body with its receiver; its outputs, or an error that says where.
 ---@param job orch.Job
 ---@param body fun(job: orch.Job): table?
@@ -229,7 +290,7 @@ local function perform(job, body)
   local good, value = scope.within(job.scope, in_world, job, body)
   if not good and value == step.HALT then good, value = true, nil end
   local failure = not good and value or nil
-  for i = #job.deferred, 1, -1 do failure = do_deferred(job, job.deferred[i], failure) end
+  failure = do_all_deferred(job, failure)
   leave_world(job, failure)
   if failure then return false, failure end
   if value == nil then return true, {} end

@@ -25,16 +25,11 @@ end
 
 -- --- slots -----------------------------------------------------------------------------------------------
 
-local function capacity(self, name) return self.recipe.pipeline.resources[name] or 1 end
+local function capacity(self, name) return self.recipe.pipeline:capacity(name) end
 
 -- The first resource of which too few slots are free, or nil.
 local function lacking(self, definition)
   for name, count in pairs(definition.resources) do
-    if count > capacity(self, name) then
-      error(error_value.new { kind = "usage", where = definition.where,
-        message = ("job '%s' takes %d slots of '%s', which has %d"):format(definition.name, count, name,
-          capacity(self, name)) }, 0)
-    end
     if (self.taken[name] or 0) + count > capacity(self, name) then return name end
   end
 end
@@ -110,34 +105,57 @@ local function definitions_of(self, names)
   return definitions
 end
 
---- Adds jobs while the run goes on.
-function Run:add_jobs(definitions)
-  local names = {}
-  for _, definition in ipairs(definitions) do
-    table.move(self.recipe.pipeline:add(definition), 1, #self.recipe.pipeline.names, #names + 1, names)
+-- What becomes of a job that an earlier session has finished: "done"; "entered" again, its steps being answered, because
+-- it adds jobs, or because a job before it is; or nil: done again, because it had not succeeded or a job before it is.
+local function fate_of(self, definition)
+  local recorded = self.journal.jobs[definition.name]
+  local fate, redone = "done", nil
+  for _, need in ipairs(definition.resolved_needs) do
+    if self.graph.nodes[need.name] and not self.fates[need.name] then redone = need.name end
+    if self.fates[need.name] == "entered" then fate = "entered" end
   end
-  self.recipe.pipeline:connect(names)
-  local order, wanted = {}, {}
-  for _, name in ipairs(names) do wanted[name] = true end
-  for _, name in ipairs(self.recipe.pipeline:order(names)) do
-    if wanted[name] then order[#order + 1] = name end
+  if redone and self.journal:forget_job(definition.name, ("job %s, which it needs, is done again"):format(redone)) then
+    assert(fs.remove(("%s/jobs/%s"):format(self.dir, definition.name)))
   end
-  self.graph:add(definitions_of(self, order))
-  self.coordinator:unpark()
-  return names
+  if redone or not recorded or recorded.state ~= "success" then return nil end
+  return self.journal:has_grown(definition.name) and "entered" or fate
 end
 
 -- What an earlier session of this run has finished is done.
 local function take_finished(self, order)
+  if next(self.journal.jobs) == nil then return end
   for _, name in ipairs(order) do
-    local done = self.journal.jobs[name]
-    if done and done.state == "success" then
-      self.outputs[name] = record.decode(done.outputs)
+    local fate = fate_of(self, self.recipe.pipeline.by_name[name])
+    self.fates[name] = fate
+    if fate == "done" then
+      self.outputs[name] = record.decode(self.journal.jobs[name].outputs)
       self.graph.nodes[name].state = "running"
       self.graph:finish(name, "success")
       self.bus:emit("job.recorded", { id = name, job = name })
     end
   end
+end
+
+-- A body that is run again, by a retry or a resumed run, adds again what it has added.
+local function not_yet_added(self, definitions, by)
+  local list = {}
+  for _, each in ipairs(definitions) do
+    if self.added[each.name] ~= by then list[#list + 1] = each end
+    self.added[each.name] = self.added[each.name] or by
+  end
+  return list
+end
+
+--- Adds jobs while the run goes on.
+---@param definitions orch.Definition[]
+---@param by string the job that does
+---@return string[] names
+function Run:add_jobs(definitions, by)
+  local order = self.recipe.pipeline:grow(not_yet_added(self, definitions, by))
+  self.graph:add(definitions_of(self, order))
+  take_finished(self, order)
+  self.coordinator:unpark()
+  return order
 end
 
 local function build_graph(self)
@@ -160,10 +178,7 @@ local function clean(self)
   if self.journal.resumed then -- what belonged to jobs that the recipe has no more
     pcall(require "orch.executor.docker.remains".remove, self.state, { number = self.journal.number, id = self.id })
   end
-  local aside = ("%s/.done-%d"):format(self.state.dir, self.journal.number)
-  if fs.stat(self.dir .. "/jobs") and fs.rename(self.dir .. "/jobs", aside) then
-    pcall(branches.cleanup, function() fs.remove(aside) end)
-  end
+  pcall(branches.cleanup, function() self.state:remove_jobs(self.journal.number) end)
 end
 
 -- The words of an error leave the run outside the stream of events, too.
@@ -204,27 +219,41 @@ end
 
 local function new(spec, opened, kept)
   local self = setmetatable({ recipe = spec.recipe, project = spec.project, state = opened, journal = kept,
-    outputs = {}, running = {}, running_count = 0, taken = {}, blocked = {} }, Run)
+    lock = kept.lock, outputs = {}, running = {}, running_count = 0, taken = {}, blocked = {}, fates = {}, added = {},
+    warned = {}, answers = spec.answers or {}, interactive = spec.interactive }, Run)
   self.bus = event.bus(mask.new())
   for _, receive in ipairs(spec.reporters) do self.bus:subscribe(receive) end
   self.bus.run = kept.number
   self.dir = opened:run_dir(kept.number)
-  self.lock = opened:lock_run(kept.number)
-  if not self.lock then
-    error(error_value.new { kind = "conflict", message = ("run %d is live in another process"):format(kept.number) }, 0)
-  end
   self.workspace = workspace.new(opened.dir .. "/store", kept)
   return self
 end
 
 local function recipe_digest(recipe) return fnv.hash(assert(fs.read(recipe.path))) end
 
+local function given_params(self, values)
+  self.params = attempt.strict(values, "job.params", self.recipe.pipeline.params.names)
+end
+
+-- The jobs of another run that have succeeded, as all before them have: the new run need not do them.
+local function finished_in(other, pipeline, jobs)
+  local names, done = {}, {}
+  for _, name in ipairs(pipeline:order(jobs)) do
+    done[name] = other.jobs[name] and other.jobs[name].state == "success" and not other:has_grown(name)
+    for _, need in ipairs(pipeline.by_name[name].resolved_needs) do done[name] = done[name] and done[need.name] end
+    if done[name] then names[#names + 1] = name end
+  end
+  return names
+end
+
 ---@class orch.RunSpec
 ---@field recipe table from recipe.load
 ---@field project orch.Project
 ---@field jobs? string[] only these and what they need
----@field params table<string, string> as given on the command line
+---@field params? table<string, string> as given on the command line
 ---@field params_file? string JSON
+---@field values? table<string, any> instead of both: parameters as values
+---@field adopt? integer a run whose finished jobs are not done again
 ---@field keep_going? boolean other jobs go on when one fails
 ---@field slots? integer jobs at once; default: the processors
 ---@field answers? table<string, string> to questions, by id
@@ -235,15 +264,23 @@ local function recipe_digest(recipe) return fnv.hash(assert(fs.read(recipe.path)
 ---@param spec orch.RunSpec
 ---@return boolean good, table? failure an error value
 local function run(spec)
-  spec.recipe.pipeline:order(spec.jobs) -- raises for an unknown name, before anything is recorded
-  local values = params.resolve(spec.recipe.pipeline.params, spec.params, spec.params_file)
+  local pipeline = spec.recipe.pipeline
+  pipeline:order(spec.jobs) -- raises for an unknown name, before anything is recorded
+  local values = spec.values and pipeline.params:check("parameters", spec.values)
+    or params.resolve(pipeline.params, spec.params, spec.params_file)
   local opened = state.open(spec.project)
   local id = new_id()
-  local options = { jobs = spec.jobs, keep_going = spec.keep_going or false, slots = spec.slots or task.cores() }
-  local self = new(spec, opened, journal.begin(opened, { id = id, recipe = assert(fs.real_path(spec.recipe.path)),
-    digest = recipe_digest(spec.recipe), project = spec.project.dir, params = values, options = options }))
-  self.id, self.params, self.options = id, attempt.strict(values, "job.params"), options
-  self.answers, self.interactive = spec.answers or {}, spec.interactive
+  local options = { jobs = spec.jobs, keep_going = spec.keep_going or false, slots = spec.slots or task.cores(),
+    version = task.version, rerun_of = spec.adopt }
+  local kept = journal.begin(opened, { id = id, recipe = assert(fs.real_path(spec.recipe.path)),
+    digest = recipe_digest(spec.recipe), project = spec.project.dir, params = values, options = options })
+  if spec.adopt then
+    kept:adopt(spec.adopt, finished_in(journal.look(opened, spec.adopt), pipeline, spec.jobs))
+  end
+  local self = new(spec, opened, kept)
+  if spec.adopt then self.workspace:publish() end
+  self.id, self.options = id, options
+  given_params(self, values)
   return self:execute()
 end
 
@@ -253,9 +290,8 @@ end
 local function resume(spec)
   local self = new(spec, spec.state, journal.reopen(spec.state, spec.row.number, spec.from))
   self.id = spec.row.id
-  self.params = attempt.strict(record.decode(spec.row.params), "job.params")
+  given_params(self, record.decode(spec.row.params))
   self.options = record.decode(spec.row.options)
-  self.answers, self.interactive = spec.answers or {}, spec.interactive
   if recipe_digest(spec.recipe) ~= spec.row.digest then
     self.bus:emit("run.changed", { id = self.id, message = "the recipe has changed since the run began" })
   end

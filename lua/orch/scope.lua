@@ -6,6 +6,8 @@ local task = require "orch.task"
 local Scope = {}
 Scope.__index = Scope
 
+local TIDYING <const> = "~tidying" -- as no branch of a recipe is likely to be named
+
 local of_task = setmetatable({}, { __mode = "k" })
 
 ---@class orch.Scope
@@ -29,8 +31,20 @@ end
 --- Branch names are unique in orch.all, and the same on every run: no counting. A later orch.all goes on with the
 --- branch of that name, so that no two steps in it have one id.
 function Scope:branch(name)
-  self.branches[name] = self.branches[name] or new("branch", self.id .. "/" .. name, self)
-  return self.branches[name]
+  local branch = self.branches[name] or new("branch", self.id .. "/" .. name, self)
+  self.branches[name], branch.name = branch, name
+  branch.anew = branch.anew or self:area().anew -- see Journal:answer
+  return branch
+end
+
+--- Where a job does what was put off until its body ended: an area of its own.
+function Scope:tidying() return self:branch(TIDYING) end
+
+--- Is it in there?
+function Scope:deferred()
+  local scope = self
+  while scope and scope.name ~= TIDYING do scope = scope.parent end
+  return scope ~= nil
 end
 
 --- The innermost job or branch it is in: what is recorded in order, and done anew together.

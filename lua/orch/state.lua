@@ -2,8 +2,10 @@
 local db = require "orch.db"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
+local task = require "orch.task"
 
 local VERSION <const> = 1
+local LOOK_SECONDS <const> = 0.5
 
 -- state of a run: live (while its lock is held; else it was interrupted), hold, success, failed, cancelled,
 -- discarded. Times are seconds since 1970. Texts of values are as record.lua writes them.
@@ -117,12 +119,29 @@ function State:rows(sql, ...) return assert(self.base:exec(sql, ...)) end
 function State:run_dir(number) return ("%s/runs/%d"):format(self.dir, number) end
 
 --- The lock of a run is held while it is live; nil when another process holds it.
-function State:lock_run(number)
+---@param number integer
+---@param wait? boolean a moment, for who only looks whether it is held
+function State:lock_run(number, wait)
   local dir = self:run_dir(number)
   assert(fs.make_dir(dir, tonumber("700", 8)))
-  local lock, failure = fs.lock(dir .. "/lock")
-  if not lock and failure.kind ~= "conflict" then error(failure, 0) end
-  return lock
+  local deadline = task.clock() + (wait and LOOK_SECONDS or 0)
+  while true do
+    local lock, failure = fs.lock(dir .. "/lock")
+    if lock then return lock end
+    if failure.kind ~= "conflict" then error(failure, 0) end
+    if task.clock() >= deadline then return nil end
+    task.sleep(0.01)
+  end
+end
+
+--- The number of a new run, and its lock: held before the run is on record, so that nobody takes it for interrupted.
+function State:claim()
+  while true do
+    local number = self:rows("SELECT coalesce(max(seq), 0) + 1 AS number FROM sqlite_sequence WHERE name = 'runs'")[1].number
+    local lock = self:lock_run(number)
+    if lock then return number, lock end
+    task.sleep(0.002)
+  end
 end
 
 --- A run's state as a person means it: one that is recorded live but has no process was interrupted.
@@ -143,6 +162,16 @@ function State:run(number)
   error(error_value.new { kind = "missing",
     message = number and ("there is no run %d"):format(number) or "this project has no runs yet",
     hint = "`orch runs` lists them" }, 0)
+end
+
+--- Deletes the job directories of a run; aside first, so that no half of them is ever resumed in.
+function State:remove_jobs(number)
+  local dir, aside = self:run_dir(number) .. "/jobs", ("%s/.done-%d"):format(self.dir, number)
+  assert(fs.remove(aside))
+  if fs.stat(dir) then
+    assert(fs.rename(dir, aside))
+    assert(fs.remove(aside))
+  end
 end
 
 function State:close() self.base:close() end

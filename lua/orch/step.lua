@@ -61,7 +61,7 @@ local function finish(job, step, good, ...)
   local state = state_of(good, (...))
   -- A cancelled task cannot wait; what became of the step is recorded all the same.
   local message = failure and job.bus.masker:apply(failure.message)
-  step.log = step.output.name
+  step.log = step.output.name or step.log
   if state == "success" then
     job.journal:step_end(step, state, (...), nil)
   else
@@ -88,6 +88,7 @@ end
 ---@field options string fingerprint
 ---@field again boolean
 ---@field external boolean
+---@field setting? boolean not the body's work, but what it works in: it calls for no tidying up
 
 --- Runs f(...) as a step below the current scope, or answers it from the record.
 ---@param job orch.Job
@@ -105,9 +106,12 @@ local function run(job, spec, f, ...)
     local recorded, reason = job.journal:answer(place, spec.verb, spec.options)
     if recorded then return answered(job, step, recorded) end
     step.reason = reason
+    -- The steps that it consists of are done again with it.
+    if reason and spec.again then place.redo = ("%s, of which it is a part, is done again"):format(place.id) end
+    if not spec.setting and not place:deferred() then job.worked = true end
   end
-  step.output = output.new(job.bus, step.id, job.journal)
   job.journal:step_start(step)
+  step.output = output.new(job.bus, step.id, job.journal, step.seq)
   announce(job, step, "step.start")
   if step.reason then job.bus:emit("step.reason", { id = step.id, job = job.name, reason = step.reason }) end
   return finish(job, step, scope.within(place, f, ...))

@@ -42,7 +42,7 @@ local descriptor = options.schema {
 local function define(description)
   local checked = descriptor:check("orch.verb", description)
   -- What every step can be given: its title, seconds, and whether it is put off until the body has ended.
-  local declared = { name = "string?", timeout = "number?",
+  local declared = { name = "string?", timeout = "number|string?",
     when = { "string", default = "on_success", enum = { "always", "on_fail", "on_success" } } }
   for name, value in pairs(checked.options) do declared[name] = value end
   checked.schema = options.schema(declared, checked.positional)

@@ -26,7 +26,7 @@ local function blob_path(self, digest) return self.store .. "/blobs/sha256/" .. 
 local function new(store, journal)
   local self = setmetatable({ store = store, number = journal.number, journal = journal, layers = {}, order = {} },
     Workspace)
-  if journal.resumed then
+  if journal.resumed or journal.adopted then
     -- What a killed process was packing.
     for _, name in ipairs(fs.list(store .. "/blobs") or {}) do
       if name:find(("^%%.%d%%-"):format(journal.number)) then assert(fs.remove(store .. "/blobs/" .. name)) end
@@ -36,12 +36,30 @@ local function new(store, journal)
   return self
 end
 
+-- Which attempt at the job made it: 2 of "build~2/persist_to_workspace#1".
+local function attempt_of(layer) return math.tointeger(tonumber(layer.step:match("^[^/]*~(%d+)/") or 1)) end
+
+-- A step that is done again makes its layer anew; an attempt at a job makes those of earlier ones void.
 function Workspace:add(job, layer)
   if not self.layers[job] then
     self.layers[job] = {}
     table.insert(self.order, job)
   end
-  table.insert(self.layers[job], layer)
+  local kept = {}
+  for _, each in ipairs(self.layers[job]) do
+    if each.step ~= layer.step and attempt_of(each) == attempt_of(layer) then kept[#kept + 1] = each end
+  end
+  kept[#kept + 1] = layer
+  self.layers[job] = kept
+end
+
+-- The layers of a job that still count.
+local function layers_of(self, job)
+  local list = {}
+  for _, each in ipairs(self.layers[job]) do
+    if not self.journal.forgotten[each.step] then list[#list + 1] = each end
+  end
+  return list
 end
 
 --- What one job sees: its own layers to add to, those of the jobs upstream to attach.
@@ -85,7 +103,7 @@ end
 -- The job's manifest is written anew with each layer; the index names the newest.
 local function write_manifest(self, job)
   local diff_ids, layers = {}, {}
-  for i, layer in ipairs(self.layers[job]) do
+  for i, layer in ipairs(layers_of(self, job)) do
     diff_ids[i] = layer.diff_id
     layers[i] = { mediaType = LAYER, digest = layer.digest, size = layer.size }
   end
@@ -107,6 +125,11 @@ local function write_manifest(self, job)
   end)
 end
 
+--- Makes what was adopted from another run this run's own.
+function Workspace:publish()
+  for _, job in ipairs(self.order) do write_manifest(self, job) end
+end
+
 --- Packs the paths below root as a layer of this job.
 ---@param files table the job's fs
 ---@param step string the place of the step that does it
@@ -118,6 +141,7 @@ function View:persist(files, root, paths, step)
     #(self_ws.layers[self.job] or {}))
   local layer = assert(files.pack { root = root, paths = paths, file = temporary })
   assert(fs.rename(temporary, blob_path(self_ws, layer.digest)))
+  layer.step = step
   self_ws.journal:add_layer(step, self.job, layer)
   self_ws:add(self.job, layer)
   write_manifest(self_ws, self.job)
@@ -156,7 +180,7 @@ function View:attach(files, at)
   local visible, upstream = {}, self.upstream(self.job)
   for _, name in ipairs(self.workspace.order) do
     if upstream[name] then
-      for _, layer in ipairs(self.workspace.layers[name]) do
+      for _, layer in ipairs(layers_of(self.workspace, name)) do
         layer.job = name
         visible[#visible + 1] = layer
       end

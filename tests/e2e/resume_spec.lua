@@ -4,7 +4,7 @@ local support = require "e2e.support"
 local task = require "orch.task"
 
 local STEPS <const> = 30
-local KILLS <const> = 200
+local KILLS <const> = tonumber(os.getenv("ORCH_TEST_KILLS")) or 200
 
 -- Each step's effect comes after a sleep, so that an orphan would do it beside the resumed step.
 local RECIPE <const> = [[
@@ -60,7 +60,7 @@ local function session(scratch, environment, mortal)
   local effects = environment.SPEC_EFFECTS
   local done_before = fs.stat(scratch:path("state/orch.db")) and recorded(scratch) or {}
   local counts_before = count_lines(effects)
-  local begun = fs.stat(scratch:path("state/runs/1")) ~= nil
+  local begun = fs.stat(scratch:path("state/orch.db")) and run_state(scratch) ~= nil
   local child = scratch:start(begun and { "resume", "1" } or { "run", scratch:path("recipe.lua") }, environment)
   local pid = mortal and scratch:pid_of(child)
   if pid then

@@ -12,10 +12,11 @@ local function default_shell(job)
 end
 
 local function shell_of(job, o)
-  if not o.shell then return default_shell(job) end
-  if type(o.shell) == "table" then return table.move(o.shell, 1, #o.shell, 1, {}) end
+  local shell = o.shell or job.shell
+  if not shell then return default_shell(job) end
+  if type(shell) == "table" then return table.move(shell, 1, #shell, 1, {}) end
   local words = {}
-  for word in o.shell:gmatch("%S+") do words[#words + 1] = word end
+  for word in shell:gmatch("%S+") do words[#words + 1] = word end
   return words
 end
 

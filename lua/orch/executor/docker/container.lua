@@ -94,7 +94,7 @@ local function find(self, job, world)
   world.id = world.there[engine:name()]
   local has_volumes = engine:volume(engine:name("work")) and engine:volume(engine:name("tmp"))
   if not has_volumes then
-    if job.journal.resumed and job.journal:forget_job(job.name, job:step_id()) then
+    if job.journal.resumed and job.journal:forget_job(job.name, "its container is gone", job:step_id()) then
       job.workspace:forget()
       job:log("the job's files are lost: it begins anew")
       engine:remove_labelled(labels_of(world))
