@@ -2,12 +2,13 @@
 local args = require "orch.cli.args"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
+local json = require "orch.json"
 local proc = require "orch.proc"
 local project = require "orch.project"
 local state = require "orch.state"
 local task = require "orch.task"
 
-local SPEC <const> = { command = "cancel", positional = { "run" }, flags = { project = "string" } }
+local SPEC <const> = { command = "cancel", positional = { "run" }, flags = { json = "boolean", project = "string" } }
 
 local WAIT <const> = 60 -- seconds for its clean-up
 
@@ -16,7 +17,8 @@ local function main(given)
   local opened = state.open(project.find(parsed.project))
   local row = opened:run(args.run_number("cancel", parsed.run))
   if opened:state_of(row) ~= "live" then
-    error(error_value.new { kind = "conflict", message = ("run %d is not live: %s"):format(row.number, opened:state_of(row)) }, 0)
+    error(error_value.new { kind = "conflict", message = ("run %d is not live: %s"):format(row.number, opened:state_of(row)),
+      hint = ("give it up: orch discard %d"):format(row.number) }, 0)
   end
   -- The lock is held, so the process that wrote its number there is alive and no other.
   local pid = math.tointeger(tonumber(fs.read(opened:run_dir(row.number) .. "/lock") or ""))
@@ -28,7 +30,12 @@ local function main(given)
     end
     task.sleep(0.05)
   end
-  print(("run %d: %s"):format(row.number, opened:state_of(opened:run(row.number))))
+  local ended = opened:state_of(opened:run(row.number))
+  if parsed.json then
+    print(json.encode { number = row.number, state = ended })
+  else
+    print(("run %d: %s"):format(row.number, ended))
+  end
   opened:close()
   return 0
 end

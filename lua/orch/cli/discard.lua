@@ -1,7 +1,6 @@
 -- orch discard RUN: gives a run up; what it kept for `orch resume` is removed, its logs stay
 local args = require "orch.cli.args"
 local error_value = require "orch.error"
-local fs = require "orch.fs"
 local options = require "orch.options"
 local project = require "orch.project"
 local remains = require "orch.executor.docker.remains"
@@ -20,12 +19,12 @@ local function main(given)
     error(error_value.new { kind = "conflict", message = ("run %d is %s: there is nothing to give up"):format(number,
       now), hint = now == "live" and ("end it first: orch cancel %d"):format(number) or nil }, 0)
   end
-  local lock = opened:lock_run(number)
+  local lock = opened:lock_run(number, true)
   if not lock then
     error(error_value.new { kind = "conflict", message = ("run %d is live in another process"):format(number) }, 0)
   end
   remains.remove(opened, row)
-  assert(fs.remove(opened:run_dir(number) .. "/jobs"))
+  opened:remove_jobs(number)
   opened:rows("UPDATE runs SET state = 'discarded' WHERE number = ?", number)
   lock:release()
   opened:close()

@@ -27,6 +27,25 @@ local function removable(opened, parsed)
   return old
 end
 
+-- Unless another process goes on with it just now.
+local function remove(opened, row)
+  local lock <close> = opened:lock_run(row.number)
+  if not lock or opened:run(row.number).state ~= row.state then return false end
+  remains.remove(opened, row)
+  opened:remove_jobs(row.number)
+  assert(fs.remove(opened:run_dir(row.number)))
+  opened:rows("DELETE FROM runs WHERE number = ?", row.number)
+  return true
+end
+
+-- A live run has blobs that no index names yet.
+local function any_live(opened)
+  for _, row in ipairs(opened:rows("SELECT * FROM runs WHERE state = 'live'")) do
+    if opened:state_of(row) == "live" then return true end
+  end
+  return false
+end
+
 local function digests_of(manifest_path, keep)
   local manifest = json.decode(fs.read(manifest_path) or "")
   if type(manifest) ~= "table" then return end
@@ -34,62 +53,79 @@ local function digests_of(manifest_path, keep)
   for _, layer in ipairs(manifest.layers or {}) do keep[layer.digest] = true end
 end
 
--- Blobs that no manifest of index.json reaches.
-local function sweep_store(store, numbers)
-  local path = store .. "/index.json"
-  if not fs.stat(path) then return 0 end
-  local lock = fs.lock(store .. "/index.lock")
-  if not lock then return 0 end -- a run is persisting: next time
-  local index, keep = assert(json.decode(assert(fs.read(path)))), {}
-  local kept = json.array {}
+-- Digests and manifests that the runs on record name.
+local function reachable(opened, store, index)
+  local numbers, keep, kept = {}, {}, json.array {}
+  for _, row in ipairs(opened:rows("SELECT number FROM runs")) do numbers[row.number] = true end
+  -- An interrupted run may have a layer that no manifest names yet.
+  for _, row in ipairs(opened:rows("SELECT digest FROM layers")) do keep[row.digest] = true end
   for _, each in ipairs(index.manifests) do
-    local number = tonumber((each.annotations or {})["org.opencontainers.image.ref.name"]:match("^(%d+)/"))
-    if not numbers[number] then
+    local name = (each.annotations or {})["org.opencontainers.image.ref.name"] or ""
+    if numbers[tonumber(name:match("^(%d+)/"))] then
       kept[#kept + 1] = each
       keep[each.digest] = true
       digests_of(store .. "/blobs/sha256/" .. each.digest:sub(8), keep)
     end
   end
-  index.manifests = kept
-  assert(fs.write(path, json.encode(index), { durable = true }))
+  return keep, kept, numbers
+end
+
+local function remove_blobs(store, keep, numbers)
   local count = 0
   for _, name in ipairs(fs.list(store .. "/blobs/sha256") or {}) do
-    if not keep["sha256:" .. name] and not name:find("%.") then
+    if not keep["sha256:" .. name] then
       assert(fs.remove(store .. "/blobs/sha256/" .. name))
       count = count + 1
     end
   end
-  lock:release()
+  for _, name in ipairs(fs.list(store .. "/blobs") or {}) do
+    local number = tonumber(name:match("^%.(%d+)%-")) -- what a killed process was packing
+    if number and not numbers[number] then assert(fs.remove(store .. "/blobs/" .. name)) end
+  end
   return count
 end
 
-local function remove(opened, row)
-  remains.remove(opened, row)
-  assert(fs.remove(opened:run_dir(row.number)))
-  opened:rows("DELETE FROM runs WHERE number = ?", row.number)
+-- Blobs that nothing reaches.
+local function sweep_store(opened)
+  local store = opened.dir .. "/store"
+  local path = store .. "/index.json"
+  if not fs.stat(path) then return 0 end
+  local lock <close> = fs.lock(store .. "/index.lock")
+  if not lock then return 0 end
+  local index = assert(json.decode(assert(fs.read(path))))
+  local keep, kept, numbers = reachable(opened, store, index)
+  if #kept < #index.manifests then
+    index.manifests = kept
+    assert(fs.write(path, json.encode(index), { durable = true }))
+  end
+  return remove_blobs(store, keep, numbers)
 end
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
   local opened = state.open(project.find(parsed.project))
-  local numbers = {}
+  local count = 0
   for _, row in ipairs(removable(opened, parsed)) do
-    local good, failure = true, nil
-    if not parsed.dry_run then good, failure = pcall(remove, opened, row) end
-    if good then
-      numbers[row.number] = true
+    local good, removed = true, true
+    if not parsed.dry_run then good, removed = pcall(remove, opened, row) end
+    if not good then
+      print(("run %d stays: %s"):format(row.number, removed.message))
+    elseif removed then
       print(("%s run %d (%s)"):format(parsed.dry_run and "would remove" or "removed", row.number, row.state))
-    else
-      print(("run %d stays: %s"):format(row.number, failure.message))
+      count = count + 1
     end
   end
-  if next(numbers) and not parsed.dry_run then
-    print(("removed %d blobs"):format(sweep_store(opened.dir .. "/store", numbers)))
+  if not parsed.dry_run and any_live(opened) then
+    print("a run is live: blobs that no run needs stay until the next gc")
+  elseif not parsed.dry_run then
+    local blobs = sweep_store(opened)
+    if blobs > 0 then print(("removed %d blobs"):format(blobs)) end
+    count = count + blobs
   end
   for _, name in ipairs(fs.list(opened.dir) or {}) do -- what a run had no time to delete at its end
     if name:find("^%.done%-") and not parsed.dry_run then assert(fs.remove(opened.dir .. "/" .. name)) end
   end
-  if not next(numbers) then print("nothing to remove") end
+  if count == 0 then print("nothing to remove") end
   opened:close()
   return 0
 end

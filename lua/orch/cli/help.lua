@@ -15,6 +15,7 @@ orch runs build jobs written in Lua.
   show [RUN]       tells what a run did
   logs [RUN]       shows what its steps printed
   cancel [RUN]     stops a live run from another terminal
+  discard RUN      gives a run up: it will not be resumed
   answer RUN NAME  answers a question that a run waits for
   discard RUN      gives a run up: what it kept for resume is removed
   gc               removes old runs
@@ -95,7 +96,9 @@ background steps are done again, and so is the step that was interrupted.
 orch rerun RUN [--failed]
 Does a run again as a new one, with its recipe, parameters and options.
 
-  --failed   only the jobs that did not succeed, and what they need
+  --failed             only what did not succeed, and what comes after it; the new run takes over the outputs and
+                       files of the jobs that did
+  --answer NAME=VALUE  answers a question beforehand; may be repeated
 
   orch rerun 12
   orch rerun 12 --failed
@@ -103,7 +106,8 @@ Does a run again as a new one, with its recipe, parameters and options.
 ]],
   runs = [[
 orch runs [--limit N] [--json]
-Lists the runs of the project, newest first: live, hold, interrupted, success, failed, cancelled.
+Lists the runs of the project, newest first: live, hold, interrupted, success, failed, cancelled,
+discarded.
 
   orch runs
   orch runs --limit 100
@@ -126,12 +130,37 @@ Shows what the steps of a run printed (default: the newest run).
   orch logs 12 "build/make test" --follow
 ]=],
   cancel = [[
-orch cancel [RUN]
+orch cancel [RUN] [--json]
 Asks the process that works on a live run to stop, as Ctrl-C there would, and waits until it has cleaned up.
 
   orch cancel
   orch cancel 12
   orch cancel 12 && orch resume 12
+]],
+  discard = [[
+orch discard RUN
+Gives a run up that failed, was cancelled or interrupted, or is on hold: its job directories are deleted, and it can
+no longer be resumed. Its record and logs stay until `orch gc`.
+
+  orch discard 12
+  orch cancel 12 && orch discard 12
+  orch runs --json | jq '.[] | select(.state == "failed") | .number' | xargs -n 1 orch discard
+]],
+  version = [[
+orch version
+Prints the version of orch.
+
+  orch version
+  orch --version
+  test "$(orch version)" = "orch 0.1.0"
+]],
+  help = [[
+orch help [COMMAND]
+Tells what orch can do, or one command. `orch run RECIPE --help` lists a recipe's parameters and jobs.
+
+  orch help
+  orch help run
+  orch run deploy.lua --help
 ]],
   answer = [[
 orch answer RUN NAME VALUE

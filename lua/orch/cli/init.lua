@@ -75,6 +75,12 @@ local function wants_json(args)
   return false
 end
 
+-- `orch run RECIPE --help` is the recipe's own; a Lua file has its own, too.
+local function asks_for_help(name, rest)
+  if name == "lua" or name == "run" or name == "help" then return false end
+  return nearest.contains(rest, "--help") or nearest.contains(rest, "-h")
+end
+
 --- The program.
 ---@param args string[]
 ---@return integer exit code
@@ -87,6 +93,7 @@ local function main(args)
     return fail({ kind = "usage", message = ("there is no command '%s'%s"):format(name, nearest.hint(name, COMMANDS)) },
       debugging, as_json)
   end
+  if asks_for_help(name, rest) then name, rest = "help", { name } end
   local good, result, failure = xpcall(function()
     return require("orch.cli." .. name).main(rest, debugging)
   end, error_value.on_error)

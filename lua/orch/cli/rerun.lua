@@ -1,5 +1,6 @@
 -- orch rerun RUN [--failed]: a new run with the recipe, parameters and options of an old one
 local args = require "orch.cli.args"
+local error_value = require "orch.error"
 local options = require "orch.options"
 local project = require "orch.project"
 local recipe = require "orch.recipe"
@@ -11,18 +12,8 @@ local ui = require "orch.ui"
 local SPEC <const> = {
   command = "rerun",
   positional = { "run" },
-  flags = { failed = "boolean", project = "string", format = "string" },
+  flags = { answer = "list", failed = "boolean", project = "string", format = "string" },
 }
-
--- Jobs that did not succeed; what they need comes along.
-local function unsuccessful(opened, row)
-  local names = {}
-  for _, each in ipairs(opened:rows("SELECT name FROM jobs WHERE run = ? AND state <> 'success'", row.number)) do
-    names[#names + 1] = each.name
-  end
-  if #names == 0 then options.usage("orch rerun: no job of run %d has failed", row.number) end
-  return names
-end
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
@@ -31,14 +22,17 @@ local function main(given)
   local here = project.find(parsed.project)
   local opened = state.open(here)
   local row = opened:run(number)
+  if parsed.failed and row.state == "success" then options.usage("orch rerun: no job of run %d has failed", row.number) end
+  if parsed.failed and opened:state_of(row) == "live" then
+    error(error_value.new { kind = "conflict", message = ("run %d is live: what will fail is not known"):format(row.number),
+      hint = ("follow it: orch logs %d --follow; or end it: orch cancel %d"):format(row.number, row.number) }, 0)
+  end
   local kept = record.decode(row.options)
-  local jobs = parsed.failed and unsuccessful(opened, row) or kept.jobs
   opened:close()
-  local params = {}
-  for name, value in pairs(record.decode(row.params)) do params[name] = tostring(value) end
   return ui.report(parsed.format, function(reporters)
-    return run.run { recipe = recipe.load(row.recipe), project = here, jobs = jobs, params = params,
-      keep_going = kept.keep_going, slots = kept.slots, reporters = reporters }
+    return run.run { recipe = recipe.load(row.recipe), project = here, jobs = kept.jobs, values = record.decode(row.params),
+      adopt = parsed.failed and row.number or nil, keep_going = kept.keep_going, slots = kept.slots,
+      reporters = reporters, answers = args.pairs_of("rerun", "--answer", parsed.answer) }
   end)
 end
 

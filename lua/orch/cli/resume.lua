@@ -34,14 +34,14 @@ local function newest_open(opened)
     hint = "`orch runs` lists them; `orch rerun RUN` does a finished one again" }, 0)
 end
 
-local function check(opened, row, from)
+local function check(opened, row)
   local now = opened:state_of(row)
   if now == "live" then
     error(error_value.new { kind = "conflict", message = ("run %d is live: another process works on it"):format(row.number),
       hint = ("follow it: orch logs %d --follow; or end it: orch cancel %d"):format(row.number, row.number) }, 0)
   end
-  if now == "success" and not from or now == "discarded" then
-    error(error_value.new { kind = "conflict", message = ("run %d is %s: there is nothing to resume"):format(row.number,
+  if now == "success" or now == "discarded" then
+    error(error_value.new { kind = "conflict", message = ("run %d is %s: its job directories are gone"):format(row.number,
       now == "success" and "done" or now), hint = ("do it again: orch rerun %d"):format(row.number) }, 0)
   end
 end
@@ -52,7 +52,7 @@ local function main(given)
   local opened = state.open(here)
   local number = args.run_number("resume", parsed.run)
   local row = number and opened:run(number) or newest_open(opened)
-  check(opened, row, parsed.from)
+  check(opened, row)
   local from = parsed.from and place_of(opened, row.number, parsed.from)
   return ui.report(parsed.format, function(reporters)
     return run.resume { recipe = recipe.load(row.recipe), project = here, row = row, state = opened, from = from,
