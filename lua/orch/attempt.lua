@@ -10,18 +10,11 @@ local receiver = require "orch.receiver"
 local record = require "orch.record"
 local secrets = require "orch.secrets"
 local step = require "orch.step"
+local strict = require "orch.strict".strict
 local task = require "orch.task"
 
 local SERIAL_POLL <const> = 0.1 -- seconds
 local DELAY_MAX <const> = 600   -- between two attempts
-
--- A missing key names itself, as a recipe's typo should; known ones may be nil.
-local function strict(values, what, known)
-  return setmetatable(values, { __index = function(_, key)
-    if known and nearest.contains(known, key) then return nil end
-    options.usage("%s has no '%s'%s", what, tostring(key), nearest.hint(tostring(key), known or {}))
-  end })
-end
 
 local function copied(map)
   local copy = {}
@@ -46,8 +39,7 @@ local GIT <const> = { "branch", "revision", "tag", "url" }
 local function pipeline_values(run)
   return setmetatable({ number = run.journal.number, id = run.id }, { __index = function(values, key)
     if key ~= "git" then
-      error(error_value.new { kind = "usage",
-        message = ("job.pipeline has no '%s' (known: git, id, number)"):format(tostring(key)) }, 0)
+      options.usage("job.pipeline has no '%s' (known: git, id, number)", tostring(key))
     end
     values.git = strict(run.journal:once(function()
       local info = assert(require "orch.repo".info { dir = run.project.dir })
@@ -187,4 +179,4 @@ local function attempt(run, definition)
   return state, failure
 end
 
-return { attempt = attempt, strict = strict }
+return { attempt = attempt }

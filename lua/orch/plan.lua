@@ -4,12 +4,13 @@ local error_value = require "orch.error"
 local event = require "orch.event"
 local fs = require "orch.fs"
 local json = require "orch.json"
-local options = require "orch.options"
 local params = require "orch.params"
 local receiver = require "orch.receiver"
 local scope = require "orch.scope"
 local secret = require "orch.secret"
+local secrets = require "orch.secrets"
 local step = require "orch.step"
+local strict = require "orch.strict".strict
 local unknown = require "orch.unknown"
 
 -- Options as plain values that read the same every time.
@@ -23,21 +24,33 @@ local function shown(value)
   return copy
 end
 
+-- Options that say something: not those left at their defaults.
+local function chosen(verb, given)
+  local options = {}
+  for name, value in pairs(given) do
+    local default = verb.schema.options[name].default
+    local empty = type(default) == "table" and type(value) == "table" and next(default) == nil and next(value) == nil
+    if unknown.is(value) or value ~= default and not empty then options[name] = shown(value) end
+  end
+  return options
+end
+
 -- Takes the place of step.run: records the call, gives what the verb's plan knows.
 local function recorder(planned)
   return function(job, spec, f, ...)
     local parent = scope.current() or job.scope
     local place = parent:child("step", spec.verb)
     local entry = { id = place.id, verb = spec.verb, title = spec.title, where = spec.where,
-      depth = parent:shown().depth, options = spec.given and shown(spec.given) or nil }
+      depth = parent:shown().depth }
     table.insert(planned.steps, entry)
-    if spec.verb == "group" then
+    if spec.verb == "group" or spec.verb == "add_jobs" then
       place.step = { output = { write = function() end } }
       local outcome = table.pack(scope.within(place, f, ...))
       if not outcome[1] then error(outcome[2], 0) end
       return table.unpack(outcome, 2, outcome.n)
     end
     local verb = job.verbs:find(spec.verb)
+    entry.options = chosen(verb, spec.given)
     if verb.effects then entry.effects = shown(verb.effects(spec.given)) end
     if verb.plan then return verb.plan(job, spec.given) end
     return unknown.new(spec.verb)
@@ -61,11 +74,13 @@ end
 
 local function secrets_of(definition)
   local values = {}
-  for _, declared in ipairs(definition.secrets) do
-    local name = tostring(declared):match("^[%w_]+")
-    values[name] = secret.new("", name)
-  end
+  for _, each in ipairs(definition.secrets) do values[each.name] = secret.new("", each.name) end
   return values
+end
+
+local function pipeline_values()
+  return { number = unknown.new("pipeline.number"), id = unknown.new("pipeline.id"),
+    git = named_unknowns("pipeline.git.") }
 end
 
 local function plan_receiver(self, definition, planned)
@@ -74,9 +89,13 @@ local function plan_receiver(self, definition, planned)
   local made = receiver.new {
     name = definition.name, place = definition.name, bus = silent_bus(), verbs = self.recipe.verbs, executor = NO_WORLD,
     params = self.params, needs = needs, matrix = definition.values or {}, secrets = secrets_of(definition),
-    secret_names = definition.secrets, env = {}, project = self.project, planning = true,
-    pipeline = { number = unknown.new("pipeline.number"), id = unknown.new("pipeline.id"),
-      git = named_unknowns("pipeline.git.") },
+    secret_names = {}, env = {}, shell = definition.shell, project = self.project, planning = true,
+    pipeline = pipeline_values(),
+    grow = function(_, definitions)
+      local order = self.recipe.pipeline:grow(definitions)
+      table.move(order, 1, #order, #self.order + 1, self.order)
+      return order
+    end,
   }
   made.run_step = recorder(planned)
   return made
@@ -95,25 +114,62 @@ end
 
 local function secret_names(definition)
   local list = json.array {}
-  for i, declared in ipairs(definition.secrets) do list[i] = declared end
+  for i, each in ipairs(definition.secrets) do
+    list[i] = each.name .. (each.optional and "?" or "")
+    if not each.env then list[i] = ("%s (%s)"):format(list[i], secrets.origin(each)) end
+  end
   return list
+end
+
+local function end_plan(self, definition, planned, problem)
+  local failure = step.locate(problem, nil, nil)
+  planned.ends = { message = failure.message, where = failure.where or definition.where, hint = failure.hint,
+    decided = failure.decided or nil }
+  self.outputs[definition.name] = named_unknowns(definition.name .. ".")
+  return planned
+end
+
+-- A table that tells when a value that only a run can know is read from it: `==` cannot.
+local function watched(values, touch)
+  return setmetatable({}, { __index = function(_, key)
+    local value = values[key]
+    if unknown.is(value) then touch() end
+    return type(value) == "table" and not unknown.is(value) and watched(value, touch) or value
+  end, __pairs = function() return pairs(values) end })
+end
+
+-- What a job's condition comes to: true, false, or nil when only a run can tell.
+local function condition(self, definition)
+  local touched, needs = false, {}
+  local function touch() touched = true end
+  for _, need in ipairs(definition.resolved_needs) do needs[need.name] = self.outputs[need.name] end
+  local good, value = pcall(definition.when, { params = self.params, matrix = definition.values or {},
+    needs = watched(needs, touch), pipeline = watched(pipeline_values(), touch) })
+  if touched then return nil end
+  if not good then error(value, 0) end
+  return value and true or false
 end
 
 local function plan_job(self, definition)
   local planned = { name = definition.name, where = definition.where, needs = needs_of(definition),
-    secrets = secret_names(definition), steps = json.array {}, conditional = definition.when ~= nil or nil }
+    secrets = secret_names(definition), steps = json.array {} }
+  if definition.when then
+    local good, runs = pcall(condition, self, definition)
+    if not good then return end_plan(self, definition, planned, runs) end
+    planned.conditional, planned.not_run = runs == nil or nil, runs == false or nil
+    if runs == false then
+      self.outputs[definition.name] = named_unknowns(definition.name .. ".")
+      return planned
+    end
+  end
   local made = plan_receiver(self, definition, planned)
   local good, outputs = receiver.perform(made, definition.run)
   if good then
     self.outputs[definition.name] = outputs
     planned.outputs = shown(outputs)
-  else
-    local failure = step.locate(outputs, nil, nil)
-    planned.ends = { message = failure.message, where = failure.where or definition.where, hint = failure.hint,
-      decided = failure.decided or nil }
-    self.outputs[definition.name] = named_unknowns(definition.name .. ".")
+    return planned
   end
-  return planned
+  return end_plan(self, definition, planned, outputs)
 end
 
 -- What the effects of all steps come to.
@@ -130,17 +186,41 @@ local function summarize(plan)
   end
 end
 
+-- An unknown value prints, whatever the format would make of it; `("%d"):format(x)` finds only the one string.format.
+local function formatting_unknowns(f)
+  local format = string.format
+  string.format = function(text, ...) -- luacheck: ignore 122
+    local values, found, i = table.pack(...), false, 0
+    for k = 1, values.n do found = found or unknown.is(values[k]) end
+    if not found then return format(text, ...) end
+    text = tostring(text):gsub("%%([-+ #0]*%d*%.?%d*)([%%%a])", function(_, kind)
+      if kind == "%" then return nil end
+      i = i + 1
+      return unknown.is(values[i]) and "%s" or nil
+    end)
+    return format(text, table.unpack(values, 1, values.n))
+  end
+  local good, failure = pcall(f)
+  string.format = format -- luacheck: ignore 122
+  if not good then error(failure, 0) end
+end
+
 --- The plan of a recipe, plain values only.
 ---@param loaded table from recipe.load
 ---@param spec { params: table<string, string>, params_file?: string, jobs?: string[], project: orch.Project }
 local function plan(loaded, spec)
   local values = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file)
   local self = { recipe = loaded, project = spec.project, outputs = {},
-    params = setmetatable(values, { __index = function(_, key) options.usage("job.params has no '%s'", tostring(key)) end }) }
+    params = strict(values, "job.params", loaded.pipeline.params.names) }
   local result = { recipe = loaded.path, params = shown(values), jobs = json.array {} }
-  for _, name in ipairs(loaded.pipeline:order(spec.jobs)) do
-    table.insert(result.jobs, plan_job(self, loaded.pipeline.by_name[name]))
-  end
+  self.order = loaded.pipeline:order(spec.jobs)
+  formatting_unknowns(function()
+    local at = 1
+    while self.order[at] do -- it grows
+      result.jobs[at] = plan_job(self, loaded.pipeline.by_name[self.order[at]])
+      at = at + 1
+    end
+  end)
   summarize(result)
   return result
 end
@@ -152,7 +232,8 @@ local function option_lines(lines, indent, given)
   for _, name in ipairs(names) do
     local value = given[name]
     if type(value) ~= "table" or next(value) ~= nil then
-      lines[#lines + 1] = ("%s%s = %s"):format(indent, name, type(value) == "string" and value or json.encode(value))
+      local text = type(value) == "string" and value:gsub("\n$", "") or json.encode(value)
+      lines[#lines + 1] = ("%s%s = %s"):format(indent, name, (text:gsub("\n", "\n" .. indent .. "    ")))
     end
   end
 end
@@ -163,6 +244,7 @@ local function job_lines(lines, job)
   lines[#lines + 1] = ""
   lines[#lines + 1] = ("job %s%s"):format(job.name, #needs > 0 and "  after " .. table.concat(needs, ", ") or "")
   if #job.secrets > 0 then lines[#lines + 1] = "  secrets: " .. table.concat(job.secrets, ", ") end
+  if job.not_run then lines[#lines + 1] = "  is not run: its condition says no" end
   if job.conditional then lines[#lines + 1] = "  runs only when its condition says so" end
   for _, entry in ipairs(job.steps) do
     local indent = ("  "):rep(entry.depth + 1)

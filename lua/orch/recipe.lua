@@ -3,6 +3,7 @@ local error_value = require "orch.error"
 local fs = require "orch.fs"
 local job = require "orch.job"
 local pipeline = require "orch.pipeline"
+local unknown = require "orch.unknown"
 local verb = require "orch.verb"
 
 -- Two runs of a recipe must visit keys in the same order.
@@ -21,6 +22,17 @@ local function sorted_pairs(t)
     local key = keys[at]
     if key ~= nil then return key, t[key] end
   end, t, nil
+end
+
+-- An unknown value of a plan has an element for each index, and would never end.
+local function finite_ipairs(t)
+  unknown.refuse(t)
+  return ipairs(t)
+end
+
+local function known_next(t, key)
+  unknown.refuse(t)
+  return next(t, key)
 end
 
 local function without(library, ...)
@@ -105,6 +117,8 @@ local function environment_for(dirs)
   environment.package = { path = table.concat(search, ";") }
   environment.table.concat = concat
   environment.pairs = sorted_pairs
+  environment.ipairs = finite_ipairs
+  environment.next = known_next
   environment.require = make_require(environment, environment.package.path)
   environment._G = environment
   return setmetatable(environment, { __newindex = refuse_global, __index = unknown_global })

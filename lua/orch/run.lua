@@ -11,6 +11,7 @@ local mask = require "orch.mask"
 local params = require "orch.params"
 local record = require "orch.record"
 local state = require "orch.state"
+local strict = require "orch.strict".strict
 local task = require "orch.task"
 local workspace = require "orch.workspace"
 
@@ -232,7 +233,7 @@ end
 local function recipe_digest(recipe) return fnv.hash(assert(fs.read(recipe.path))) end
 
 local function given_params(self, values)
-  self.params = attempt.strict(values, "job.params", self.recipe.pipeline.params.names)
+  self.params = strict(values, "job.params", self.recipe.pipeline.params.names)
 end
 
 -- The jobs of another run that have succeeded, as all before them have: the new run need not do them.

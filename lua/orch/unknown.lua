@@ -36,8 +36,13 @@ function Unknown.__tostring(value) return labels[value].text end
 function Unknown.__index(value, key) return new(("%s.%s"):format(labels[value].label, tostring(key))) end
 
 for _, event in ipairs { "call", "len", "lt", "le", "add", "sub", "mul", "div", "mod", "pow", "unm", "idiv", "band",
-  "bor", "bxor", "bnot", "shl", "shr", "newindex", "pairs" } do
+  "bor", "bxor", "bnot", "shl", "shr", "newindex", "pairs", "eq" } do
   Unknown["__" .. event] = function(a, b) decided(is(a) and a or b) end
 end
 
-return { new = new, is = is }
+--- Ends the job's plan when the value is unknown.
+local function refuse(value)
+  if is(value) then decided(value) end
+end
+
+return { new = new, is = is, refuse = refuse }
