@@ -40,7 +40,7 @@ function probes.command(job, how)
   return result ~= nil and result.code == 0
 end
 
--- Lines are looked at as they come; see Readiness:line.
+-- Who reads the output looks at each line as it comes.
 function probes.log(_, _, seen) return seen.line end
 
 local function probe_of(how)

@@ -120,6 +120,7 @@ Tells what a run did (default: the newest): jobs, steps, times, images with thei
   orch show
   orch show 12
   orch show 12 --json | jq '.jobs[].outputs'
+  orch show 12 --json | jq .materials    # commits, base images, parameters, layers, tools
 ]],
   logs = [=[
 orch logs [RUN] [JOB[/STEP]] [--follow] [--json]

@@ -27,33 +27,39 @@ local function read_log(path, from)
   return text
 end
 
--- The log of a running step is found by number: its row learns the name at the end.
-local function print_new(dir, step, seen, as_json)
-  if not step.log then return end
-  local known = seen[step.id] or { from = 0 }
-  local text = read_log(dir .. "/" .. step.log, known.from)
+-- A running step's row does not name its log yet; logs are named after the step's number.
+local function files_of(step)
+  if step.log then return { step.log } end
+  return { ("logs/%d.log"):format(step.seq), ("logs/%d-background.log"):format(step.seq) }
+end
+
+-- Prints what a file has got since the last time; follows.last is the step that printed last.
+local function print_new(path, step, follows, as_json)
+  local text = read_log(path, follows[path] or 0)
   if text == "" then return end
+  follows[path] = (follows[path] or 0) + #text
   if as_json then
     print(json.encode { id = step.id, job = step.job, title = step.title, text = text })
-  else
-    if not seen[step.id] then print(("-- %s / %s"):format(step.job, step.title)) end
-    io.write(text)
+    return
   end
-  known.from = known.from + #text
-  seen[step.id] = known
+  if follows.last ~= step.id then print(("-- %s / %s"):format(step.job, step.title)) end
+  io.write(text)
+  follows.last = step.id
 end
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
   local opened = state.open(project.find(parsed.project))
   local row = opened:run(args.run_number("logs", parsed.run))
-  local seen, found = {}, false
+  local follows, found = {}, false
   repeat
     local live = parsed.follow and opened:state_of(opened:run(row.number)) == "live"
     for _, step in ipairs(opened:rows("SELECT * FROM steps WHERE run = ? ORDER BY seq", row.number)) do
       if selected(step, parsed.step) then
         found = true
-        print_new(opened:run_dir(row.number), step, seen, parsed.json)
+        for _, name in ipairs(files_of(step)) do
+          print_new(("%s/%s"):format(opened:run_dir(row.number), name), step, follows, parsed.json)
+        end
       end
     end
     io.stdout:flush()

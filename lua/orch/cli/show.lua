@@ -2,6 +2,7 @@
 local args = require "orch.cli.args"
 local clock = require "orch.ui.clock"
 local json = require "orch.json"
+local materials = require "orch.materials"
 local project = require "orch.project"
 local record = require "orch.record"
 local runs = require "orch.cli.runs"
@@ -14,9 +15,11 @@ local function time_taken(row) return row.ended and row.started and clock.durati
 local function read(opened, row)
   local shown = runs.plain(opened, row)
   shown.project = row.project
+  shown.rerun_of = record.decode(row.options).rerun_of
+  shown.materials = materials.of_run(opened, row)
   shown.jobs, shown.steps = json.array {}, json.array {}
   for i, job in ipairs(opened:rows("SELECT * FROM jobs WHERE run = ? ORDER BY started, name", row.number)) do
-    shown.jobs[i] = { name = job.name, state = job.state, started = job.started, ended = job.ended, error = job.error,
+    shown.jobs[i] = { name = job.name, state = job.state, attempt = job.attempt, started = job.started, ended = job.ended, error = job.error,
       outputs = job.outputs and record.decode(job.outputs) or nil }
   end
   for i, step in ipairs(opened:rows("SELECT * FROM steps WHERE run = ? ORDER BY seq", row.number)) do
@@ -29,7 +32,8 @@ local function read(opened, row)
 end
 
 local function print_job(shown, job)
-  print(("\n%s  %s  %s"):format(job.name, job.state, time_taken(job)))
+  print(("\n%s  %s  %s%s"):format(job.name, job.state, time_taken(job),
+    job.attempt > 1 and ("  attempt %d"):format(job.attempt) or ""))
   for _, step in ipairs(shown.steps) do
     if step.job == job.name then
       local _, depth = step.parent:gsub("/", "")

@@ -4,7 +4,11 @@ local error_value = require "orch.error"
 local options = require "orch.options"
 local readiness = require "orch.readiness"
 local secret = require "orch.secret"
+local task = require "orch.task"
 local verb = require "orch.verb"
+
+local DELAY_MAX <const> = 600   -- seconds
+local LINE_MAX <const> = 65536  -- of a line that readiness looks at
 
 -- CircleCI's default shell: stops at the first command that fails, in a pipe too; not a login shell.
 local function default_shell(job)
@@ -66,7 +70,7 @@ local function check(o, result)
     signal = result.signal, message = ("%s: %s"):format(first_line(o), how) }, 0)
 end
 
-local function foreground(job, o)
+local function once(job, o)
   local child = start(job, o)
   local pieces = {}
   for bytes in child.read, child do
@@ -83,29 +87,53 @@ local function foreground(job, o)
   return result
 end
 
+local function foreground(job, o)
+  local delay = duration.seconds("run: auto_rerun_delay", o.auto_rerun_delay)
+  if delay > DELAY_MAX then options.usage("run: auto_rerun_delay is at most 10m") end
+  for attempt = 0, o.max_auto_reruns - 1 do
+    local good, result = pcall(once, job, o)
+    if good then return result end
+    if result.kind ~= "failed" and result.kind ~= "timeout" then error(result, 0) end
+    job:log("%s; run again (%d of %d)", result.message, attempt + 1, o.max_auto_reruns)
+    task.sleep(delay)
+  end
+  return once(job, o)
+end
+
+-- Shows what comes, and tells the lines that readiness waits for.
+local function follow(child, sink, pattern, seen)
+  local line = ""
+  for bytes in child.read, child do
+    sink:write(bytes)
+    if pattern and not seen.line then
+      line = (line .. bytes):sub(-LINE_MAX)
+      seen.line = line:find(pattern) ~= nil
+      line = line:match("[^\n]*$")
+    end
+  end
+end
+
 -- Goes on beside the steps that follow, and ends with the job.
 local function background(job, o)
   local seen, ended, sink = { line = false }, false, job:background_output()
-  local pattern = o.ready and o.ready.log
   local failure
   job:background(function()
     local good, what = pcall(function()
       local child = start(job, o)
-      for bytes in child.read, child do
-        sink:write(bytes)
-        if pattern and bytes:find(pattern) then seen.line = true end
-      end
-      local result = child:wait()
-      if result then check(o, result) end
+      follow(child, sink, o.ready and o.ready.log, seen)
+      local result, problem = child:wait()
+      if not result then error(problem, 0) end
+      check(o, result)
     end)
-    sink:close()
     if not good then failure = what end
+    -- Nobody waits for it: it tells itself how it ended, unless the job's end ended it.
+    if failure and failure.kind ~= "cancelled" then sink:write(("in the background: %s\n"):format(tostring(failure))) end
+    sink:close()
     ended = true
   end)
-  if o.ready then
-    local good, problem = pcall(readiness.wait, job, o.ready, seen, function() return ended end)
-    if not good then error(failure and failure.kind ~= "cancelled" and failure or problem, 0) end
-  end
+  if not o.ready then return end
+  local good, problem = pcall(readiness.wait, job, o.ready, seen, function() return ended end)
+  if not good then error(failure and failure.kind ~= "cancelled" and failure or problem, 0) end
 end
 
 return verb.define {
@@ -122,6 +150,8 @@ return verb.define {
     background = { "boolean", default = false },
     ready = "table?",
     check = { "boolean", default = true },
+    max_auto_reruns = { "integer", default = 0, min = 0, max = 5 },
+    auto_rerun_delay = { "number|string", default = 0 },
     capture = { "boolean", default = false },
   },
   run = function(job, o)
