@@ -232,7 +232,8 @@ function Journal:answer(place, verb, options)
   if scope.anew then return nil, scope.anew end
   local step, expected = self.recorded[place.id], next_of(area_of(self, scope.id))
   if not step then
-    if not expected then return nil, self.forgotten[place.id] or "it had not begun" end
+    local asked = self.forgotten[place.id]
+    if asked or not expected then return nil, asked or "it had not begun" end
     return begin_anew(self, scope, ("%s is new: what follows it in %s is done anew"):format(place.id, scope.id))
   end
   if step.verb ~= verb or step.options ~= options then

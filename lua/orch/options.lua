@@ -63,7 +63,9 @@ Schema.__index = Schema
 local function schema(declared, positional)
   local self = setmetatable({ options = {}, names = {}, positional = positional }, Schema)
   for name, value in pairs(declared) do
-    self.options[name] = parse(name, value)
+    local option = parse(name, value)
+    if option.default ~= nil then self:check_value("the default", option, option.default) end
+    self.options[name] = option
     self.names[#self.names + 1] = name
   end
   table.sort(self.names)

@@ -9,7 +9,7 @@ local PREFIX <const> = "ORCH_PARAM_"
 
 local function read_file(path)
   local values, failure = json.decode(assert(fs.read(path)))
-  if type(values) == "table" then return values end
+  if type(values) == "table" and #values == 0 then return values end
   error(error_value.new { kind = "usage",
     message = ("%s: %s"):format(path, failure and failure.message or "expected an object of parameters") }, 0)
 end
@@ -42,13 +42,18 @@ local function resolve(schema, given, file)
   return schema:check("parameters", values)
 end
 
+local function text_of(value)
+  if type(value) ~= "table" then return tostring(value) end
+  return #value > 0 and table.concat(value, ",") or json.encode(value)
+end
+
 local function rules_of(option)
   local words = {}
   if option.enum then words[#words + 1] = "one of " .. table.concat(option.enum, ", ") end
   if option.min then words[#words + 1] = "at least " .. option.min end
   if option.max then words[#words + 1] = "at most " .. option.max end
   if option.pattern then words[#words + 1] = "like " .. option.pattern end
-  if option.default ~= nil then words[#words + 1] = "default " .. tostring(option.default)
+  if option.default ~= nil then words[#words + 1] = "default " .. text_of(option.default)
   elseif not option.optional then words[#words + 1] = "required" end
   return table.concat(words, "; ")
 end

@@ -116,6 +116,7 @@ local function environment_for(dirs)
     { execute = "use job:run { … }", exit = "use job:halt(), or orch.fail to fail" })
   environment.package = { path = table.concat(search, ";") }
   environment.table.concat = concat
+  environment.string.format = function(...) return string.format(...) end -- a plan has one of its own
   environment.pairs = sorted_pairs
   environment.ipairs = finite_ipairs
   environment.next = known_next

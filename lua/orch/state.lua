@@ -102,16 +102,19 @@ function State:prepare()
   end
 end
 
---- Opens, and makes if need be, the state of a project.
----@param project orch.Project
-local function open(project)
-  local dir = place(project)
+--- Opens, and makes if need be, a state in that directory.
+---@param dir string
+local function open_at(dir)
   local good, failure = fs.make_dir(dir, tonumber("700", 8))
   if not good then error(failure, 0) end
   local self = setmetatable({ dir = dir, base = db.open(dir .. "/orch.db") }, State)
   self:prepare()
   return self
 end
+
+--- Opens, and makes if need be, the state of a project.
+---@param project orch.Project
+local function open(project) return open_at(place(project)) end
 
 --- Rows of a statement; raises what fails.
 function State:rows(sql, ...) return assert(self.base:exec(sql, ...)) end
@@ -176,4 +179,4 @@ end
 
 function State:close() self.base:close() end
 
-return { open = open }
+return { open = open, open_at = open_at }

@@ -6,7 +6,7 @@ local record = require "orch.record"
 local scope = require "orch.scope"
 local task = require "orch.task"
 
-local HALT <const> = setmetatable({}, { __tostring = function() return "the job was ended early" end })
+local HALT <const> = error_value.new { kind = "failed", message = "the job was ended early" }
 
 -- The line of the recipe, or of the user's verb, that made the call.
 local function caller()

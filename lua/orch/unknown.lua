@@ -1,6 +1,8 @@
 -- Values that only a run can tell. A plan may join, print and index them; to decide on one ends the job's plan.
 local error_value = require "orch.error"
 
+local INDEX_MAX <const> = 1000
+
 local Unknown = {}
 
 local labels = setmetatable({}, { __mode = "k" })
@@ -33,7 +35,11 @@ function Unknown.__concat(a, b) return new("text", tostring(a) .. tostring(b)) e
 
 function Unknown.__tostring(value) return labels[value].text end
 
-function Unknown.__index(value, key) return new(("%s.%s"):format(labels[value].label, tostring(key))) end
+-- Without a ceiling ipairs would never end.
+function Unknown.__index(value, key)
+  if math.type(key) == "integer" and key > INDEX_MAX then decided(value) end
+  return new(("%s.%s"):format(labels[value].label, tostring(key)))
+end
 
 for _, event in ipairs { "call", "len", "lt", "le", "add", "sub", "mul", "div", "mod", "pow", "unm", "idiv", "band",
   "bor", "bxor", "bnot", "shl", "shr", "newindex", "pairs", "eq" } do

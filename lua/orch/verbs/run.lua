@@ -42,7 +42,7 @@ end
 
 -- Every program on the machine can read a command line.
 local function refuse_secrets(o)
-  for _, word in ipairs(type(o.command) == "table" and o.command or { o.command }) do
+  for _, word in ipairs(verb.list(o.command)) do
     if secret.is(word) then
       options.usage("run: the secret '%s' would stand in the command line, for all to read; give it by name: "
         .. "job:run { \"… $%s …\", secrets = { \"%s\" } }", secret.name(word), secret.name(word), secret.name(word))
@@ -51,9 +51,8 @@ local function refuse_secrets(o)
 end
 
 local function first_line(o)
-  local words = type(o.command) == "table" and o.command or { o.command }
   local shown = {}
-  for i, word in ipairs(words) do shown[i] = tostring(word) end
+  for i, word in ipairs(verb.list(o.command)) do shown[i] = tostring(word) end
   shown = table.concat(shown, " ")
   return (shown:match("^%s*([^\n]*)"))
 end
