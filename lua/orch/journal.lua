@@ -5,9 +5,10 @@
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local record = require "orch.record"
+local replay = require "orch.replay"
 local task = require "orch.task"
 
-local Journal = {}
+local Journal = { answer = replay.answer }
 Journal.__index = Journal
 
 local function new(state, number, lock)
@@ -32,22 +33,6 @@ local function begin(state, run)
   end
 end
 
--- The finished steps of a job or branch, in the order in which they were done.
-local function area_of(self, id)
-  self.areas[id] = self.areas[id] or { steps = {}, at = 1 }
-  return self.areas[id]
-end
-
-local function read_steps(self)
-  for _, step in ipairs(self.state:rows("SELECT * FROM steps WHERE run = ? ORDER BY seq", self.number)) do
-    self.recorded[step.id] = step
-    self.seq = math.max(self.seq, step.seq)
-    self.below[step.parent] = self.below[step.parent] or {}
-    table.insert(self.below[step.parent], step)
-    if step.state == "success" and step.verb ~= "group" then table.insert(area_of(self, step.branch).steps, step) end
-  end
-end
-
 --- Goes on with a run: reads what it has recorded. from: the place of a step that, with all after it in its job,
 --- is to be done anew.
 local function reopen(state, number, from)
@@ -59,7 +44,7 @@ local function reopen(state, number, from)
   if from then self:forget(from) end
   state:rows("UPDATE runs SET state = 'live', ended = NULL, error = NULL WHERE number = ?", number)
   self.resumed = true
-  read_steps(self)
+  replay.read(self)
   for _, each in ipairs(state:rows("SELECT * FROM jobs WHERE run = ?", number)) do self.jobs[each.name] = each end
   return self
 end
@@ -67,7 +52,7 @@ end
 -- What is recorded of a run, to look at only.
 local function look(state, number)
   local self = new(state, number)
-  read_steps(self)
+  replay.read(self)
   for _, each in ipairs(state:rows("SELECT * FROM jobs WHERE run = ?", number)) do self.jobs[each.name] = each end
   return self
 end
@@ -179,78 +164,6 @@ function Journal:step_end(step, state, result, message)
   local artifacts = step.artifacts and record.encode(step.artifacts) or nil
   local how = step.verb == "group" and "post" or step.external and "exec_durable" or "exec"
   put(self, how, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)
-end
-
-local ENDINGS <const> = { running = "it was interrupted", failed = "it had failed", cancelled = "it was cancelled",
-  hold = "it waited for an answer" }
-
--- A step that is answered answers for those that it consists of.
-local function consume(self, step)
-  step.consumed = true
-  for _, each in ipairs(self.below[step.id] or {}) do consume(self, each) end
-end
-
-local function next_of(area)
-  while area.steps[area.at] and area.steps[area.at].consumed do area.at = area.at + 1 end
-  return area.steps[area.at]
-end
-
--- From here on nothing recorded counts, in this branch and, once it has ended, in what it is part of.
-local function begin_anew(self, scope, reason)
-  while scope do
-    local area = scope:area()
-    area.anew = area.anew or reason
-    for _, step in ipairs((self.areas[area.id] or { steps = {} }).steps) do
-      if not step.consumed then
-        self.recorded[step.id], self.forgotten[step.id] = nil, reason
-        self.base:post("DELETE FROM layers WHERE run = ? AND step = ?", self.number, step.id)
-        self.base:post("DELETE FROM steps WHERE run = ? AND id = ?", self.number, step.id)
-      end
-    end
-    self.areas[area.id] = nil
-    scope = area.parent
-  end
-  return nil, reason
-end
-
-local function redone_with(place)
-  local scope = place.parent
-  while scope do
-    if scope.redo then return scope.redo end
-    scope = scope.parent
-  end
-end
-
---- What resume does with a call: the recorded step that answers it, or nil and a reason to do it.
----@param place orch.Scope
----@param verb string
----@param options string fingerprint
----@return table? step, string? reason
-function Journal:answer(place, verb, options)
-  if not self.resumed then return nil end
-  local scope = place:area()
-  if scope.anew then return nil, scope.anew end
-  local step, expected = self.recorded[place.id], next_of(area_of(self, scope.id))
-  if not step then
-    local asked = self.forgotten[place.id]
-    if asked or not expected then return nil, asked or "it had not begun" end
-    return begin_anew(self, scope, ("%s is new: what follows it in %s is done anew"):format(place.id, scope.id))
-  end
-  if step.verb ~= verb or step.options ~= options then
-    return begin_anew(self, scope, ("%s was called with other options: it and what follows it in %s is done anew")
-      :format(place.id, scope.id))
-  end
-  if step.state ~= "success" then return nil, ENDINGS[step.state] end
-  if expected and expected ~= step and expected.seq < step.seq then
-    return begin_anew(self, scope, ("%s is gone: what followed it in %s is done anew"):format(expected.id, scope.id))
-  end
-  local with = redone_with(place)
-  step.consumed = true
-  if with then return nil, with end
-  if step.again == 1 then return nil, "it is done again on every resume" end
-  if not step.result then return nil, "its result cannot be recorded" end
-  consume(self, step)
-  return step
 end
 
 -- --- jobs and the run -----------------------------------------------------------------------------------------

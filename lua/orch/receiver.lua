@@ -1,5 +1,6 @@
 -- The receiver: the job that a body is given, whose methods are the verbs.
 local branches = require "orch.branches"
+local deferred = require "orch.deferred"
 local definition = require "orch.job"
 local duration = require "orch.duration"
 local error_value = require "orch.error"
@@ -25,10 +26,6 @@ local task = require "orch.task"
 ---@field fs table files where the steps run
 ---@field proc table processes where the steps run
 local Job = {}
-
-local TIDY_SECONDS_MAX <const> = 24 * 60 * 60
-local TIDY_SECONDS <const> = 30 -- for each thing that is done after a cancellation
-local TIDY_POLL <const> = 0.1
 
 local methods = {}
 
@@ -224,34 +221,6 @@ local function new(fields)
   return setmetatable(fields, Job)
 end
 
--- Whatever happens f is done; once the job is cancelled, with a limit.
-local function within_deadline(f)
-  task.shield(TIDY_SECONDS_MAX)
-  local running, stop = task.spawn(f), nil
-  local ended, good, problem
-  repeat
-    ended = table.pack(running:join(TIDY_POLL))
-    if not stop and task.cancelled() then stop = task.clock() + TIDY_SECONDS end
-    if ended[1] == nil and stop and task.clock() > stop then
-      running:cancel(error_value.new { kind = "timeout", message = ("not tidied up within %d s"):format(TIDY_SECONDS) })
-      ended = table.pack(running:join())
-    end
-  until ended[1] ~= nil
-  good, problem = ended[1], ended[2]
-  task.unshield()
-  return good, problem
-end
-
--- One thing that was put off; its failure is the job's when the body was good.
-local function do_deferred(job, entry, failure)
-  if entry.when == "on_fail" and not failure or entry.when == "on_success" and failure then return failure end
-  local good, problem = within_deadline(function()
-    local succeeded, what = scope.within(job.scope:tidying(), entry.f)
-    if not succeeded and what ~= step.HALT then error(what, 0) end
-  end)
-  return failure or not good and problem or nil
-end
-
 -- A world that takes its time to make is a step of its own, made before all others.
 local function in_world(job, body)
   if job.executor.title then
@@ -273,14 +242,6 @@ local function leave_world(job, failure)
   end, LEAVE_SECONDS)
 end
 
--- Done again unless the whole body was answered from the record: it tidies up after what this session did.
-local function do_all_deferred(job, failure)
-  job.tidying = true
-  if job.worked then job.scope:tidying().anew = "it belongs to the end of a body that was done again" end
-  for i = #job.deferred, 1, -1 do failure = do_deferred(job, job.deferred[i], failure) end
-  return failure
-end
-
 --- Runs a body with its receiver; its outputs, or an error that says where.
 ---@param job orch.Job
 ---@param body fun(job: orch.Job): table?
@@ -290,7 +251,7 @@ local function perform(job, body)
   local good, value = scope.within(job.scope, in_world, job, body)
   if not good and value == step.HALT then good, value = true, nil end
   local failure = not good and value or nil
-  failure = do_all_deferred(job, failure)
+  failure = deferred.perform(job, failure)
   leave_world(job, failure)
   if failure then return false, failure end
   if value == nil then return true, {} end

@@ -10,7 +10,7 @@
 ---@field name? string|orch.Secret
 ---@field pattern? string|orch.Secret
 ---@field question? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field type? "approval"|"code"|"string"|"integer"|"number"|"boolean" default "approval"
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret id
@@ -18,7 +18,7 @@
 ---@class (exact) orch.verb.attach_workspace
 ---@field at? string|orch.Secret default "."
 ---@field name? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret at
 
@@ -29,7 +29,7 @@
 ---@field ref? string|orch.Secret
 ---@field sha? string|orch.Secret
 ---@field submodules? boolean default false
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field url? string|orch.Secret
 ---@field user? string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
@@ -54,14 +54,14 @@
 ---@field ssh? boolean|string|orch.Secret|table true: $SSH_AUTH_SOCK; a socket's path; { id = path }
 ---@field tags? any[] default {}
 ---@field target? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 
 ---@class (exact) orch.verb.docker_login
 ---@field name? string|orch.Secret
 ---@field password
 ---@field registry? string|orch.Secret default "docker.io"
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field username string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field write_config? boolean default false; also where the docker command line looks
@@ -73,7 +73,7 @@
 ---@field images? string|orch.Secret|any[] HOST/NAME:TAG or HOST/NAME@DIGEST
 ---@field name? string|orch.Secret
 ---@field platform? string|orch.Secret OS/ARCHITECTURE
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret|any[] images
 
@@ -82,7 +82,7 @@
 ---@field auth? table a login; default: the one that is kept for the host
 ---@field name? string|orch.Secret
 ---@field tags? string|orch.Secret|any[] HOST/NAME:TAG
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret|any[] tags
 
@@ -90,14 +90,14 @@
 ---@field catalog? table default {}
 ---@field name? string|orch.Secret
 ---@field repository? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret repository
 
 ---@class (exact) orch.verb.ecr_login
 ---@field name? string|orch.Secret
 ---@field registry? string|orch.Secret default "public.ecr.aws"
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret registry
 
@@ -105,7 +105,7 @@
 ---@field file? string|orch.Secret
 ---@field name? string|orch.Secret
 ---@field set? table default {}
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret file
 
@@ -116,7 +116,7 @@
 ---@field method? string|orch.Secret
 ---@field name? string|orch.Secret
 ---@field redirects? integer default 0
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field url? string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret url
@@ -126,21 +126,21 @@
 ---@field image? string|orch.Secret
 ---@field name? string|orch.Secret
 ---@field remote? boolean default false; ask the registry
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret image
 
 ---@class (exact) orch.verb.image_inspect
 ---@field image? string|orch.Secret
 ---@field name? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret image
 
 ---@class (exact) orch.verb.image_load
 ---@field file? string|orch.Secret
 ---@field name? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret file
 
@@ -148,7 +148,7 @@
 ---@field force? boolean default false
 ---@field images? string|orch.Secret|any[]
 ---@field name? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret|any[] images
 
@@ -157,75 +157,77 @@
 ---@field name? string|orch.Secret
 ---@field source string|orch.Secret HOST/NAME:TAG or HOST/NAME@DIGEST
 ---@field tags string|orch.Secret|any[] tags of the same repository
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 
 ---@class (exact) orch.verb.image_save
 ---@field file string|orch.Secret
 ---@field images string|orch.Secret|any[]
 ---@field name? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 
 ---@class (exact) orch.verb.image_tag
 ---@field name? string|orch.Secret
 ---@field source string|orch.Secret
 ---@field tags string|orch.Secret|any[]
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 
 ---@class (exact) orch.verb.now
 ---@field name? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 
 ---@class (exact) orch.verb.persist_to_workspace
 ---@field name? string|orch.Secret
 ---@field paths any[]
 ---@field root? string|orch.Secret default "."
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 
 ---@class (exact) orch.verb.random
 ---@field high? integer
 ---@field low? integer
 ---@field name? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 
 ---@class (exact) orch.verb.read
 ---@field max? integer default 67108864
 ---@field name? string|orch.Secret
 ---@field path? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret path
 
 ---@class (exact) orch.verb.run
+---@field auto_rerun_delay? number|string|orch.Secret default 0
 ---@field background? boolean default false
 ---@field capture? boolean default false
 ---@field check? boolean default true
 ---@field command? string|orch.Secret|any[]
 ---@field environment? table default {}
+---@field max_auto_reruns? integer default 0
 ---@field name? string|orch.Secret
 ---@field no_output_timeout? string|orch.Secret|number default "10m"
 ---@field ready? table
 ---@field secrets? any[] default {}
 ---@field shell? string|orch.Secret|any[]
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field working_directory? string|orch.Secret default "."
 ---@field [integer]? string|orch.Secret|any[] command
 
 ---@class (exact) orch.verb.setup_remote_docker
 ---@field name? string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 
 ---@class (exact) orch.verb.sleep
 ---@field name? string|orch.Secret
 ---@field seconds? number
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? number seconds
 
@@ -235,7 +237,7 @@
 ---@field name? string|orch.Secret
 ---@field path string|orch.Secret
 ---@field text string|orch.Secret
----@field timeout? number
+---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 
 ---@class orch.Job
