@@ -110,6 +110,20 @@ function Journal:has_grown(name)
   return self.growers[name] == true
 end
 
+--- The jobs that have succeeded, as all before them have: a new run of the same need not do them.
+---@param pipeline table
+---@param jobs? string[]
+---@return string[]
+function Journal:finished(pipeline, jobs)
+  local names, done = {}, {}
+  for _, name in ipairs(pipeline:order(jobs)) do
+    done[name] = self.jobs[name] and self.jobs[name].state == "success" and not self:has_grown(name)
+    for _, need in ipairs(pipeline.by_name[name].resolved_needs) do done[name] = done[name] and done[need.name] end
+    if done[name] then names[#names + 1] = name end
+  end
+  return names
+end
+
 --- Takes finished jobs over from another run, as if this one had done them.
 ---@param other integer number of the run
 ---@param names string[]

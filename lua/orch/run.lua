@@ -236,17 +236,6 @@ local function given_params(self, values)
   self.params = strict(values, "job.params", self.recipe.pipeline.params.names)
 end
 
--- The jobs of another run that have succeeded, as all before them have: the new run need not do them.
-local function finished_in(other, pipeline, jobs)
-  local names, done = {}, {}
-  for _, name in ipairs(pipeline:order(jobs)) do
-    done[name] = other.jobs[name] and other.jobs[name].state == "success" and not other:has_grown(name)
-    for _, need in ipairs(pipeline.by_name[name].resolved_needs) do done[name] = done[name] and done[need.name] end
-    if done[name] then names[#names + 1] = name end
-  end
-  return names
-end
-
 ---@class orch.RunSpec
 ---@field recipe table from recipe.load
 ---@field project orch.Project
@@ -276,7 +265,7 @@ local function run(spec)
   local kept = journal.begin(opened, { id = id, recipe = assert(fs.real_path(spec.recipe.path)),
     digest = recipe_digest(spec.recipe), project = spec.project.dir, params = values, options = options })
   if spec.adopt then
-    kept:adopt(spec.adopt, finished_in(journal.look(opened, spec.adopt), pipeline, spec.jobs))
+    kept:adopt(spec.adopt, journal.look(opened, spec.adopt):finished(pipeline, spec.jobs))
   end
   local self = new(spec, opened, kept)
   if spec.adopt then self.workspace:publish() end

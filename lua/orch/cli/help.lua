@@ -15,7 +15,6 @@ orch runs build jobs written in Lua.
   show [RUN]       tells what a run did
   logs [RUN]       shows what its steps printed
   cancel [RUN]     stops a live run from another terminal
-  discard RUN      gives a run up: it will not be resumed
   answer RUN NAME  answers a question that a run waits for
   discard RUN      gives a run up: what it kept for resume is removed
   gc               removes old runs
@@ -140,8 +139,8 @@ Asks the process that works on a live run to stop, as Ctrl-C there would, and wa
 ]],
   discard = [[
 orch discard RUN
-Gives a run up that failed, was cancelled or interrupted, or is on hold: its job directories are deleted, and it can
-no longer be resumed. Its record and logs stay until `orch gc`.
+Gives a run up that failed, was cancelled or interrupted, or is on hold: its directories, containers and volumes
+are deleted, and it can no longer be resumed. Its record and logs stay until `orch gc`.
 
   orch discard 12
   orch cancel 12 && orch discard 12
@@ -170,13 +169,6 @@ Answers a question of a run that is on hold or live. A run on hold then goes on 
   orch answer 12 approve_deploy yes
   orch answer 12 mfa 123456 && orch resume 12
   orch answer 12 version 1.4.0
-]],
-  discard = [[
-orch discard RUN
-Gives up a run that failed, was cancelled or interrupted: its containers, volumes and directories are removed, so
-that it cannot be resumed. Its logs stay until `orch gc`.
-
-  orch discard 12
 ]],
   gc = [[
 orch gc [--keep N] [--days N] [--dry-run]
