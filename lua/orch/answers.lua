@@ -1,13 +1,32 @@
 -- Where the answer to a question comes from: the command line, another terminal, this terminal; or nobody, and
 -- then the run is on hold.
 local error_value = require "orch.error"
+local fnv = require "orch.fnv"
+local fs = require "orch.fs"
 local task = require "orch.task"
 
 local POLL <const> = 0.2 -- seconds
 
-local function recorded(run, id)
-  local rows = run.state:rows("SELECT value FROM answers WHERE run = ? AND id = ?", run.journal.number, id)
-  return rows[1] and rows[1].value
+-- Not in the database, which would keep a code after it is used.
+local function path_of(opened, number, id) return ("%s/answers/%s"):format(opened:run_dir(number), fnv.hash(id)) end
+
+--- Notes an answer, for the process that works on the run or will.
+---@param opened table the project's state
+---@param number integer of the run
+---@param id string
+---@param text string
+local function note(opened, number, id, text)
+  assert(fs.make_dir(opened:run_dir(number) .. "/answers", tonumber("700", 8)))
+  assert(fs.write(path_of(opened, number, id), text, { mode = tonumber("600", 8) }))
+end
+
+-- A code is good for one time.
+local function noted(run, o)
+  local path = path_of(run.state, run.journal.number, o.id)
+  if not fs.stat(path) then return nil end
+  local text = assert(fs.read(path))
+  if o.type == "code" then assert(fs.remove(path)) end
+  return text
 end
 
 -- A person at this terminal and one at another may both answer: the first counts.
@@ -16,7 +35,7 @@ local function from_terminal(run, o)
   local typed
   local reader = task.spawn(function() typed = term.read_line { hidden = o.type == "code" } end)
   while typed == nil and not reader:ended() do
-    local told = recorded(run, o.id)
+    local told = noted(run, o)
     if told then
       reader:cancel(error_value.new { kind = "cancelled", message = "answered elsewhere" })
       reader:join()
@@ -33,7 +52,7 @@ end
 ---@param o { id: string, question?: string, type: string }
 ---@return string
 local function get(run, job, o)
-  local text = run.answers[o.id] or recorded(run, o.id)
+  local text = run.answers[o.id] or noted(run, o)
   if text then return text end
   job.bus:emit("ask", { id = o.id, job = job.name, question = o.question or o.id, kind = o.type })
   if run.interactive then
@@ -46,4 +65,4 @@ local function get(run, job, o)
     hint = ("orch answer %d %s VALUE && orch resume %d"):format(number, o.id, number) }, 0)
 end
 
-return { get = get }
+return { get = get, note = note }

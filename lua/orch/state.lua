@@ -67,12 +67,6 @@ local SCHEMA <const> = {
     paths   TEXT NOT NULL,
     PRIMARY KEY (run, step)
   ) WITHOUT ROWID]] },
-  { [[CREATE TABLE answers (
-    run   INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
-    id    TEXT NOT NULL,
-    value TEXT NOT NULL,
-    PRIMARY KEY (run, id)
-  ) WITHOUT ROWID]] },
   { "PRAGMA user_version = " .. VERSION },
 }
 
@@ -167,9 +161,10 @@ function State:run(number)
     hint = "`orch runs` lists them" }, 0)
 end
 
---- Deletes the job directories of a run; aside first, so that no half of them is ever resumed in.
+--- Deletes the job directories of a run, and what people answered; aside first, so that no half of them is ever resumed in.
 function State:remove_jobs(number)
   local dir, aside = self:run_dir(number) .. "/jobs", ("%s/.done-%d"):format(self.dir, number)
+  assert(fs.remove(self:run_dir(number) .. "/answers"))
   assert(fs.remove(aside))
   if fs.stat(dir) then
     assert(fs.rename(dir, aside))

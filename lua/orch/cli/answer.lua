@@ -1,4 +1,5 @@
 -- orch answer RUN NAME VALUE
+local answers = require "orch.answers"
 local args = require "orch.cli.args"
 local options = require "orch.options"
 local project = require "orch.project"
@@ -11,7 +12,7 @@ local function main(given)
   if not parsed.value then options.usage("orch answer: orch answer RUN NAME VALUE") end
   local opened = state.open(project.find(parsed.project))
   local row = opened:run(args.run_number("answer", parsed.run))
-  opened:rows("INSERT OR REPLACE INTO answers (run, id, value) VALUES (?, ?, ?)", row.number, parsed.id, parsed.value)
+  answers.note(opened, row.number, parsed.id, parsed.value)
   if opened:state_of(row) ~= "live" then print(("noted; go on with: orch resume %d"):format(row.number)) end
   opened:close()
   return 0

@@ -1,0 +1,236 @@
+local db = require "orch.db"
+local fs = require "orch.fs"
+local json = require "orch.json"
+local proc = require "orch.proc"
+local support = require "e2e.support"
+local task = require "orch.task"
+
+describe("a run, from another process,", function()
+  local scratch
+  before_each(function() scratch = support.scratch() end)
+  after_each(function() scratch:remove() end)
+
+  local function recipe(body, head)
+    return scratch:write("recipe.lua", ([[
+local orch = require "orch"
+return orch.pipeline { %s orch.job { name = "j", run = function(job)
+%s
+end } }]]):format(head or "", body))
+  end
+
+  local function run(body, ...) return scratch:orch { "run", recipe(body), ... } end
+
+  local function orch(...) return scratch:orch { ... } end
+
+  local function list() return json.decode(orch("runs", "--json").out) end
+
+  -- Starts a run and waits until it has made the file "go".
+  local function start(body)
+    local child = scratch:start { "run", recipe(("job:run 'echo begun; touch %s'\n"):format(scratch:path("go")) .. body) }
+    for _ = 1, 500 do
+      if fs.stat(scratch:path("go")) then return child end
+      task.sleep(0.01)
+    end
+    error("it never began")
+  end
+
+  local function finish(child)
+    local text = {}
+    for piece in child.read, child do text[#text + 1] = piece end
+    return assert(child:wait()), table.concat(text)
+  end
+
+  it("is seen, shown, followed and cancelled while it is live", function()
+    local child = start [[job:run "echo one; sleep 0.3; echo two; sleep 30"]]
+    assert.equal("live", list()[1].state)
+    local shown = json.decode(orch("show", "--json").out)
+    assert.same({ "running", "success", "running" }, { shown.jobs[1].state, shown.steps[1].state, shown.steps[2].state })
+    for _, command in ipairs { { "resume", "1" }, { "discard", "1" }, { "rerun", "1", "--failed" } } do
+      local refused = scratch:orch(command)
+      assert.equal(6, refused.code, refused.all)
+      assert.matches("run 1 is live", refused.err)
+    end
+    assert.matches("nothing to remove", orch("gc", "--keep", "0", "--days", "0").out)
+    local follower = scratch:start { "logs", "1", "j", "--follow" }
+    local text = ""
+    while not text:find("two\n", 1, true) do text = text .. assert(follower:read(), text) end
+    assert.matches("begun\n.*one\ntwo\n", text)
+    local cancelled = orch("cancel", "1", "--json")
+    assert.same({ number = 1, state = "cancelled" }, json.decode(cancelled.out))
+    assert.equal(143, (finish(child)).code)
+    assert.equal(0, (finish(follower)).code)
+    assert.equal("cancelled", list()[1].state)
+    assert.equal(6, orch("cancel", "1").code)
+  end)
+
+  it("is interrupted when it was killed; gc leaves it, resume goes on with it, discard gives it up", function()
+    local child = start [[job:run "sleep 30"]]
+    os.execute("kill -9 " .. scratch:pid_of(child))
+    finish(child)
+    assert.equal("interrupted", list()[1].state)
+    assert.matches("nothing to remove", orch("gc", "--keep", "0", "--days", "0").out)
+    recipe(("job:run 'echo begun; touch %s'\njob:run 'echo on'"):format(scratch:path("go")))
+    local resumed = orch("resume", "--why")
+    assert.equal(0, resumed.code, resumed.all)
+    assert.matches("the recipe has changed", resumed.all)
+    assert.matches("called with other options", resumed.all)
+    for _, each in ipairs { { "resume", "1" }, { "discard", "1" } } do
+      local refused = scratch:orch(each)
+      assert.equal(6, refused.code, refused.all)
+    end
+    run "job:run 'exit 1'"
+    assert.equal(0, orch("discard", "2").code)
+    assert.is_nil(fs.stat(scratch:path("state/runs/2/jobs")))
+    assert.equal("discarded", list()[1].state)
+    assert.matches("discarded", orch("resume", "2").err)
+    assert.equal(5, orch("resume").code)
+    recipe "job:run 'true'"
+    assert.equal(0, orch("rerun", "1").code)
+    assert.matches("removed run 2", orch("gc", "--keep", "0", "--days", "0").out)
+    assert.same({}, list())
+  end)
+
+  it("is resumed from a step on", function()
+    local function body(word) return ([[
+job:run { name = "first", "echo first >> trace" }
+job:group("a group", function() job:run { name = "second", "echo second >> trace" } job:run { name = "third", "echo third >> trace" } end)
+job:run { name = "last", "test -e %s" }
+job:run "cp trace %s"]]):format(scratch:path(word), scratch:path("trace")) end
+    run(body "ready")
+    local missing = orch("resume", "1", "--from", "secnod")
+    assert.equal(5, missing.code)
+    assert.matches("did you mean 'second'", missing.err)
+    scratch:write("ready", "")
+    local result = orch("resume", "1", "--from", "second", "--why")
+    assert.equal(0, result.code, result.all)
+    assert.matches("--from asks for it", result.all, 1, true)
+    assert.equal("first\nsecond\nthird\nsecond\nthird\n", fs.read(scratch:path("trace")))
+  end)
+
+  it("is done again as a new one, wholly or where it failed", function()
+    local path = scratch:write("two.lua", ([[
+local orch = require "orch"
+return orch.pipeline { params = { tags = "list", n = { "integer", default = 1 } },
+  orch.job { name = "good", run = function(job)
+    job:run "echo good >> %s"
+    job:write { path = "f", text = table.concat(job.params.tags, "+") }
+    job:persist_to_workspace { paths = { "f" } }
+    return { n = job.params.n }
+  end },
+  orch.job { name = "bad", needs = { "good" }, run = function(job)
+    job:attach_workspace "."
+    job:run("test -e %s; echo $(cat f) " .. job.needs.good.n .. " >> %s")
+  end },
+  orch.job { name = "after", needs = { "bad" }, run = function(job) job:run "echo after >> %s" end } }]])
+      :format(scratch:path("trace"), scratch:path("ready"), scratch:path("trace"), scratch:path("trace")))
+    assert.equal(1, orch("run", path, "tags=x,y", "n=7").code)
+    scratch:write("ready", "")
+    local again = orch("rerun", "1", "--failed")
+    assert.equal(0, again.code, again.all)
+    assert.equal("good\nx+y 7\nafter\n", fs.read(scratch:path("trace")))
+    assert.equal(0, orch("rerun", "2").code)
+    assert.equal("good\nx+y 7\nafter\ngood\nx+y 7\nafter\n", fs.read(scratch:path("trace")))
+    assert.equal(2, orch("rerun", "2", "--failed").code)
+    local shown = json.decode(orch("show", "2", "--json").out)
+    assert.same({ 1, "success" }, { shown.rerun_of, shown.jobs[1].state })
+    assert.same({ tags = { "x", "y" }, n = 7 }, shown.params)
+    -- the old run may go: the new one has the files
+    assert.equal(0, orch("gc", "--keep", "1", "--days", "0").code)
+    assert.equal(1, #list())
+    local index = json.decode(fs.read(scratch:path("state/store/index.json")))
+    assert.equal(1, #index.manifests)
+    assert.equal(3, #fs.list(scratch:path("state/store/blobs/sha256")))
+  end)
+
+  it("names what it was made of", function()
+    local project = scratch:project { f = "f" }
+    local path = recipe([[job:checkout() job:log("%s", job.pipeline.git.revision)
+assert(job.pipeline.git.tag == nil)
+job:persist_to_workspace { paths = { "f" } }]], 'params = { who = { "string", default = "me" } },')
+    assert.equal(0, orch("run", path, "--project", project).code)
+    local made = json.decode(orch("show", "--json", "--project", project).out).materials
+    assert.equal(2, #made.commits)
+    assert.equal(made.commits[1].revision, made.commits[2].revision)
+    assert.matches("^%x+$", made.commits[1].revision)
+    assert.same({ who = "me" }, made.params)
+    assert.matches("^sha256:%x+$", made.layers[1].digest)
+    assert.matches("^%d+%.%d+", made.tools.orch)
+    assert.matches("^fnv1a64:%x+$", made.recipe.digest)
+  end)
+
+  it("shows what its steps printed, by job, step and title", function()
+    run [[job:run { name = "one", "echo alpha" } job:run { name = "two", "printf '\\xff\\000beta'" }
+job:run { name = "three", background = true, "echo gamma", ready = { log = "gamma" } }]]
+    assert.equal("-- j / one\nalpha\n", orch("logs", "1", "j/one").out)
+    assert.equal("-- j / one\nalpha\n", orch("logs", "1", "j/run#1").out)
+    assert.matches("gamma", orch("logs", "1", "j/three").out)
+    local lines = {}
+    for line in orch("logs", "--json").out:gmatch("[^\n]+") do lines[#lines + 1] = json.decode(line) end
+    assert.same({ "one", "two", "three" }, { lines[1].title, lines[2].title, lines[3].title })
+    assert.equal("alpha\n", lines[1].text)
+    assert.equal(5, orch("logs", "1", "j/four").code)
+    assert.equal(5, orch("logs", "9").code)
+    assert.equal(2, orch("logs", "x").code)
+  end)
+
+  it("is one of twenty at once: no number twice, no hole, no damage", function()
+    local path = recipe [[job:log("number %d", job.pipeline.number) job:run "true" job:write { path = "f", text = "x" }
+job:persist_to_workspace { paths = { "f" } }]]
+    local children, seen = {}, {}
+    for i = 1, 20 do children[i] = scratch:start { "run", path } end
+    for _ = 1, 10 do orch("runs", "--json") end
+    for _, child in ipairs(children) do
+      local result, text = finish(child)
+      assert.equal(0, result.code, text)
+      seen[tonumber(text:match("number (%d+)"))] = true
+    end
+    for i = 1, 20 do assert.is_true(seen[i], "number " .. i) end
+    local base = db.open(scratch:path("state/orch.db"))
+    assert.equal("ok", base:exec("PRAGMA integrity_check")[1].integrity_check)
+    assert.equal(20, base:exec("SELECT count(*) AS n FROM runs WHERE state = 'success'")[1].n)
+    base:close()
+    assert.equal(20, #json.decode(fs.read(scratch:path("state/store/index.json"))).manifests)
+    assert.same({}, scratch:leftovers(true))
+  end)
+
+  it("waits on hold for an answer, given in each way", function()
+    local path = recipe [[local yes = job:ask { "deploy", question = "Deploy?" }
+local version = job:ask { id = "version", type = "string", pattern = "%d+%.%d+" }
+job:log("going with %s %s", tostring(yes), version)]]
+    local result = orch("run", path)
+    assert.equal(1, result.code)
+    assert.matches("run 1 is on hold: it asks 'deploy': Deploy%?", result.err)
+    assert.matches("orch answer 1 deploy VALUE && orch resume 1", result.err, 1, true)
+    assert.equal("hold", list()[1].state)
+    assert.matches("nothing to remove", orch("gc", "--keep", "0", "--days", "0").out)
+    assert.equal(1, orch("resume", "1").code)
+    assert.equal(0, orch("answer", "1", "deploy", "yes").code)
+    assert.matches("it asks 'version'", orch("resume", "1").err)
+    local wrong = orch("resume", "1", "--answer", "version=x")
+    assert.equal(2, wrong.code, wrong.all)
+    assert.matches("version", wrong.err)
+    local good = orch("resume", "1", "--answer", "version=1.4")
+    assert.equal(0, good.code, good.all)
+    assert.matches("going with true 1.4", good.out)
+    good = orch("run", path, "--answer", "deploy=yes", "--answer", "version=2.0")
+    assert.equal(0, good.code, good.all)
+    local no = orch("run", path, "--answer", "deploy=no")
+    assert.equal(1, no.code)
+    assert.matches("not approved: Deploy%?", no.err)
+    assert.equal(2, orch("run", path, "--answer", "deploy").code)
+  end)
+
+  it("keeps no code that was asked for", function()
+    local path = recipe [[local code = job:ask { id = "mfa", type = "code" }
+job:run { "test ${#MFA} = 9", environment = { MFA = code } } job:log("the code is %s", code)
+job:run "test -e ready"]]
+    assert.equal(1, orch("run", path).code)
+    assert.equal(0, orch("answer", "1", "mfa", "918273645").code)
+    local result = orch("resume", "1")
+    assert.equal(1, result.code, result.all)
+    assert.matches("exit code 1", result.err)
+    assert.is_nil(result.all:find("918273645", 1, true))
+    local found = assert(proc.run { argv = { "grep", "-rlF", "918273645", scratch:path("state") } })
+    assert.equal("", found.stdout)
+  end)
+end)
