@@ -77,7 +77,7 @@ end
 
 -- `orch run RECIPE --help` is the recipe's own; a Lua file has its own, too.
 local function asks_for_help(name, rest)
-  if name == "lua" or name == "run" or name == "help" then return false end
+  if name == "lua" or name == "run" then return false end
   return nearest.contains(rest, "--help") or nearest.contains(rest, "-h")
 end
 

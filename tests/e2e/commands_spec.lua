@@ -1,0 +1,110 @@
+local json = require "orch.json"
+local proc = require "orch.proc"
+local support = require "e2e.support"
+
+describe("the command line", function()
+  local scratch
+  before_each(function() scratch = support.scratch() end)
+  after_each(function() scratch:remove() end)
+
+  local function orch(...) return scratch:orch { ... } end
+
+  local function commands()
+    local names = {}
+    for name in orch("rnu").err:match("known: ([^)]*)"):gmatch("[%w]+") do names[#names + 1] = name end
+    return names
+  end
+
+  it("has a page for each command: short, with three examples", function()
+    local names = commands()
+    assert.is_true(#names > 15)
+    local overview = orch("help").out
+    for _, name in ipairs(names) do
+      local page = orch("help", name)
+      assert.equal(0, page.code, page.all)
+      local _, lines = page.out:gsub("\n", "")
+      local _, examples = page.out:gsub("\n  [^\n]*%f[%w]orch%f[%W][^\n]*", "")
+      assert.is_true(lines <= 40, name)
+      assert.is_true(examples >= 3, ("%s: %d examples"):format(name, examples))
+      assert.matches("\n  " .. name, "\n" .. overview:gsub("version, help", "version\n  help"))
+      if name ~= "lua" then assert.equal(page.out, orch(name, "--help").out, name) end
+    end
+    assert.matches("did you mean 'resume'", orch("help", "resmue").err)
+    assert.equal(overview, orch("--help").out)
+    assert.equal(overview, orch().out)
+  end)
+
+  it("refuses what it does not know, and says what was meant", function()
+    for _, each in ipairs { { { "runs", "--jsno" }, "did you mean '%-%-json'" }, { { "runs", "more" }, "unexpected 'more'" },
+      { { "gc", "--keep", "few" }, "%-%-keep takes a whole number, got 'few'" }, { { "gc", "--keep" }, "%-%-keep needs a value" },
+      { { "show", "one" }, "'one' is no number of a run" }, { { "run" }, "which recipe" }, { { "discard" }, "which run" } } do
+      local result = scratch:orch(each[1])
+      assert.equal(2, result.code, result.all)
+      assert.matches(each[2], result.err)
+      assert.equal("", result.out)
+    end
+  end)
+
+  it("tells a recipe's parameters and jobs, and takes them from everywhere", function()
+    local path = scratch:write("r.lua", [[
+local orch = require "orch"
+return orch.pipeline { params = { stage = { "string", default = "test", enum = { "test", "live" }, doc = "where it goes" }, count = "integer?" },
+  orch.job { name = "a", run = function(job) job:log("stage %s count %s", job.params.stage, tostring(job.params.count)) end },
+  orch.job { name = "b", needs = { "a" }, run = function() end } }]])
+    local help = orch("run", path, "--help").out
+    assert.matches("stage +string +one of test, live; default test\n +where it goes", help)
+    assert.matches("count +integer +\n", help)
+    assert.matches("b  after a", help)
+    local file = scratch:write("p.json", [[{ "stage": "live", "count": 2 }]])
+    assert.matches("stage test count nil", orch("run", path).out)
+    assert.matches("stage live count 2", orch("run", path, "--params", file).out)
+    assert.matches("stage live count 3", orch("run", path, "--params", file, "count=3").out)
+    assert.matches("stage live count 5", scratch:orch({ "run", path }, { ORCH_PARAM_STAGE = "live", ORCH_PARAM_COUNT = "5" }).out)
+    assert.matches("stage test count 5", scratch:orch({ "run", path, "stage=test" }, { ORCH_PARAM_STAGE = "live", ORCH_PARAM_COUNT = "5" }).out)
+    local wrong = orch("run", path, "stage=prod")
+    assert.equal(2, wrong.code)
+    assert.matches("'stage' must be one of test, live, got 'prod'", wrong.err)
+  end)
+
+  it("plans, compares plans, checks and draws", function()
+    local path = scratch:write("r.lua", [[
+local orch = require "orch"
+return orch.pipeline { params = { tag = { "string", default = "1" } },
+  orch.job { name = "a", run = function(job) job:docker_build { tags = { "x/y:" .. job.params.tag } } end },
+  orch.job { name = "b", needs = { a = { "success", "failed" } }, run = function(job) job:docker_push { tags = { "x/y:1" } } end } }]])
+    local old = scratch:write("old.json", orch("plan", path, "--json").out)
+    assert.equal("", orch("plan", path, "--diff", old).out)
+    assert.matches('- +tags = %["x/y:1"%]\n%+ +tags = %["x/y:2"%]', orch("plan", path, "--diff", old, "tag=2").out)
+    assert.equal(2, orch("plan", path, "--diff", scratch:write("no.json", "{}")).code)
+    assert.equal("nothing found\n", orch("check", path).out)
+    local found = orch("check", path, "tag=2", "--json")
+    assert.equal(7, found.code)
+    local findings = json.decode(found.out)
+    assert.equal(1, #findings)
+    assert.matches("r.lua:3$", findings[1].where)
+    assert.equal("a\n   └─ b  after a (failed|success)\n", orch("graph", path).out)
+    assert.equal('digraph pipeline {\n  rankdir = LR;\n  node [shape = box];\n  "a";\n  "b";\n  "a" -> "b" [label = "failed|success"];\n}\n',
+      orch("graph", path, "--dot").out)
+  end)
+
+  it("ends with the code that the kind of error has", function()
+    for kind, code in pairs { failed = 1, usage = 2, auth = 3, net = 4, remote = 4, missing = 5, conflict = 6, timeout = 8, limit = 8, io = 9 } do
+      local result = scratch:recipe(("error(require('orch.error').new { kind = '%s', message = 'it is %s' }, 0)"):format(kind, kind))
+      assert.equal(code, result.code, result.all)
+      assert.matches("orch: it is " .. kind, result.err, 1, true)
+    end
+  end)
+
+  it("writes what machines read to stdout, and nothing else", function()
+    scratch:recipe "job:run 'exit 1'"
+    for _, command in ipairs { { "runs" }, { "show" }, { "logs" } } do
+      local result = scratch:orch { command[1], "--json" }
+      assert.equal(0, result.code)
+      assert.equal("", result.err)
+      for line in (command[1] == "logs" and result.out or ""):gmatch("[^\n]+") do assert(json.decode(line)) end
+      if command[1] ~= "logs" then assert(json.decode(result.out)) end
+    end
+    local plain = assert(proc.run { argv = { support.orch, "version" }, env = {}, split = true })
+    assert.matches("^orch %d+%.%d+%.%d+\n$", plain.stdout)
+  end)
+end)

@@ -1,0 +1,194 @@
+local fs = require "orch.fs"
+local proc = require "orch.proc"
+local support = require "e2e.support"
+local task = require "orch.task"
+
+describe("a step", function()
+  local scratch
+  before_each(function() scratch = support.scratch() end)
+  after_each(function() scratch:remove() end)
+
+  local function good(body, head, env, ...)
+    local result = scratch:recipe(body, { ... }, env, head)
+    assert.equal(0, result.code, result.all)
+    return result
+  end
+
+  local function bad(code, words, body, head)
+    local result = scratch:recipe(body, {}, {}, head)
+    assert.equal(code, result.code, result.all)
+    assert.is_truthy(result.err:find(words, 1, true), result.all)
+    return result
+  end
+
+  it("is run by bash that stops at the first failure, in pipes too", function()
+    good "job:run 'echo $0 $- | grep e; set -o | grep -q \"pipefail.*on\"'"
+    bad(1, "exit code 1", "job:run 'false | true; echo on'")
+    bad(1, "exit code 1", "job:run 'false\\necho on'")
+    good "job:run { shell = '/bin/sh -e', 'test -z \"$BASH_VERSION\"' }"
+    good("job:run 'test -z \"$BASH_VERSION\"'", "shell = { '/bin/sh', '-e' },")
+    assert.matches("a b|c", good("job:run { 'printf', '%s|%s\\n', 'a b', 'c' }").out, 1, true)
+  end)
+
+  it("tells an exit code from a signal", function()
+    bad(1, "exit code 7", "job:run 'exit 7'")
+    bad(1, "ended by signal 9", "job:run 'kill -9 $$'")
+    good "local r = job:run { 'exit 3', check = false } assert(r.code == 3)"
+    bad(1, "no-such-program", "job:run 'no-such-program'")
+  end)
+
+  it("hands variables on by BASH_ENV, and only those", function()
+    good [[job:run 'echo "export X=from-step-1" >> "$BASH_ENV"; Y=lost; export Y'
+job:run 'test "$X" = from-step-1 && test -z "$Y"'
+job:run { 'test "$X" = mine', environment = { X = "mine" }, shell = "/bin/sh" }]]
+  end)
+
+  it("sees variables by precedence", function()
+    good([[job:run 'test "$A$B" = jobenv'
+job:run { 'test "$A$B" = stepenv', environment = { A = "step" } }
+job:run { 'A=shell; test "$A$B" = shellenv', environment = { A = "step" } }
+job:run 'test "$CI" = true']], "env = { A = 'job' },", { A = "outer", B = "env" })
+  end)
+
+  it("ends when it is silent for too long", function()
+    local started = task.clock()
+    bad(8, "sleep 30", "job:run { 'echo x; sleep 30', no_output_timeout = '200ms' }")
+    assert.is_true(task.clock() - started < 10)
+    good "job:run { 'for i in 1 2 3 4; do echo $i; sleep 0.1; done', no_output_timeout = '300ms' }"
+    bad(2, "is no duration", "job:run { 'true', no_output_timeout = 'soon' }")
+  end)
+
+  it("is run again as often as it may", function()
+    local result = good "job:run { 'echo x >> n; test $(wc -l < n) -ge 3', max_auto_reruns = 2, auto_rerun_delay = '1ms' }"
+    assert.matches("exit code 1; run again (2 of 2)", result.out, 1, true)
+    bad(1, "exit code 1", "job:run { 'false', max_auto_reruns = 1 }")
+    bad(2, "at most 5", "job:run { 'false', max_auto_reruns = 6 }")
+    bad(2, "at most 10m", "job:run { 'false', max_auto_reruns = 1, auto_rerun_delay = '11m' }")
+  end)
+
+  describe("in the background", function()
+    it("is there when it is ready, by each sign, and gone with the job", function()
+      local port = 20000 + math.random(20000)
+      local marker = "6" .. scratch.dir:gsub("%D", ""):sub(1, 6) .. "2"
+      good(([[
+job:run { background = true, "sleep 0.1; printf re; sleep 0.1; echo 'ady now'; sleep %s", ready = { log = "ready now" } }
+job:run { background = true, "sleep 0.1; touch flag; sleep %s", ready = { command = "test -e flag" } }
+job:run { background = true, "python3 -m http.server --bind 127.0.0.1 %d; sleep %s", ready = { port = %d } }
+job:run { background = true, "sleep %s", ready = { http = "http://127.0.0.1:%d/" } }
+job:run "test -e flag"]]):format(marker, marker, port, marker, port, marker, port))
+      task.sleep(0.05)
+      assert.equal(1, assert(proc.run { argv = { "pgrep", "-fx", "sleep " .. marker } }).code)
+    end)
+
+    it("fails when it ends before it is ready, or is not ready in time", function()
+      bad(1, "exit code 4", "job:run { background = true, 'exit 4', ready = { port = 1 } }")
+      bad(1, "ended before it was ready", "job:run { background = true, 'exit 0', ready = { port = 1 } }")
+      bad(8, "not ready after 0.2 s: log nothing", "job:run { background = true, 'sleep 20', ready = { log = 'nothing', timeout = '200ms' } }")
+      bad(2, "ready needs one of port, http, command, log", "job:run { background = true, 'sleep 20', ready = {} }")
+      bad(2, "unknown option 'prot'; did you mean 'port'", "job:run { background = true, 'sleep 20', ready = { prot = 1 } }")
+    end)
+
+    it("tells how it ended, when nobody waits for it", function()
+      assert.matches("in the background: echo x; exit 3: exit code 3", good("job:run { background = true, 'echo x; exit 3' } job:sleep(0.3)").out, 1, true)
+    end)
+
+    it("keeps no job from ending", function()
+      local started = task.clock()
+      good "job:run { background = true, 'trap \"\" TERM; sleep 60' }"
+      assert.is_true(task.clock() - started < 30)
+    end)
+  end)
+
+  it("is cleaned up after on Ctrl-C, within its deadline", function()
+    local path = scratch:write("long.lua", ([[
+local orch = require "orch"
+return orch.job { name = "j", run = function(job)
+  job:defer(function() job:run "echo deferred > %s; sleep 0.2; echo whole >> %s" end)
+  job:run "echo started; sleep 60" end }]]):format(scratch:path("trace"), scratch:path("trace")))
+    local child = scratch:start { "run", path }
+    local text = ""
+    while not text:find("\n   started", 1, true) do text = text .. assert(child:read(), text) end
+    child:signal(2)
+    for piece in child.read, child do text = text .. piece end
+    assert.equal(130, assert(child:wait()).code, text)
+    assert.equal("deferred\nwhole\n", fs.read(scratch:path("trace")))
+  end)
+
+  it("reads nothing from outside twice: resume gives what was recorded", function()
+    local body = ([[
+local seen = ("%%s %%s %%s"):format(job:now(), job:random(), job:random { low = 1, high = 1000000 })
+job:run("echo '" .. seen .. "' >> %s")
+local again = ("%%s"):format(seen)
+job:run("echo '" .. again .. "' >> %s; test -e %s")]]):format(scratch:path("trace"), scratch:path("trace"), scratch:path("ready"))
+    bad(1, "exit code 1", body)
+    scratch:write("ready", "")
+    local result = scratch:orch { "resume" }
+    assert.equal(0, result.code, result.all)
+    local lines = {}
+    for line in fs.read(scratch:path("trace")):gmatch("[^\n]+") do lines[line] = (lines[line] or 0) + 1 end
+    local _, count = next(lines)
+    assert.equal(3, count)
+    assert.is_nil(next(lines, (next(lines))))
+  end)
+end)
+
+describe("a secret", function()
+  local VALUE <const> = "s3cret-Value-77"
+  local scratch
+  before_each(function() scratch = support.scratch() end)
+  after_each(function() scratch:remove() end)
+
+  it("is given by name, and shows nowhere: output, events, journal, logs, plan, command lines", function()
+    scratch:write("token", VALUE .. "\n")
+    local path = scratch:write("recipe.lua", ([[
+local orch = require "orch"
+return orch.job { name = "j", secrets = { "SPEC_TOKEN", F = { file = %q } }, run = function(job)
+  job:run 'test -z "$SPEC_TOKEN" && test -z "$F"'
+  job:run { 'test "$SPEC_TOKEN" = "$F"; echo "it is $F"; printf %%s "$F" | base64', secrets = { "SPEC_TOKEN", "F" } }
+  job:write { path = "f", text = "x=" .. job.secrets.F }
+  job:run 'cat f'
+  job:log("told %%s", job.secrets.F)
+  job:run { "sleep 0.3; echo done; exit 1", secrets = { "F" }, name = "with " .. "F" }
+end }]]):format(scratch:path("token")))
+    local child = scratch:start({ "run", path, "--format", "json" }, { SPEC_TOKEN = VALUE })
+    local seen = {}
+    local watcher = task.spawn(function()
+      for _ = 1, 40 do
+        for _, pid in ipairs(fs.list("/proc")) do
+          local line = pid:match("^%d+$") and fs.read("/proc/" .. pid .. "/cmdline")
+          if line and line:find(VALUE, 1, true) then seen[#seen + 1] = line end
+        end
+        task.sleep(0.01)
+      end
+    end)
+    local text = {}
+    for piece in child.read, child do text[#text + 1] = piece end
+    assert.equal(1, assert(child:wait()).code, table.concat(text))
+    watcher:join()
+    assert.same({}, seen)
+    assert.is_nil(table.concat(text):find(VALUE, 1, true))
+    assert.matches("it is ***", table.concat(text), 1, true)
+    assert(fs.remove(scratch:path("state/runs/1/jobs"))) -- the file that the recipe itself wrote
+    local found = assert(proc.run { argv = { "grep", "-rlF", VALUE, scratch:path("state") } })
+    assert.equal("", found.stdout)
+    local plan = scratch:orch({ "plan", path, "--json" }, { SPEC_TOKEN = VALUE })
+    assert.equal(0, plan.code, plan.err)
+    assert.is_nil(plan.all:find(VALUE, 1, true))
+  end)
+
+  it("may be absent when it is optional, and is an error of its own when it is not", function()
+    local function run(head, body) return scratch:recipe(body or "", {}, { SPEC_TOKEN = false }, head) end
+    assert.equal(0, run("secrets = { 'SPEC_TOKEN?' },", "assert(job.secrets.SPEC_TOKEN == nil)").code)
+    local missing = run "secrets = { T = { command = { 'sh', '-c', 'echo no such entry >&2; exit 1' } } },"
+    assert.equal(3, missing.code)
+    assert.matches("needs the secret T %(T: sh: exit code 1: no such entry%)", missing.err)
+    assert.equal(2, run("secrets = { T = { fiel = 'x' } },").code)
+  end)
+
+  it("that is too short to be hidden is warned of", function()
+    local result = scratch:recipe("job:run 'true'", { "--format", "json" }, { SPEC_TOKEN = "abc" }, "secrets = { 'SPEC_TOKEN' },")
+    assert.equal(0, result.code, result.all)
+    assert.matches('"type":"warning"', result.out, 1, true)
+    assert.matches("SPEC_TOKEN is too short", result.out)
+  end)
+end)
