@@ -207,6 +207,7 @@ static int wait_for(lua_State *L, struct child *child, bool for_end)
 
 static int child_go_on(lua_State *L, struct child *child, bool for_end)
 {
+    lua_settop(L, 1); /* a wait that is over is not left on the stack for the next one */
     if (for_end) {
         buf_clear(&child->held[0]); /* who waits for the end reads no more */
         buf_clear(&child->held[1]);

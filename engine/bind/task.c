@@ -291,6 +291,7 @@ void *bind_wait(lua_State *L, size_t size, const char *type, void (*cancel)(void
                       "string.gsub or a metamethod called from C");
     if (task_must_raise(task))
         task_raise_reason(L, task);
+    luaL_checkstack(L, LUA_MINSTACK, "too many waits"); /* a continuation may wait again */
     struct wait *wait = lua_newuserdatauv(L, size, 1);
     memset(wait, 0, size);
     wait->task = task;
