@@ -190,6 +190,7 @@ end
 local function set(text, values, file)
   local names = checked_names(values, file)
   if text ~= "" and text:sub(-1) ~= "\n" then text = text .. "\n" end
+  if text:sub(-2) == "\\\n" then text = text .. "\n" end -- a last line that goes on would go on with ours
   for _, name in ipairs(names) do
     local line = ("export %s=%s\n"):format(name, quoted(tostring(values[name])))
     local place = read(text, file).place[name]

@@ -174,6 +174,16 @@ describe("env_file.set", function()
     end
   end)
 
+  it("is not swallowed by a last line that goes on", function()
+    for _, before in ipairs { "A=x\\\n", "A=x \\\n", "export \\\n  A=x \\\n", "A='x' # \\\n", "A=x\\\\\n" } do
+      local text = env_file.set(before, { TAG = "1" }, "f")
+      local values = env_file.parse(text, "f")
+      assert.same({ A = before:find("\\\\", 1, true) and "x\\" or "x", TAG = "1" }, values)
+      assert.same(values, (sourced(text)))
+      assert.equal(text, env_file.set(text, { TAG = "1" }, "f"))
+    end
+  end)
+
   it("does not grow when a value changes again and again", function()
     local text = "# head\nexport Z=1\n"
     for i = 1, 50 do text = env_file.set(text, { TAG = "it's " .. i, N = i }, "f") end
