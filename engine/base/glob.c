@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/mem.h"
+
 /* One class after its '[': moves *at behind the closing ']', tells whether c is in it. */
 static bool class_match(const char **at, unsigned char c, bool *well_formed)
 {
@@ -42,59 +44,72 @@ bool glob_check(const char *pattern, struct err *err)
     return true;
 }
 
-/* Backtracks over the last star only, and over the last "**" when that fails: time is bounded by
-   pattern length x path length squared, whatever a hostile pattern says. */
+/* Where the match of a path may stand in the pattern: a set of offsets. */
+enum {
+    LIVE = 1,    /* here */
+    ENTERED = 2, /* and behind the stars that begin here, since a star may take nothing */
+};
+
+/* 3 for "**" and its '/', 2 for "**", 1 for '*', else 0. */
+static size_t star_len(const char *pattern)
+{
+    return pattern[0] != '*' ? 0 : pattern[1] != '*' ? 1 : pattern[2] != '/' ? 2 : 3;
+}
+
+static void enter(const char *pattern, unsigned char *set, size_t at)
+{
+    while (!(set[at] & ENTERED)) {
+        set[at] = LIVE | ENTERED;
+        at += star_len(pattern + at);
+    }
+}
+
+/* The length of what the pattern says about one character, 0 when it is not this one. */
+static size_t one_match(const char *pattern, char c)
+{
+    const char *next = pattern + 1;
+    bool good = true, same;
+    if (*pattern == '\0' || (c == '/' && (*pattern == '?' || *pattern == '[')))
+        return 0;
+    if (*pattern == '[')
+        same = class_match(&next, (unsigned char)c, &good);
+    else if (*pattern == '\\')
+        same = *next++ == c;
+    else
+        same = *pattern == '?' || *pattern == c;
+    return same ? (size_t)(next - pattern) : 0;
+}
+
+static void step(const char *pattern, size_t len, char c, const unsigned char *now,
+                 unsigned char *next)
+{
+    memset(next, 0, len + 1);
+    for (size_t at = 0; at <= len; at++) {
+        const size_t star = now[at] ? star_len(pattern + at) : 0;
+        const size_t one = now[at] && star == 0 ? one_match(pattern + at, c) : 0;
+        if (star == 3)
+            next[at] |= LIVE; /* goes on only behind the next '/' */
+        if (star == 2 || (star == 1 && c != '/'))
+            enter(pattern, next, at);
+        if ((star == 3 && c == '/') || one > 0)
+            enter(pattern, next, at + star + one);
+    }
+}
+
+/* All ways at once: time is pattern length x path length, whatever a hostile pattern says. */
 bool glob_match(const char *pattern, const char *path)
 {
-    const char *star = NULL, *star_path = NULL;
-    const char *deep = NULL, *deep_path = NULL;
-    bool deep_whole = false; /* "**" followed by '/': whole components, none included */
-    for (;;) {
-        if (pattern[0] == '*' && pattern[1] == '*') {
-            pattern += 2;
-            deep_whole = *pattern == '/';
-            deep = pattern += deep_whole;
-            deep_path = path;
-            star = NULL;
-            continue;
-        }
-        if (*pattern == '*') {
-            star = ++pattern;
-            star_path = path;
-            continue;
-        }
-        const char *next = pattern;
-        bool good = true, same = false;
-        if (*pattern == '\0')
-            same = *path == '\0';
-        else if (*path == '\0')
-            same = false;
-        else if (*pattern == '[')
-            next++, same = class_match(&next, (unsigned char)*path, &good) && *path != '/';
-        else if (*pattern == '?')
-            next++, same = *path != '/';
-        else {
-            next += *next == '\\';
-            same = *next++ == *path;
-        }
-        if (same && *pattern == '\0')
-            return true;
-        if (same) {
-            pattern = next;
-            path++;
-        } else if (star && *star_path && *star_path != '/') {
-            pattern = star;
-            path = ++star_path;
-        } else {
-            if (deep && deep_whole)
-                deep_path = strchr(deep_path, '/');
-            if (!deep || !deep_path || *deep_path == '\0')
-                return false;
-            pattern = deep;
-            path = ++deep_path;
-            star = NULL;
-        }
+    const size_t len = strlen(pattern);
+    unsigned char *now = mem_alloc(2 * (len + 1)), *next = now + len + 1, *block = now;
+    for (enter(pattern, now, 0); *path; path++) {
+        step(pattern, len, *path, now, next);
+        unsigned char *swap = now;
+        now = next;
+        next = swap;
     }
+    const bool matches = now[len] != 0;
+    mem_free(block);
+    return matches;
 }
 
 bool glob_is_pattern(const char *pattern)
