@@ -24,9 +24,10 @@ static void find_tail(struct regex *regex)
     char *end = regex->tail + regex->code.len, *p = end;
     while (i-- > 0) {
         const struct instruction *at = &regex->code.list[i];
+        if (at->op != SET || at->star || at->negated || at->count != 1)
+            break; /* there may be no range at all */
         const struct range *range = &regex->code.ranges[at->from];
-        if (at->op != SET || at->star || at->negated || at->count != 1 ||
-            range->low != range->high || range->low >= 0x80)
+        if (range->low != range->high || range->low >= 0x80)
             break;
         if (i >= 2 && regex->code.list[i - 2].op == MAYBE)
             break; /* the '/' of an optional part */
