@@ -96,6 +96,8 @@ bool url_clean_path(struct part path, struct buf *out)
         if (len == 2 && memcmp(at, "..", 2) == 0) {
             while (out->len > 0 && out->data[--out->len] != '/')
                 ;
+            if (out->data)
+                out->data[out->len] = '\0';
         } else if (len > 0 && !(len == 1 && *at == '.')) {
             good = good && buf_char(out, '/') && buf_add(out, at, len);
         }
