@@ -36,6 +36,19 @@ return function()
     show("ERROR", handler.errors)
     local failed = #handler.failures + #handler.errors
     local left_over = failed - handler.failuresCount - handler.errorsCount -- passed until looked behind
+    local list = os.getenv("ORCH_TEST_FAILED")
+    if list then
+      local files, out = {}, assert(io.open(list, "w"))
+      for _, entries in ipairs { handler.failures, handler.errors } do
+        for _, entry in ipairs(entries) do
+          local trace = entry.element and entry.element.trace or entry.trace or {}
+          local file = (trace.source or ""):match("^@(.*)$")
+          if file and not files[file] then out:write(file, "\n") end
+          if file then files[file] = true end
+        end
+      end
+      out:close()
+    end
     print(("%d passed, %d failed, %d skipped"):format(handler.successesCount - left_over, failed,
       handler.pendingsCount))
     return nil, true
