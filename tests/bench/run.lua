@@ -2,7 +2,7 @@
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
 package.path = here .. "/?.lua;" .. package.path
 
-local ALL <const> = { "start_up", "main_job", "context", "push" }
+local ALL <const> = { "start_up", "main_job", "ecr_login", "context", "push", "spawn", "children", "groups", "mask", "jobs" }
 
 local names = table.pack(...)
 if names.n == 0 then names = ALL end
