@@ -129,12 +129,24 @@ local function wait_for_orphans(engine, id)
   while task.clock() < deadline and engine:runs(id, wire.SHIM .. " step") do task.sleep(0.1) end
 end
 
+-- A killed session may have begun to remove it: the daemon goes on with that, and nothing can be started meanwhile.
+local function remove_wholly(engine, id)
+  local deadline = task.clock() + ORPHAN_SECONDS
+  repeat
+    engine:remove(id)
+    if not engine:inspect(id) then return end
+    task.sleep(0.1)
+  until task.clock() > deadline
+end
+
+local UNFIT <const> = { created = true, removing = true, dead = true }
+
 --- A running container: the one that is there, as it is or started again, or a new one.
 local function bring_up(self, job, world)
   local engine = world.engine
   local state = world.id and engine:inspect(world.id)
-  if state and state.State.Status == "created" then -- that session was killed before it was complete
-    assert(engine:remove(world.id))
+  if state and UNFIT[state.State.Status] then -- that session was killed before it was complete, or at its end
+    remove_wholly(engine, world.id)
     state = nil
   end
   if state and state.State.Running then
@@ -143,11 +155,16 @@ local function bring_up(self, job, world)
     return
   end
   if state then
-    job:log("container %s had stopped, and is started again", world.id:sub(1, 12))
-  else
-    world.id = engine:create(engine:name(), description(self, world))
-    copy_shim(world)
+    local started, failure = engine:start(world.id)
+    if started then
+      job:log("container %s had stopped, and is started again", world.id:sub(1, 12))
+      return
+    end
+    if not failure.message:find("marked for removal", 1, true) then error(failure, 0) end
+    remove_wholly(engine, world.id)
   end
+  world.id = engine:create(engine:name(), description(self, world))
+  copy_shim(world)
   assert(engine:start(world.id))
 end
 
