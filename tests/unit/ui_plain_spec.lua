@@ -1,6 +1,7 @@
 local ci = require "orch.ui.ci"
 local clock = require "orch.ui.clock"
 local plain = require "orch.ui.plain"
+local task = require "orch.task"
 
 local now
 
@@ -86,6 +87,7 @@ describe("the plain reporter", function()
   end)
 
   it("is never silent for more than ten seconds while something runs", function()
+    now = task.clock() - 3 -- the reporter's own clock says how long it runs; it may count from the machine's start
     local send, lines, made = reporter()
     job(send, "a")
     step(send, "a/run#1", "long")
@@ -94,7 +96,7 @@ describe("the plain reporter", function()
     assert.equal("-- long  [0.0 ms]", lines[#lines])
     made.last = made.last - 2
     made:tick()
-    assert.matches("^   %.%.%. still running: long %(%d+ s%)$", lines[#lines]:gsub("%d+ min %d+ s", "1 s"):gsub("%d+ h %d+ min", "1 s"))
+    assert.matches("^   %.%.%. still running: long %([345] s%)$", lines[#lines])
     local count = #lines
     made:tick()
     assert.equal(count, #lines)
