@@ -3,6 +3,7 @@ local answers = require "orch.answers"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local executor_host = require "orch.executor.host"
+local fnv = require "orch.fnv"
 local fs = require "orch.fs"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
@@ -116,7 +117,7 @@ local function take_serial(run, definition)
   if not definition.serial then return nil end
   local dir = run.state.dir .. "/serial"
   assert(fs.make_dir(dir))
-  local path = ("%s/%s"):format(dir, definition.serial:gsub("[^%w_.-]", "_"))
+  local path = ("%s/%s-%s"):format(dir, definition.serial:gsub("[^%w_.-]", "_"):sub(1, 100), fnv.hash(definition.serial))
   local told = false
   while true do
     local lock, failure = fs.lock(path)

@@ -7,12 +7,13 @@ local function node_of(self, definition)
     dependents = {}, order = #self.names + 1 }
 end
 
--- A job whose needs can no longer be met is not run, and so on down.
+-- One need of a job that waits has ended; false when with that it can no longer run.
 local function settle_need(self, node, states, state)
-  if node.state ~= "waiting" then return end
-  if not states[state] then return self:finish(node.name, "not_run") end
+  if node.state ~= "waiting" then return true end
+  if not states[state] then return false end
   node.waiting = node.waiting - 1
   if node.waiting == 0 then self:make_ready(node) end
+  return true
 end
 
 function Graph:make_ready(node)
@@ -58,7 +59,9 @@ function Graph:add(definitions)
         pending[#pending + 1] = { { success = true }, "success" }
       end
     end
-    for _, each in ipairs(pending) do settle_need(self, node, each[1], each[2]) end
+    for _, each in ipairs(pending) do
+      if not settle_need(self, node, each[1], each[2]) then self:finish(node.name, "not_run") end
+    end
     if #definition.resolved_needs == 0 then self:make_ready(node) end
     if self.stopped and not node.ended then drop_unless_wanted(self, node) end
   end
@@ -78,9 +81,11 @@ function Graph:take()
   end
 end
 
---- Puts a job that could not start yet (no free slot) back at the end.
+--- Puts a job that could not start when it was taken back, before all others.
 function Graph:put_back(node)
-  self:make_ready(node)
+  node.state = "ready"
+  self.first = self.first - 1
+  self.queue[self.first] = node
   if self.stopped then drop_unless_wanted(self, node) end
 end
 
@@ -88,13 +93,21 @@ end
 ---@param name string
 ---@param state "success"|"failed"|"cancelled"|"not_run"
 function Graph:finish(name, state)
-  local node = self.nodes[name]
-  local was = node.state
-  node.state, node.ended = state, true
-  self.unfinished = self.unfinished - 1
-  if was ~= "running" and self.finished then self.finished(name, state) end
-  for _, each in ipairs(node.dependents) do settle_need(self, each.node, each.states, state) end
-  node.dependents = {}
+  local ending, at = { self.nodes[name] }, 1 -- and what is not run because of it, and so on down
+  while ending[at] do
+    local node = ending[at]
+    if not node.ended then
+      local was = node.state
+      node.state, node.ended = state, true
+      self.unfinished = self.unfinished - 1
+      if was ~= "running" and self.finished then self.finished(node.name, state) end
+      for _, each in ipairs(node.dependents) do
+        if not settle_need(self, each.node, each.states, state) then ending[#ending + 1] = each.node end
+      end
+      node.dependents = {}
+    end
+    at, state = at + 1, "not_run"
+  end
 end
 
 --- After a failure: what has not begun and does not ask for a failure is not run.

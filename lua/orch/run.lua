@@ -10,6 +10,7 @@ local journal = require "orch.journal"
 local mask = require "orch.mask"
 local params = require "orch.params"
 local record = require "orch.record"
+local slots = require "orch.slots"
 local state = require "orch.state"
 local strict = require "orch.strict".strict
 local task = require "orch.task"
@@ -24,27 +25,6 @@ local function new_id()
   return ("%s-%s-4%s-a%s-%s"):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16), hex:sub(18, 20), hex:sub(21, 32))
 end
 
--- --- slots -----------------------------------------------------------------------------------------------
-
-local function capacity(self, name) return self.recipe.pipeline:capacity(name) end
-
--- The first resource of which too few slots are free, or nil.
-local function lacking(self, definition)
-  for name, count in pairs(definition.resources) do
-    if (self.taken[name] or 0) + count > capacity(self, name) then return name end
-  end
-end
-
-local function take_slots(self, definition, sign)
-  for name, count in pairs(definition.resources) do
-    self.taken[name] = (self.taken[name] or 0) + sign * count
-    if sign < 0 and self.blocked[name] then
-      for _, node in ipairs(self.blocked[name]) do self.graph:put_back(node) end
-      self.blocked[name] = nil
-    end
-  end
-end
-
 -- --- the schedule ------------------------------------------------------------------------------------------
 
 local function cancel_running(self, failed)
@@ -56,32 +36,41 @@ local function cancel_running(self, failed)
   end
 end
 
-function Run:finished(name, end_state, failure)
+local function put_back(self, nodes)
+  for _, node in ipairs(nodes) do self.graph:put_back(node) end
+end
+
+-- A job that ends without having been started may have got its slots already.
+local function not_started(self, name, end_state)
+  put_back(self, self.slots:give(self.graph.nodes[name]))
+  self.journal:job_end(name, end_state)
+  self.bus:emit("job.end", { id = name, job = name, status = end_state, seconds = 0 })
+end
+
+local function stop(self, failed)
+  cancel_running(self, failed)
+  self.graph:stop()
+  put_back(self, self.slots:drain())
+end
+
+function Run:finished(node, end_state, failure)
+  local name = node.name
   self.running[name] = nil
   self.running_count = self.running_count - 1
-  take_slots(self, self.recipe.pipeline.by_name[name], -1)
+  put_back(self, self.slots:give(node))
   if failure and (not self.failure or self.failure.kind == "cancelled" or self.failure.hold) then self.failure = failure end
-  if end_state == "failed" and not self.options.keep_going then
-    cancel_running(self, name)
-    self.graph:stop()
-  end
+  if end_state == "failed" and not self.options.keep_going then stop(self, name) end
   -- What needs a job on hold waits with it.
   if end_state ~= "hold" then self.graph:finish(name, end_state) end
   self.coordinator:unpark()
 end
 
 function Run:start(node)
-  local lacks = lacking(self, node.definition)
-  if lacks then
-    self.blocked[lacks] = self.blocked[lacks] or {}
-    table.insert(self.blocked[lacks], node)
-    return
-  end
-  take_slots(self, node.definition, 1)
+  if not self.slots:take(node) then return end
   self.running_count = self.running_count + 1
   self.running[node.name] = task.spawn(function()
     local end_state, failure = attempt.attempt(self, node.definition)
-    self:finished(node.name, end_state, failure)
+    self:finished(node, end_state, failure)
   end)
 end
 
@@ -161,10 +150,7 @@ end
 
 local function build_graph(self)
   local order = self.recipe.pipeline:order(self.options.jobs)
-  self.graph = graph.new(function(name, end_state)
-    self.journal:job_end(name, end_state)
-    self.bus:emit("job.end", { id = name, job = name, status = end_state, seconds = 0 })
-  end)
+  self.graph = graph.new(function(name, end_state) not_started(self, name, end_state) end)
   self.graph:add(definitions_of(self, order))
   self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, dir = self.dir, jobs = order,
     resumed = self.journal.resumed })
@@ -220,7 +206,8 @@ end
 
 local function new(spec, opened, kept)
   local self = setmetatable({ recipe = spec.recipe, project = spec.project, state = opened, journal = kept,
-    lock = kept.lock, outputs = {}, running = {}, running_count = 0, taken = {}, blocked = {}, fates = {}, added = {},
+    lock = kept.lock, outputs = {}, running = {}, running_count = 0, fates = {}, added = {},
+    slots = slots.new(function(name) return spec.recipe.pipeline:capacity(name) end),
     warned = {}, answers = spec.answers or {}, interactive = spec.interactive }, Run)
   self.bus = event.bus(mask.new())
   for _, receive in ipairs(spec.reporters) do self.bus:subscribe(receive) end

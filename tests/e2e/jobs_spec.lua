@@ -130,6 +130,23 @@ return orch.pipeline { orch.job { name = "a", serial = "deploy", run = body }, o
     assert.equal(8, #traced())
   end)
 
+  it("take no place from others while they wait for their turn, and end with the run that fails", function()
+    local text = [[return orch.pipeline {
+  orch.job { name = "a", serial = "deploy", run = function(job) job:run "sleep 0.3" say(job, "a") %s end },
+  orch.job { name = "b", serial = "deploy", run = just "b" },
+  orch.job { name = "c", serial = "deploy", needs = { a = "failed" }, run = just "c" },
+  orch.job { name = "d", run = just "d" }, orch.job { name = "e", run = just "e" } }]]
+    assert.equal(0, run(text:format "", "-j", "2").code)
+    assert.same({ "d", "e", "a", "b" }, traced())
+    assert(fs.remove(trace))
+    local result = run(text:format 'job:run "false"', "-j", "2")
+    assert.equal(1, result.code, result.all)
+    assert.same({ "d", "e", "a", "c" }, traced())
+    local ends = {}
+    for _, job in ipairs(json.decode(scratch:orch({ "show", "--json" }).out).jobs) do ends[job.name] = job.state end
+    assert.same({ a = "failed", b = "not_run", c = "success", d = "success", e = "success" }, ends)
+  end)
+
   it("are tried again, with the reason, after longer and longer delays", function()
     local result = run [[return orch.job { name = "bad", retry = { attempts = 4, delay = "1ms" }, run = function(job)
   say(job, "try") job:run "false" end }]]
