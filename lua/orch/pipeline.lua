@@ -38,18 +38,38 @@ local function resolve_needs(self, definition)
   definition.resolved_needs = resolved
 end
 
--- Depth first; the path so far tells a circle.
-local function visit(self, name, order, state, path)
-  if state[name] == "done" then return end
-  path[#path + 1] = name
-  if state[name] == "open" then
-    options.usage("orch.pipeline: jobs need each other in a circle: %s", table.concat(path, " -> "))
+local CIRCLE_MAX <const> = 20 -- names of one that are told
+
+local function refuse_circle(path, name)
+  local circle, from = {}, 1
+  while path[from] ~= name do from = from + 1 end
+  table.move(path, from, #path, 1, circle)
+  circle[#circle + 1] = name
+  if #circle > CIRCLE_MAX then
+    circle = { ("%s -> … %d more … -> %s"):format(table.concat(circle, " -> ", 1, CIRCLE_MAX), #circle - CIRCLE_MAX - 1, name) }
   end
-  state[name] = "open"
-  for _, need in ipairs(self.by_name[name].resolved_needs) do visit(self, need.name, order, state, path) end
-  path[#path] = nil
-  state[name] = "done"
-  order[#order + 1] = name
+  options.usage("orch.pipeline: jobs need each other in a circle: %s", table.concat(circle, " -> "))
+end
+
+-- Depth first, without recursion: a chain may be longer than a stack. The path so far tells a circle.
+local function visit(self, start, order, state)
+  if state[start] then return end
+  local path, seen, depth = { start }, { 0 }, 1
+  state[start] = "open"
+  while depth > 0 do
+    local name = path[depth]
+    seen[depth] = seen[depth] + 1
+    local need = self.by_name[name].resolved_needs[seen[depth]]
+    if not need then
+      state[name], order[#order + 1] = "done", name
+      path[depth], depth = nil, depth - 1
+    elseif state[need.name] == "open" then
+      refuse_circle(path, need.name)
+    elseif not state[need.name] then
+      depth = depth + 1
+      path[depth], seen[depth], state[need.name] = need.name, 0, "open"
+    end
+  end
 end
 
 -- How many slots there are of a resource.
@@ -64,13 +84,11 @@ local function check_resources(self, definition)
   end
 end
 
--- Takes instances out that were added in vain.
-local function forget(self, names, definitions)
-  for _, name in ipairs(names) do
-    self.by_name[name], self.by_lower_name[name:lower()] = nil, nil
-  end
-  for i = #self.names, 1, -1 do
-    if not self.by_name[self.names[i]] then table.remove(self.names, i) end
+-- Takes out what was added in vain: all names after the first so many.
+local function forget(self, count, definitions)
+  for i = #self.names, count + 1, -1 do
+    local name = self.names[i]
+    self.by_name[name], self.by_lower_name[name:lower()], self.names[i] = nil, nil, nil
   end
   for _, each in ipairs(definitions) do self.instances[each.name] = nil end
 end
@@ -92,35 +110,34 @@ function Pipeline:add(definition)
 end
 
 --- Resolves the needs of these jobs and looks for circles.
+---@param names string[]
+---@return string[] names each after what it needs
 function Pipeline:connect(names)
   for _, name in ipairs(names) do
     resolve_needs(self, self.by_name[name])
     check_resources(self, self.by_name[name])
   end
-  self:order(names)
+  -- What was connected before needs none of these.
+  local order, state = {}, setmetatable({}, { __index = self.connected })
+  for _, name in ipairs(names) do visit(self, name, order, state) end
+  for _, name in ipairs(names) do self.connected[name] = "done" end
+  return order
 end
 
 --- Adds jobs while the pipeline runs: all of them or, when one cannot be, none.
 ---@param definitions orch.Definition[]
 ---@return string[] names of their instances, each after what it needs
 function Pipeline:grow(definitions)
-  local names = {}
-  local good, failure = pcall(function()
+  local names, count = {}, #self.names
+  local good, order = pcall(function()
     for _, definition in ipairs(definitions) do
       for _, name in ipairs(self:add(definition)) do names[#names + 1] = name end
     end
-    self:connect(names)
+    return self:connect(names)
   end)
-  if not good then
-    forget(self, names, definitions)
-    error(failure, 0)
-  end
-  local order, new = {}, {}
-  for _, name in ipairs(names) do new[name] = true end
-  for _, name in ipairs(self:order(names)) do
-    if new[name] then order[#order + 1] = name end
-  end
-  return order
+  if good then return order end
+  forget(self, count, definitions)
+  error(order, 0)
 end
 
 --- Jobs in the list part; params = { name = type } declares what `name=value` may be given.
@@ -131,7 +148,7 @@ local function define(description)
     if math.type(key) ~= "integer" then given[key] = value end
   end
   local checked = head:check("orch.pipeline", given)
-  local self = setmetatable({ by_name = {}, by_lower_name = {}, names = {}, instances = {},
+  local self = setmetatable({ by_name = {}, by_lower_name = {}, names = {}, instances = {}, connected = {},
     params = options.schema(checked.params), resources = checked.resources }, Pipeline)
   for name, slots in pairs(self.resources) do
     if type(name) ~= "string" or math.type(slots) ~= "integer" or slots < 1 then
@@ -154,7 +171,7 @@ function Pipeline:order(wanted)
       if not self.by_name[each] then
         options.usage("there is no job '%s'%s", each, nearest.hint(each, self.names))
       end
-      visit(self, each, order, state, {})
+      visit(self, each, order, state)
     end
   end
   return order

@@ -47,6 +47,14 @@ describe("pipeline", function()
     assert.equal("root", check_order(pipeline.define(fan))[1])
   end)
 
+  it("orders a chain longer than a stack, and tells a circle of that length", function()
+    local chain = {}
+    for i = 100000, 1, -1 do chain[#chain + 1] = job("j" .. i, i > 1 and { "j" .. (i - 1) } or nil) end
+    assert.equal("j100000", pipeline.define(chain):order()[100000])
+    chain[#chain] = job("j1", { "j100000" })
+    refused("in a circle: j100000 %-> j99999 .* more … %-> j100000$", pipeline.define, chain)
+  end)
+
   it("orders random graphs", function()
     local random = 7
     for _ = 1, 50 do
@@ -104,6 +112,28 @@ describe("pipeline", function()
     assert.same({ "a", "late" }, check_order(self, { "late" }))
     refused("two jobs are named 'late'", self.add, self, job "late")
     refused("which is no job", function() self:connect(self:add(job("lost", { "nowhere" }))) end)
+  end)
+
+  it("keeps nothing of what was added in vain", function()
+    local self = pipeline.define { job "a", job "t-2" }
+    local matrix = job("t", nil, { matrix = { v = { 1, 2 } } })
+    refused("two jobs are named 't%-2'", self.grow, self, { job "b", matrix })
+    assert.same({ "a", "t-2" }, self.names)
+    assert.same({ "b" }, self:grow { job "b" })
+    refused("needs 't', which is no job", self.grow, self, { job("c", { "t" }) })
+    assert.same({ "d", "c" }, self:grow { job("c", { "d", "a" }), job "d" })
+  end)
+
+  it("grows by one job at the same cost, however many there are", function()
+    local function cost_of(count)
+      local self, thousands = pipeline.define { job "j0" }, 0
+      debug.sethook(function() thousands = thousands + 1 end, "", 1000)
+      for i = 1, count do self:grow { job("j" .. i, { "j" .. (i - 1) }) } end
+      debug.sethook()
+      return thousands / count
+    end
+    local small, large = cost_of(500), cost_of(4000)
+    assert.is_true(large < small * 1.5, ("%g, then %g"):format(small, large))
   end)
 end)
 
