@@ -8,6 +8,8 @@ local record = require "orch.record"
 local replay = require "orch.replay"
 local task = require "orch.task"
 
+local HALTED <const> = '{"$halt":true}' -- in place of a result: the step ended the job; no value is encoded so
+
 local Journal = { answer = replay.answer }
 Journal.__index = Journal
 
@@ -174,7 +176,7 @@ local FINISH <const> = [[UPDATE steps SET state = ?, result = ?, artifacts = ?, 
 
 --- The end of a step; waits until it is recorded, except for groups, which are entered again anyway.
 function Journal:step_end(step, state, result, message)
-  local text = state == "success" and record.encode(result) or nil
+  local text = step.halted and HALTED or state == "success" and record.encode(result) or nil
   local artifacts = step.artifacts and record.encode(step.artifacts) or nil
   local how = step.verb == "group" and "post" or step.external and "exec_durable" or "exec"
   put(self, how, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)
@@ -240,4 +242,4 @@ function Journal:run_end(state, message)
     self.number))
 end
 
-return { begin = begin, reopen = reopen, look = look }
+return { begin = begin, reopen = reopen, look = look, HALTED = HALTED }

@@ -1,6 +1,7 @@
 -- Runs one call of a verb as a step: its place, its record, events around it, an error that says where.
 local branches = require "orch.branches"
 local error_value = require "orch.error"
+local journal = require "orch.journal"
 local output = require "orch.output"
 local record = require "orch.record"
 local scope = require "orch.scope"
@@ -62,6 +63,7 @@ local function finish(job, step, good, ...)
   -- A cancelled task cannot wait; what became of the step is recorded all the same.
   local message = failure and job.bus.masker:apply(failure.message)
   step.log = step.output.name or step.log
+  step.halted = not good and (...) == HALT
   if state == "success" then
     job.journal:step_end(step, state, (...), nil)
   else
@@ -78,6 +80,7 @@ local function answered(job, step, recorded)
   if recorded.artifacts then
     for _, artifact in ipairs(record.decode(recorded.artifacts)) do job.bus:emit("artifact", artifact) end
   end
+  if recorded.result == journal.HALTED then error(HALT, 0) end
   return record.decode(recorded.result)
 end
 
