@@ -229,6 +229,10 @@ end
 ---@param what? string "background"
 function Journal.log_name(_, seq, what) return ("logs/%d%s.log"):format(seq, what and "-" .. what or "") end
 
+--- The log file of what is said in a job outside of its steps.
+---@param place string the job's
+function Journal.job_log_name(_, place) return ("logs/job-%s.log"):format(place) end
+
 function Journal:open_log(name)
   if not self.logs_made then
     assert(fs.make_dir(self.state:run_dir(self.number) .. "/logs", tonumber("700", 8)))

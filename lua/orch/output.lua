@@ -12,13 +12,22 @@ Output.__index = Output
 ---@param seq integer the step's number
 ---@param what? string names another log of the same step
 local function new(bus, id, journal, seq, what)
-  return setmetatable({ bus = bus, id = id, journal = journal, seq = seq, what = what, masked = bus.masker:stream(),
-    held = "", tail = {}, tail_at = 0 }, Output)
+  return setmetatable({ bus = bus, kind = "step.output", id = id, journal = journal, seq = seq, what = what,
+    masked = bus.masker:stream(), held = "", tail = {}, tail_at = 0 }, Output)
+end
+
+--- What is said outside of steps, as events of that kind.
+---@param bus table
+---@param kind "job.log"|"run.log"
+---@param of { id: string, job?: string, journal: table, name: string } name: of the log file
+local function aside(bus, kind, of)
+  return setmetatable({ bus = bus, kind = kind, id = of.id, job = of.job, journal = of.journal, to = of.name,
+    masked = bus.masker:stream(), held = "", tail = {}, tail_at = 0 }, Output)
 end
 
 function Output:keep(text)
   if not self.file then
-    self.name = self.journal:log_name(self.seq, self.what)
+    self.name = self.to or self.journal:log_name(self.seq, self.what)
     self.file = self.journal:open_log(self.name)
   end
   self.file:write(text, "\n")
@@ -26,7 +35,7 @@ end
 
 function Output:send(line)
   self:keep(line)
-  self.bus:emit("step.output", { id = self.id, line = line })
+  self.bus:emit(self.kind, { id = self.id, job = self.job, line = line })
   self.tail_at = self.tail_at % TAIL_LINES + 1
   self.tail[self.tail_at] = line
 end
@@ -56,10 +65,14 @@ end
 function Output:write(bytes) self:cut(self.masked:feed(bytes)) end
 
 --- Sends what is left without an end of line.
-function Output:close()
+function Output:end_line()
   self:cut(self.masked:flush())
   if self.held ~= "" then self:send(self.held) end
   self.held = ""
+end
+
+function Output:close()
+  self:end_line()
   if self.file then self.file:close() end
   self.file = nil
 end
@@ -73,4 +86,4 @@ function Output:last_lines()
   return table.concat(lines, "\n")
 end
 
-return { new = new }
+return { new = new, aside = aside }

@@ -54,17 +54,19 @@ local function shown(format, ...)
   return tostring(format):format(table.unpack(values, 1, values.n))
 end
 
+-- Outside of steps: lines of the job itself.
+function methods.say(job, text)
+  if job.planning then return end
+  job.said = job.said or output.aside(job.bus, "job.log", { id = job.scope.id, job = job.name, journal = job.journal,
+    name = job.journal:job_log_name(job.scope.id) })
+  job.said:write(text)
+end
+
 --- A line in the report.
 function methods.log(job, format, ...)
-  local line = shown(format, ...)
+  local line = shown(format, ...) .. "\n"
   local current = step.current()
-  if current then
-    current.output:write(line .. "\n")
-  else
-    for each in line:gmatch("[^\n]+") do
-      job.bus:emit("job.log", { id = job.scope.id, job = job.name, line = each })
-    end
-  end
+  if current then current.output:write(line) else job:say(line) end
 end
 
 --- Ends the job early, as a success.
@@ -213,12 +215,15 @@ end
 ---@param fields table name, place, bus, journal, verbs, executor, params, pipeline, needs, secrets, env, …
 local function new(fields)
   fields.scope = scope.new("job", fields.place)
+  fields.said = false -- what is said outside of steps, once something is
   fields.deferred, fields.in_background = {}, {}
   fields.run_step = step.run
   fields.planning, fields.shell = fields.planning or false, fields.shell or false
   fields.worked = false   -- has a step of the body been done, not answered from the record?
   fields.tidying = false  -- has the body ended?
-  return setmetatable(fields, Job)
+  local job = setmetatable(fields, Job)
+  job.scope.job = job
+  return job
 end
 
 -- A world that takes its time to make is a step of its own, made before all others.
@@ -253,6 +258,7 @@ local function perform(job, body)
   local failure = not good and value or nil
   failure = deferred.perform(job, failure)
   leave_world(job, failure)
+  if job.said then job.said:close() end
   if failure then return false, failure end
   if value == nil then return true, {} end
   if type(value) ~= "table" then

@@ -5,6 +5,7 @@ local job = require "orch.job"
 local pipeline = require "orch.pipeline"
 local unknown = require "orch.unknown"
 local verb = require "orch.verb"
+local words = require "orch.words"
 
 -- Two runs of a recipe must visit keys in the same order.
 local function sorted_pairs(t)
@@ -100,7 +101,7 @@ local function pointing(library, name, instead)
   end })
 end
 
-local function environment_for(dirs)
+local function environment_for(dirs, said)
   local search = {}
   for _, dir in ipairs(dirs) do
     search[#search + 1] = dir .. "/?.lua"
@@ -111,7 +112,10 @@ local function environment_for(dirs)
   for _, name in ipairs { "coroutine", "debug", "math", "string", "table", "utf8" } do
     environment[name] = without(_G[name]) -- a recipe that changes one must not change the engine's
   end
-  environment.io = pointing(without(io, "popen"), "io", { popen = "use job:run { …, capture = true }" })
+  local library
+  environment.print, library = said:functions(without(io, "popen", "read", "lines", "stdin"))
+  library.lines = function(name, ...) return io.lines(assert(name, "io.lines needs the name of a file"), ...) end
+  environment.io = pointing(library, "io", { stdin = "use job:ask { … }", read = "use job:ask { … }", popen = "use job:run { …, capture = true }" })
   environment.os = pointing(without(os, "execute", "exit"), "os",
     { execute = "use job:run { … }", exit = "use job:halt(), or orch.fail to fail" })
   environment.package = { path = table.concat(search, ";") }
@@ -134,33 +138,35 @@ local function as_pipeline(value, path)
 end
 
 -- The environment of a recipe, and the finder of the verbs that it sees.
-local function surroundings(path)
+local function surroundings(path, said)
   local dir = path:match("^(.*)/[^/]*$") or "."
   local dirs, verb_dirs = { dir }, { dir .. "/verbs" }
   for each in (os.getenv("ORCH_PATH") or ""):gmatch("[^:]+") do
     dirs[#dirs + 1] = each
     verb_dirs[#verb_dirs + 1] = each
   end
-  local environment = environment_for(dirs)
+  local environment = environment_for(dirs, said)
   return environment, verb.finder(verb_dirs, function(file) return run_file(file, environment) end)
 end
 
 --- Loads a recipe.
 ---@param path string
----@return { path: string, pipeline: table, verbs: table }
-local function load_recipe(path)
+---@param to_run? boolean what it prints waits for the run; else it goes to stderr
+---@return { path: string, pipeline: table, verbs: table, words: table }
+local function load_recipe(path, to_run)
   local stat, failure = fs.stat(path)
   if not stat then
     failure.message = ("there is no recipe %s"):format(path)
     error(failure, 0)
   end
-  local environment, finder = surroundings(path)
-  return { path = path, pipeline = as_pipeline(run_file(path, environment), path), verbs = finder }
+  local said = words.new(to_run)
+  local environment, finder = surroundings(path, said)
+  return { path = path, pipeline = as_pipeline(run_file(path, environment), path), verbs = finder, words = said }
 end
 
 --- The verbs that a recipe at that path would see; it need not be there.
 local function finder(path)
-  local _, found = surroundings(path)
+  local _, found = surroundings(path, words.new())
   return found
 end
 

@@ -8,6 +8,7 @@ local fs = require "orch.fs"
 local graph = require "orch.graph"
 local journal = require "orch.journal"
 local mask = require "orch.mask"
+local output = require "orch.output"
 local params = require "orch.params"
 local record = require "orch.record"
 local slots = require "orch.slots"
@@ -154,6 +155,8 @@ local function build_graph(self)
   self.graph:add(definitions_of(self, order))
   self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, dir = self.dir, jobs = order,
     resumed = self.journal.resumed })
+  self.said = output.aside(self.bus, "run.log", { id = self.id, journal = self.journal, name = "logs/run.log" })
+  self.recipe.words:go_to(self.said)
   take_finished(self, order)
 end
 
@@ -192,6 +195,7 @@ function Run:execute()
   end)
   local joined, good, problem = pcall(group.join, group)
   if not joined then good, problem = false, good end
+  if self.said then self.said:close() end
   local status = status_of(self, good, problem)
   if status == "success" then clean(self) end
   branches.cleanup(function()

@@ -54,6 +54,13 @@ function Scope:area()
   return scope
 end
 
+--- The job's own scope.
+function Scope:root()
+  local scope = self
+  while scope.parent do scope = scope.parent end
+  return scope
+end
+
 --- The nearest step, group or job that shows in reports.
 function Scope:shown()
   local scope = self

@@ -113,6 +113,7 @@ local function run(job, spec, f, ...)
     if reason and spec.again then place.redo = ("%s, of which it is a part, is done again"):format(place.id) end
     if not spec.setting and not place:deferred() then job.worked = true end
   end
+  if job.said then job.said:end_line() end
   job.journal:step_start(step)
   step.output = output.new(job.bus, step.id, job.journal, step.seq)
   announce(job, step, "step.start")

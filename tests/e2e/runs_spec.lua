@@ -173,6 +173,35 @@ job:run { name = "three", background = true, "echo gamma", ready = { log = "gamm
     assert.equal(2, orch("logs", "x").code)
   end)
 
+  it("shows what the recipe itself prints: masked, in order, in the logs, and never on the plan's stdout", function()
+    local path = recipe([[print("begun", job.secrets.TOKEN, nil) io.write("a ", os.getenv "TOKEN", " ")
+job:run { name = "one", "echo in one" }
+io.stdout:write("b", 7, "\n"):flush() io.stderr:write "no newline"
+job:group("g", function() print "in a group" job:run { name = "two", "true" } print "behind" end)
+orch.all { l = function() print "left" end }
+assert(not pcall(io.write, {}))
+assert(not pcall(function() io.read() end))]], [[params = print "loading" or {}, ]])
+    path = scratch:write("recipe.lua", (fs.read(path):gsub("run = function", 'secrets = { "TOKEN" }, run = function')))
+    local result = scratch:orch({ "run", path }, { TOKEN = "s3cret-word" })
+    assert.equal(0, result.code, result.all)
+    local lines = {}
+    for line in result.out:gmatch("[^\n]+") do
+      lines[#lines + 1] = line:match("^   (.*)$") or line:match("^%-%- (%w+)")
+    end
+    assert.same({ "loading", "begun\t***\tnil", "a *** ", "one", "in one", "b7", "no newline", "g", "in a group", "behind", "left" },
+      table.move(lines, 1, 11, 1, {}))
+    assert.equal("-- run\nloading\n-- j\nbegun\t***\tnil\na *** \nb7\nno newline\nleft\n-- j / one\nin one\n"
+      .. "-- j / g\nin a group\nbehind\n", orch("logs", "1").out)
+    for line in scratch:orch({ "run", path, "--format", "json" }, { TOKEN = "s3cret-word" }).out:gmatch("[^\n]+") do
+      assert.is_table(json.decode(line), line)
+    end
+    local planned = orch("plan", path, "--json")
+    assert.is_table(json.decode(planned.out), planned.all)
+    assert.matches("loading", planned.err)
+    local found = assert(proc.run { argv = { "grep", "-rlF", "s3cret-word", scratch:path("state") } })
+    assert.equal("", found.stdout)
+  end)
+
   it("is one of twenty at once: no number twice, no hole, no damage", function()
     local path = recipe [[job:log("number %d", job.pipeline.number) job:run "true" job:write { path = "f", text = "x" }
 job:persist_to_workspace { paths = { "f" } }]]

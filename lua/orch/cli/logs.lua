@@ -18,6 +18,15 @@ local function selected(step, wanted)
   return step.job == job and (rest == "" or step.title == rest or step.id == wanted or step.id:find(wanted, 1, true) == 1)
 end
 
+local Follower = {}
+Follower.__index = Follower
+
+-- read: bytes of each file that have been printed. low: the first step that may still print.
+local function follower(opened, number, wanted, as_json)
+  return setmetatable({ opened = opened, number = number, dir = opened:run_dir(number), wanted = wanted, as_json = as_json,
+    read = {}, low = 0, background = {}, found = false, last = nil }, Follower)
+end
+
 local function read_log(path, from)
   local file = io.open(path, "rb")
   if not file then return "" end
@@ -27,48 +36,76 @@ local function read_log(path, from)
   return text
 end
 
--- A running step's row does not name its log yet; logs are named after the step's number.
-local function files_of(step)
-  if step.log then return { step.log } end
-  return { ("logs/%d.log"):format(step.seq), ("logs/%d-background.log"):format(step.seq) }
-end
-
--- Prints what a file has got since the last time; follows.last is the step that printed last.
-local function print_new(path, step, follows, as_json)
-  local text = read_log(path, follows[path] or 0)
+-- Prints what a file has got since the last time. source: { id, job?, title? }; whole: nothing more will come.
+function Follower:print_new(name, source, whole)
+  local text = read_log(self.dir .. "/" .. name, self.read[name] or 0)
+  if not whole then text = text:match("^.*\n") or "" end
   if text == "" then return end
-  follows[path] = (follows[path] or 0) + #text
-  if as_json then
-    print(json.encode { id = step.id, job = step.job, title = step.title, text = text })
+  self.read[name] = (self.read[name] or 0) + #text
+  if self.as_json then
+    print(json.encode { id = source.id, job = source.job, title = source.title, text = text })
     return
   end
-  if follows.last ~= step.id then print(("-- %s / %s"):format(step.job, step.title)) end
+  if self.last ~= name then print("-- " .. (source.title and source.job .. " / " .. source.title or source.job or "run")) end
   io.write(text)
-  follows.last = step.id
+  self.last = name
+end
+
+-- What was said outside of steps.
+function Follower:print_asides(whole)
+  if not self.wanted then self:print_new("logs/run.log", { id = "run" }, whole) end
+  for _, job in ipairs(self.opened:rows("SELECT name, attempt FROM jobs WHERE run = ? ORDER BY started", self.number)) do
+    if not self.wanted or self.wanted == job.name then
+      self.found = true
+      for attempt = 1, job.attempt do
+        local place = attempt == 1 and job.name or ("%s~%d"):format(job.name, attempt)
+        self:print_new(("logs/job-%s.log"):format(place), { id = place, job = job.name }, whole)
+      end
+    end
+  end
+end
+
+-- A running step's row does not name its log yet; logs are named after the step's number.
+function Follower:print_step(step, whole)
+  self.found = true
+  self:print_new(("logs/%d.log"):format(step.seq), step, whole or step.state ~= "running")
+  local background = ("logs/%d-background.log"):format(step.seq)
+  if step.state == "running" or step.log == background then
+    self:print_new(background, step, whole)
+    self.background[step.seq] = step
+  end
+end
+
+--- Prints all that is new. whole: the run has ended.
+function Follower:look(whole)
+  self:print_asides(whole)
+  for seq, step in pairs(self.background) do
+    if seq < self.low then self:print_new(("logs/%d-background.log"):format(seq), step, whole) end
+  end
+  local low
+  for _, step in ipairs(self.opened:rows("SELECT * FROM steps WHERE run = ? AND seq >= ? ORDER BY seq", self.number, self.low)) do
+    if selected(step, self.wanted) then self:print_step(step, whole) end
+    if step.state == "running" then low = low or step.seq end
+    self.low = low or step.seq + 1
+  end
 end
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
   local opened = state.open(project.find(parsed.project))
-  local row = opened:run(args.run_number("logs", parsed.run))
-  local follows, found = {}, false
+  local number = opened:run(args.run_number("logs", parsed.run)).number
+  local shown = follower(opened, number, parsed.step, parsed.json)
   repeat
-    local live = parsed.follow and opened:state_of(opened:run(row.number)) == "live"
-    for _, step in ipairs(opened:rows("SELECT * FROM steps WHERE run = ? ORDER BY seq", row.number)) do
-      if selected(step, parsed.step) then
-        found = true
-        for _, name in ipairs(files_of(step)) do
-          print_new(("%s/%s"):format(opened:run_dir(row.number), name), step, follows, parsed.json)
-        end
-      end
-    end
-    io.stdout:flush()
-    if live then task.sleep(POLL) end
-  until not live
+    local live = opened:state_of(opened:run(number)) == "live"
+    shown:look(not live)
+    if not io.stdout:flush() then break end -- nobody reads it any more
+    local again = live and parsed.follow
+    if again then task.sleep(POLL) end
+  until not again
   opened:close()
-  if not found and parsed.step then
-    error(error_value.new { kind = "missing", message = ("run %d has no step '%s'"):format(row.number, parsed.step),
-      hint = ("`orch show %d` lists them"):format(row.number) }, 0)
+  if not shown.found and parsed.step then
+    error(error_value.new { kind = "missing", message = ("run %d has no step '%s'"):format(number, parsed.step),
+      hint = ("`orch show %d` lists them"):format(number) }, 0)
   end
   return 0
 end

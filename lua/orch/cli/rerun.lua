@@ -30,7 +30,7 @@ local function main(given)
   local kept = record.decode(row.options)
   opened:close()
   return ui.report(parsed.format, function(reporters)
-    return run.run { recipe = recipe.load(row.recipe), project = here, jobs = kept.jobs, values = record.decode(row.params),
+    return run.run { recipe = recipe.load(row.recipe, true), project = here, jobs = kept.jobs, values = record.decode(row.params),
       adopt = parsed.failed and row.number or nil, keep_going = kept.keep_going, slots = kept.slots,
       reporters = reporters, answers = args.pairs_of("rerun", "--answer", parsed.answer),
       interactive = ui.interactive(parsed.format) }

@@ -55,7 +55,7 @@ local function main(given)
   check(opened, row)
   local from = parsed.from and place_of(opened, row.number, parsed.from)
   return ui.report(parsed.format, function(reporters)
-    return run.resume { recipe = recipe.load(row.recipe), project = here, row = row, state = opened, from = from,
+    return run.resume { recipe = recipe.load(row.recipe, true), project = here, row = row, state = opened, from = from,
       reporters = reporters, interactive = ui.interactive(parsed.format),
       answers = args.pairs_of("resume", "--answer", parsed.answer) }
   end, { why = parsed.why })

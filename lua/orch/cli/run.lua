@@ -34,7 +34,7 @@ local function main(given)
   if parsed.help and not parsed.recipe then return require "orch.cli.help".main { "run" } end
   if not parsed.recipe then options.usage("orch run: which recipe? (orch run RECIPE)") end
   if parsed.jobs and parsed.jobs < 1 then options.usage("orch run: --jobs takes a number of at least 1") end
-  local loaded = recipe.load(parsed.recipe)
+  local loaded = recipe.load(parsed.recipe, not parsed.help)
   if parsed.help then return print_help(loaded, parsed.recipe) end
   return ui.report(parsed.format, function(reporters)
     return run.run {

@@ -71,6 +71,11 @@ end
 
 handlers["run.changed"] = function(self, event) self:line("note: %s", self:shown(event.message)) end
 
+handlers["run.log"] = function(self, event)
+  self:leave_group()
+  self:line("   %s", self:shown(event.line))
+end
+
 handlers["job.recorded"] = function(self, event) self:line("\n== %s  (done before)", event.job) end
 
 handlers["job.waiting"] = function(self, event)

@@ -87,6 +87,8 @@ handlers["job.retry"] = function(self, event)
     clock.duration(event.delay), shown(event.reason))))
 end
 
+handlers["run.log"] = function(self, event) self:line("  " .. shown(event.line)) end
+
 handlers["job.log"] = function(self, event) self:line("  " .. self:label(event.job) .. shown(event.line)) end
 
 handlers["step.reason"] = function(self, event)
