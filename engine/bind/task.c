@@ -4,6 +4,10 @@
 
 #include "base/mem.h"
 
+/* Values that fit on a task's stack, from each wait on, before it moves. Lua before 5.4.5 goes on with the old
+   stack when it moves under a __concat, and "a" .. "b" .. secret then loses its secret. */
+enum { STACK_ROOM = 240 };
+
 /* --- the queue of the ready ------------------------------------------------------------------ */
 
 static void make_ready(struct task *task)
@@ -158,13 +162,9 @@ static void unlink_from_parent(struct task *task)
     task->prev = task->next = NULL;
 }
 
-/* Dead once its function has returned and everything it started has ended. */
-static void settle(struct task *task)
+static void die(struct task *task)
 {
-    if (task->state != TASK_DRAINING || task->child || task->holds)
-        return;
     lua_State *L = task->host->L;
-    struct task *parent = task->parent;
     unlink_from_parent(task);
     task->parent = NULL;
     task->state = TASK_DEAD;

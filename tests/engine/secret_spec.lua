@@ -1,6 +1,7 @@
 local json = require "orch.json"
 local proc = require "orch.proc"
 local secret = require "orch.secret"
+local task = require "orch.task"
 
 local function opened(value) return assert(proc.run { argv = { "/usr/bin/printf", "%s", value } }).stdout end
 
@@ -11,6 +12,19 @@ describe("a secret", function()
   it("prints as stars wherever Lua would show it", function()
     assert.equal("***", tostring(password))
     assert.equal("<***>", "<" .. tostring("a" .. password) .. ">")
+  end)
+
+  it("is kept by a chain of concatenations at every depth of calls", function()
+    local function joined_at(depth)
+      if depth == 0 then return "user" .. ":" .. password .. "@" .. "host" end
+      local joined = joined_at(depth - 1)
+      return joined, depth
+    end
+    for depth = 1, 30 do
+      local good, joined = task.spawn(joined_at, depth):join()
+      assert.is_true(good)
+      assert.equal("user:hunter2!@host", opened(joined))
+    end
   end)
 
   it("is refused where a format would lose it", function()
