@@ -210,17 +210,6 @@ static int l_cancelled(lua_State *L)
     return 1;
 }
 
-/* Ends the task's scope, and those that it shelters. */
-static void expire(struct task *task)
-{
-    task->shield_over = true;
-    for (struct task *child = task->child; child; child = child->next)
-        if (child->sheltered)
-            expire(child);
-    task_end_shelter(task->host->L, task);
-    task_interrupt(task);
-}
-
 static void on_shield_over(void *arg)
 {
     struct task *task = arg;
@@ -228,7 +217,7 @@ static void on_shield_over(void *arg)
     task->shield_timer = NULL;
     err_set(&err, ERR_TIMEOUT, "cleaning up took too long");
     task_cancel_with(task->host, task, &err);
-    expire(task);
+    task_expire(task);
 }
 
 /* shield(seconds) … unshield(): between them a cancellation is held back, for so long at most; nested

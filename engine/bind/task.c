@@ -48,23 +48,37 @@ void task_interrupt(struct task *task)
         task->wait->cancel(task->wait);
 }
 
+/* The next one of the tree below root, those that start others first; into: also what each started. */
+static struct task *next_below(struct task *each, const struct task *root, bool into)
+{
+    if (into && each->child)
+        return each->child;
+    while (each != root && !each->next)
+        each = each->parent;
+    return each == root ? NULL : each->next;
+}
+
+/* All get the reason before any is interrupted: who waits for one that is cancelled too goes on waiting. */
 void task_cancel(lua_State *L, struct task *task)
 {
+    bool reached;
     if (task->state == TASK_DEAD) {
         lua_pop(L, 1);
         return;
     }
-    for (struct task *child = task->child; child; child = child->next) {
-        if (child->sheltered)
+    for (struct task *each = task; each; each = next_below(each, task, reached)) {
+        reached = each == task || !each->sheltered;
+        if (!reached || each->reason_ref != LUA_NOREF)
             continue;
         lua_pushvalue(L, -1);
-        task_cancel(L, child);
+        each->reason_ref = luaL_ref(L, LUA_REGISTRYINDEX);
     }
-    if (task->reason_ref == LUA_NOREF)
-        task->reason_ref = luaL_ref(L, LUA_REGISTRYINDEX);
-    else
-        lua_pop(L, 1);
-    task_interrupt(task);
+    lua_pop(L, 1);
+    for (struct task *each = task; each; each = next_below(each, task, reached)) {
+        reached = each == task || !each->sheltered;
+        if (reached)
+            task_interrupt(each);
+    }
 }
 
 void task_end_shelter(lua_State *L, struct task *task)
@@ -77,6 +91,23 @@ void task_end_shelter(lua_State *L, struct task *task)
             continue;
         lua_rawgeti(L, LUA_REGISTRYINDEX, task->reason_ref);
         task_cancel(L, child);
+    }
+}
+
+void task_expire(struct task *task)
+{
+    bool reached;
+    for (struct task *each = task; each; each = next_below(each, task, reached)) {
+        reached = each == task || each->sheltered;
+        if (reached)
+            each->shield_over = true;
+    }
+    for (struct task *each = task; each; each = next_below(each, task, reached)) {
+        reached = each->shield_over;
+        if (!reached)
+            continue;
+        task_end_shelter(each->host->L, each);
+        task_interrupt(each);
     }
 }
 
@@ -179,8 +210,16 @@ static void die(struct task *task)
     }
     luaL_unref(L, LUA_REGISTRYINDEX, task->self_ref);
     task->self_ref = LUA_NOREF;
-    if (parent)
-        settle(parent);
+}
+
+/* Dead once its function has returned and everything it started has ended; then the parent may be. */
+static void settle(struct task *task)
+{
+    while (task && task->state == TASK_DRAINING && !task->child && !task->holds) {
+        struct task *parent = task->parent;
+        die(task);
+        task = parent;
+    }
 }
 
 static void end_holds(struct task *task)
@@ -221,6 +260,7 @@ static void resume(struct host *host, struct task *task)
     task->state = TASK_RUNNING;
     task->interrupted = false;
     host->current = task;
+    lua_checkstack(task->L, STACK_ROOM);
     int status = lua_resume(task->L, host->L, nargs, &task->nresults);
     host->current = NULL;
     if (status == LUA_YIELD)

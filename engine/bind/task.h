@@ -52,5 +52,7 @@ void task_cancel(lua_State *L, struct task *task);
 void task_interrupt(struct task *task);
 /* The clean-up scope is over: what the task started in it gets the cancellation that was held back. */
 void task_end_shelter(lua_State *L, struct task *task);
+/* The time of its clean-up scope is over: cancellations reach it and all that it shelters. */
+void task_expire(struct task *task);
 
 #endif

@@ -138,6 +138,34 @@ describe("cancelling a task", function()
     assert.same({ "a", "b", "c" }, ended)
   end)
 
+  it("reaches tasks that were started by each other, however deep", function()
+    local ended = 0
+    local function nest(depth)
+      if depth == 0 then return never() end
+      local _ <close> = setmetatable({}, { __close = function() ended = ended + 1 end })
+      local below = task.spawn(nest, depth - 1)
+      local good, failure = below:join()
+      if not good then error(failure, 0) end
+    end
+    local running, why = task.spawn(nest, 2000), reason()
+    task.sleep(0.05)
+    running:cancel(why)
+    assert.equal(why, select(2, running:join()))
+    assert.equal(2000, ended)
+  end)
+
+  it("reaches what is sheltered however deep, once the time of the scope is over", function()
+    local function nest(depth)
+      if depth == 0 then return never() end
+      task.spawn(nest, depth - 1):join()
+      never()
+    end
+    local failure = select(2, task.spawn(function()
+      orch.cleanup(function() task.spawn(nest, 500):join() never() end, 0.05)
+    end):join())
+    assert.equal("timeout", failure.kind)
+  end)
+
   it("runs <close> blocks, which may wait inside orch.cleanup only", function()
     local order = {}
     local function closing(name, f)
