@@ -40,11 +40,16 @@ void places_leave(struct places *places)
 
 static void stop_queueing(void *op)
 {
-    struct place *place = op, **at = &place->places->first;
-    while (*at && *at != place)
-        at = &(*at)->next;
-    if (*at)
+    struct place *place = op, **at = &place->places->first, *before = NULL;
+    while (*at && *at != place) {
+        before = *at;
+        at = &before->next;
+    }
+    if (*at) {
         *at = place->next;
+        if (place->places->last == place)
+            place->places->last = before;
+    }
     task_wake(place);
 }
 

@@ -42,4 +42,29 @@ describe("many children", function()
     os.remove(script)
     assert.equal("all\n", result.stdout)
   end)
+
+  it("wait for their turn in order, also when those that waited last are cancelled", function()
+    local script = os.tmpname()
+    assert(fs.write(script, [[
+      local proc, task = require "orch.proc", require "orch.task"
+      local function sleep(seconds) return task.spawn(function()
+        return assert(proc.run { argv = { "/bin/sleep", seconds } }).code
+      end) end
+      local running, waiting = {}, {}
+      for i = 1, 16 do running[i] = sleep "0.3" end
+      for i = 1, 8 do waiting[i] = sleep "0" end
+      task.sleep(0.05)
+      for i = 8, 5, -1 do waiting[i]:cancel "no longer wanted" end
+      task.sleep(0)
+      collectgarbage()
+      local late = sleep "0"
+      for i = 1, 4 do assert(select(2, waiting[i]:join()) == 0) end
+      for i = 5, 8 do assert(tostring(select(2, waiting[i]:join())) == "no longer wanted") end
+      assert(select(2, late:join(10)) == 0, "lost")
+      print "all"]]))
+    local result = assert(proc.run { argv = { "/bin/sh", "-c", "ulimit -n 200; exec \"$0\" lua \"$1\"",
+      fs.real_path("/proc/self/exe"), script }, timeout = 60 })
+    os.remove(script)
+    assert.equal("all\n", result.stdout)
+  end)
 end)
