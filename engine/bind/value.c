@@ -97,6 +97,9 @@ void bind_options(lua_State *L, int arg, const struct opt *opts, const char *fun
     if (!lua_istable(L, arg))
         luaL_error(L, "%s: expected a table of options, got %s", function,
                    luaL_typename(L, arg));
+    if (luaL_getmetafield(L, arg, "__index") != LUA_TNIL)
+        luaL_error(L, "%s: the table of options has a metatable with __index; give a plain one",
+                   function); /* what it makes up would not outlive the look at it */
     for (lua_pushnil(L); lua_next(L, arg); lua_pop(L, 1)) {
         const struct opt *opt = opts;
         if (lua_type(L, -2) == LUA_TSTRING)
