@@ -64,6 +64,8 @@ bool request_take(struct request *request, struct err *err)
     struct wire_frame frame = {0};
     if (!wire_take(&frame) || frame.type != 'r')
         return err_set(err, ERR_CANCELLED, "nobody asks any more");
+    request->ended = mem_text(wire_text(&frame));
+    request->silence_ms = wire_number(&frame);
     request->grace_ms = wire_number(&frame);
     request->timeout_ms = wire_number(&frame);
     request->quiet_ms = wire_number(&frame);

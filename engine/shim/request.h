@@ -9,7 +9,9 @@
 #include "base/err.h"
 
 struct request {
+    char *ended;                         /* where its end is told too, for who has lost the connection; "": nowhere */
     long grace_ms, timeout_ms, quiet_ms; /* 0: no limit */
+    long silence_ms;                     /* how long orch may say nothing before it is taken for dead; 0: no limit */
     bool split;
     uid_t uid;
     gid_t gid;

@@ -8,8 +8,9 @@
    STATUS_FD (a pipe or a file) gets one line: "exit CODE …", "signal NUMBER …" or "exec ERRNO …", then user
    and system microseconds and the largest resident set in KiB.
 
-   In a container it is copied in, and has three more lives: `orch-shim hold` is the main process, `step` runs one
-   program and `files` reads and writes files, both as frames on standard input and output say (shim/wire.h). */
+   In a container it is copied in, and has more lives: `orch-shim hold` is the main process, `step` runs one
+   program and `files` reads and writes files, both as frames on standard input and output say (shim/wire.h);
+   `end` ends those that a dead orch has left. */
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -25,6 +26,7 @@
 #include <unistd.h>
 
 #include "shim/files.h"
+#include "shim/orphans.h"
 #include "shim/step.h"
 #include "shim/tree.h"
 
@@ -159,6 +161,8 @@ int main(int argc, char **argv)
         return step_main();
     if (argc == 2 && strcmp(argv[1], "files") == 0)
         return files_main();
+    if (argc == 2 && strcmp(argv[1], "end") == 0)
+        return orphans_main();
     if (argc < 6) {
         fputs("usage: orch-shim GRACE_MS CONTROL_FD STATUS_FD PATH ARGV0 [ARG]...\n", stderr);
         return 2;

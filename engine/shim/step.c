@@ -15,6 +15,8 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "shim/ended.h"
+#include "shim/oom.h"
 #include "shim/request.h"
 #include "shim/tree.h"
 #include "shim/wire.h"
@@ -25,6 +27,7 @@ enum {
     STRAY_GRACE_MS = 500, /* for what is left when the program itself has exited */
     KILL_LIMIT_MS = 10000,
     DRAIN_MS = 2000, /* how long somebody outside the tree may hold its output open, in silence */
+    BEAT_MS = 10000,
     EXEC_FAILED = 127,
 };
 
@@ -41,7 +44,8 @@ struct step {
     const char *why;    /* it was made to end: "cancelled", "timeout", "quiet"; else "" */
     long deadline;      /* of the ending that goes on; 0: none does */
     bool killing, lost; /* lost: nobody is at the other end */
-    long started, last_output, childless_since;
+    long started, last_output, childless_since, last_heard, last_beat;
+    long oom_kills;     /* of the container, before it began */
     int status;
     struct rusage usage;
     struct outlet outlets[2];
@@ -61,6 +65,7 @@ static void become(struct step *step, const char *path, int out, int err)
     sigemptyset(&none);
     sigaction(SIGCHLD, &usual, NULL);
     sigaction(SIGPIPE, &usual, NULL);
+    sigaction(SIGTERM, &usual, NULL);
     setpgid(0, 0);
     dup2(request->input, 0);
     dup2(out, 1);
@@ -102,7 +107,8 @@ static bool start(struct step *step, struct err *err)
     char *path = request_program(&step->request, err);
     if (!path || !open_outlets(step, inner, err))
         return false;
-    step->started = step->last_output = now_ms();
+    step->started = step->last_output = step->last_heard = step->last_beat = now_ms();
+    step->oom_kills = oom_kills();
     step->program = vfork();
     if (step->program == 0)
         become(step, path, inner[0], inner[1]);
@@ -122,6 +128,8 @@ static bool start(struct step *step, struct err *err)
 }
 
 /* --- its end ------------------------------------------------------------------------------------------ */
+
+static volatile sig_atomic_t asked_to_end;
 
 static void end(struct step *step, const char *why, long grace_ms)
 {
@@ -175,6 +183,13 @@ static void watch_time(struct step *step)
 {
     const struct request *request = &step->request;
     const long now = now_ms();
+    /* A daemon that was killed closes nothing: its runtime holds our ends open for the next one. */
+    if (request->silence_ms && !step->lost && now >= step->last_heard + request->silence_ms) {
+        step->lost = true;
+        end(step, "cancelled", request->grace_ms);
+    }
+    if (asked_to_end)
+        end(step, "cancelled", request->grace_ms);
     if (step->exited || step->deadline)
         return;
     if (step->out_len)
@@ -197,6 +212,7 @@ static void obey(struct step *step)
         end(step, "cancelled", step->request.grace_ms);
         return;
     }
+    step->last_heard = now_ms();
     step->orders_len += (size_t)len;
     while (step->orders_len >= WIRE_HEAD) {
         const size_t size = WIRE_HEAD + (unsigned char)step->orders[WIRE_HEAD - 1];
@@ -238,20 +254,37 @@ static void take_output(struct step *step, struct outlet *outlet)
     send_out(step);
 }
 
+/* So that orch knows a daemon that is gone from a program that has nothing to say. */
+static void beat(struct step *step)
+{
+    if (step->lost || step->out_len || now_ms() < step->last_beat + BEAT_MS)
+        return;
+    step->last_beat = now_ms();
+    wire_head(step->out, 'h', 0);
+    step->out_len = WIRE_HEAD;
+    send_out(step);
+}
+
+static long sooner(long next, long from, long limit, long now)
+{
+    if (limit == 0)
+        return next;
+    const long left = from + limit - now;
+    return left < 0 ? 0 : left < next ? left : next;
+}
+
 static int next_limit(const struct step *step)
 {
     const struct request *request = &step->request;
-    long next = -1;
     const long now = now_ms();
-    if (step->childless && step->out_len)
-        return -1;
-    if (step->deadline || step->childless)
+    if (step->deadline || (step->childless && !step->out_len))
         return 15;
-    if (request->timeout_ms)
-        next = step->started + request->timeout_ms - now;
-    if (request->quiet_ms && (next < 0 || step->last_output + request->quiet_ms - now < next))
-        next = step->last_output + request->quiet_ms - now;
-    return next < 0 && (request->timeout_ms || request->quiet_ms) ? 0 : (int)next;
+    long next = BEAT_MS;
+    if (!step->out_len)
+        next = sooner(next, step->last_beat, BEAT_MS, now);
+    next = sooner(next, step->started, request->timeout_ms, now);
+    next = sooner(next, step->last_output, request->quiet_ms, now);
+    return (int)sooner(next, step->last_heard, request->silence_ms, now);
 }
 
 static void wait_a_bit(struct step *step)
@@ -296,46 +329,26 @@ static void tell_begin(const struct step *step)
     wire_send('b', text, (size_t)len + 1);
 }
 
-static void tell_end(const struct step *step)
-{
-    const bool killed = WIFSIGNALED(step->status);
-    struct buf text;
-    buf_init(&text, 256);
-    buf_format(&text, "%s%c%d%c%lld%c%lld%c%ld%c%s%c", killed ? "signal" : "exit", 0,
-               killed ? WTERMSIG(step->status) : WEXITSTATUS(step->status), 0,
-               step->usage.ru_utime.tv_sec * 1000000LL + step->usage.ru_utime.tv_usec, 0,
-               step->usage.ru_stime.tv_sec * 1000000LL + step->usage.ru_stime.tv_usec, 0,
-               step->usage.ru_maxrss, 0, step->why, 0);
-    wire_send('d', text.data, text.len);
-    buf_fini(&text);
-}
-
-/* The daemon may drop what is on its way once the process is gone: so orch closes first. */
-static void wait_for_close(void)
-{
-    char rest[ORDERS];
-    for (;;) {
-        struct pollfd poll_in = {.fd = STDIN_FILENO, .events = POLLIN};
-        if (poll(&poll_in, 1, -1) < 0 && errno != EINTR)
-            return;
-        ssize_t n = read(STDIN_FILENO, rest, sizeof rest);
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-            return;
-    }
-}
-
 static void on_child(int number)
 {
     (void)number; /* only interrupts ppoll */
 }
 
+static void on_term(int number)
+{
+    asked_to_end = number;
+}
+
 static void prepare(void)
 {
-    struct sigaction wake = {.sa_handler = on_child}, ignore = {.sa_handler = SIG_IGN};
+    struct sigaction wake = {.sa_handler = on_child}, ignore = {.sa_handler = SIG_IGN},
+                     stop = {.sa_handler = on_term};
     sigset_t held;
     sigemptyset(&held);
     sigaddset(&held, SIGCHLD);
+    sigaddset(&held, SIGTERM);
     sigaction(SIGCHLD, &wake, NULL);
+    sigaction(SIGTERM, &stop, NULL);
     sigaction(SIGPIPE, &ignore, NULL);
     sigprocmask(SIG_BLOCK, &held, NULL);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
@@ -350,6 +363,7 @@ static void run(struct step *step)
         reap(step);
         watch_time(step);
         press(step);
+        beat(step);
     }
     fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) & ~O_NONBLOCK);
 }
@@ -366,12 +380,19 @@ int step_main(void)
     if (good && start(&step, &err)) {
         tell_begin(&step);
         run(&step);
+        ended_tell(&(struct ended){.path = step.request.ended, .why = step.why, .lost = step.lost,
+                                   .status = step.status, .usage = step.usage,
+                                   .oom_kills = oom_kills() - step.oom_kills});
         if (step.lost)
             return 0;
-        tell_end(&step);
     } else {
         wire_error(&err);
     }
-    wait_for_close();
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigset_t none;
+    sigemptyset(&none);
+    sigaction(SIGTERM, &usual, NULL);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    ended_wait(step.request.ended ? step.request.ended : "");
     return 0;
 }

@@ -99,7 +99,8 @@ end }
     docker("kill", container())
     for piece in child.read, child do text = text .. piece end
     assert.equal(4, assert(child:wait()).code, text)
-    assert.matches("container " .. container() .. ": the connection to its programs was lost", text, 1, true)
+    assert.matches("container " .. container() .. " has ended (exit code 137)", text, 1, true)
+    assert.matches("`orch resume 1` then goes on", text, 1, true)
     resume("had stopped, and is started again", false)
   end)
 

@@ -258,16 +258,19 @@ return orch.pipeline {
   assert.equal(0, result.code, result.all)
   assert.same({}, scratch:leftovers(true))
   if support.services() then
-    local shown = assert(proc.run { argv = { "docker", "run", "--rm", tag, "ls", "/app" } })
-    assert.equal("hello\nmade\n", shown.stdout)
-    assert(proc.run { argv = { "docker", "rmi", tag } })
+    local environment = require "orch.fs".environment()
+    for name, value in pairs(scratch.env) do environment[name] = value end
+    local function docker(...) return assert(proc.run { argv = { "docker", ... }, env = environment }).stdout end
+    assert.equal("hello\nmade\n", docker("run", "--rm", tag, "ls", "/app"))
+    docker("rmi", tag)
   end
 end
 
---- A scratch directory and an executor, given by its expression in a recipe.
+--- A scratch directory and an executor, given by its expression in a recipe; orch is run with env.
 ---@param executor string
-local function new(executor)
-  local scratch = support.scratch()
+---@param env? table<string, string>
+local function new(executor, env)
+  local scratch = support.scratch(env)
   return setmetatable({ scratch = scratch, executor = executor, mark = scratch.dir:match("[^-]+$") }, Suite)
 end
 

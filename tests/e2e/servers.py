@@ -3,6 +3,8 @@
 usage: servers.py fake SOCKET API [MIN]         says that it speaks API, and no older one than MIN
        servers.py tls SOCKET CERT KEY CA        a port with TLS that wants a certificate of CA, before a socket
        servers.py plain SOCKET                  the same without TLS
+       servers.py cut SOCKET                    the same; the first time that a step's end comes by, it hangs up
+       servers.py garble SOCKET                 the same; the first "please garble" is followed by junk
        servers.py bearer USER PASSWORD          a registry with one manifest, x/y:1, and a token service
 """
 
@@ -52,9 +54,11 @@ def fake(path, api, oldest="1.24"):
     server.serve_forever()
 
 
-def pump(source, target):
+def pump(source, target, change=None):
     try:
         while data := source.recv(65536):
+            if change:
+                data = change(data)
             target.sendall(data)
     except OSError:
         pass
@@ -65,7 +69,28 @@ def pump(source, target):
             pass
 
 
-def forward(path, context=None):
+class Once:
+    """Changes the first piece of what the daemon says that has these bytes in it."""
+
+    def __init__(self, mark, change):
+        self.mark, self.change, self.done = mark, change, False
+
+    def __call__(self, data):
+        if self.done or self.mark not in data:
+            return data
+        self.done = True
+        return self.change(data)
+
+
+def hang_up(data):
+    raise OSError("cut")
+
+
+def garble(data):
+    return data + b"\x01\x00\x00\x00\x00\x00\x00\x09" + b"Z\xff\xff\xff\xffjunk"
+
+
+def forward(path, context=None, change=None):
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
 
@@ -79,7 +104,7 @@ def forward(path, context=None):
             client.close()
             return
         threading.Thread(target=pump, args=(client, daemon), daemon=True).start()
-        pump(daemon, client)
+        pump(daemon, client, change)
 
     while True:
         client, _ = listener.accept()
@@ -159,4 +184,6 @@ def bearer(user, password):
     server.serve_forever()
 
 
-{"bearer": bearer, "fake": fake, "tls": tls, "plain": forward}[sys.argv[1]](*sys.argv[2:])
+{"bearer": bearer, "fake": fake, "tls": tls, "plain": forward,
+ "cut": lambda path: forward(path, change=Once(b"exit\x000\x00", hang_up)),
+ "garble": lambda path: forward(path, change=Once(b"please garble", garble))}[sys.argv[1]](*sys.argv[2:])

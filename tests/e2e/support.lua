@@ -11,11 +11,12 @@ local root <const> = assert(fs.cwd())
 
 local function services() return os.getenv("ORCH_TEST_DIR") ~= nil end
 
---- A directory with a state and a temporary directory of its own.
-local function scratch()
+--- A directory with a state and a temporary directory of its own; orch is run with env.
+---@param env? table<string, string>
+local function scratch(env)
   local dir = assert(fs.make_temp("/tmp/orch-e2e-"))
   assert(fs.make_dir(dir .. "/tmp"))
-  return setmetatable({ dir = dir }, Scratch)
+  return setmetatable({ dir = dir, env = env or {} }, Scratch)
 end
 
 function Scratch:path(name) return self.dir .. "/" .. name end
@@ -41,12 +42,19 @@ function Scratch:project(files)
   return dir
 end
 
---- Runs `orch ARGS…`; { code, out, err, all }. env lays over the environment; false takes a name away.
-function Scratch:orch(args, env)
+local function environment_of(self, env)
   local environment = fs.environment()
   environment.ORCH_STATE = self:path("state")
   environment.TMPDIR = self:path("tmp")
-  for name, value in pairs(env or {}) do environment[name] = value or nil end
+  for _, layer in ipairs { self.env, env or {} } do
+    for name, value in pairs(layer) do environment[name] = value or nil end
+  end
+  return environment
+end
+
+--- Runs `orch ARGS…`; { code, out, err, all }. env lays over the environment; false takes a name away.
+function Scratch:orch(args, env)
+  local environment = environment_of(self, env)
   local result = assert(proc.run { argv = { orch, table.unpack(args) }, env = environment, split = true,
     timeout = 120 })
   return { code = result.code, out = result.stdout, err = result.stderr, all = result.stdout .. result.stderr }
@@ -54,10 +62,7 @@ end
 
 --- As orch, started only: the child.
 function Scratch:start(args, env)
-  local environment = fs.environment()
-  environment.ORCH_STATE = self:path("state")
-  environment.TMPDIR = self:path("tmp")
-  for name, value in pairs(env or {}) do environment[name] = value or nil end
+  local environment = environment_of(self, env)
   return assert(proc.start { argv = { orch, table.unpack(args) }, env = environment })
 end
 

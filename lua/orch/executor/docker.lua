@@ -73,9 +73,9 @@ local function processes(job, world)
   end
   local self = {}
   --- As proc.start, in the container's working directory.
-  function self.start(spec) return child.start(world.connected, world.id, world.identity, prepared(spec)) end
+  function self.start(spec) return child.start(world, prepared(spec)) end
   --- As proc.run, likewise.
-  function self.run(spec) return child.run(world.connected, world.id, world.identity, prepared(spec)) end
+  function self.run(spec) return child.run(world, prepared(spec)) end
   --- Is a program there, by its path?
   function self.has(path) return world.files.stat(path) ~= nil end
   --- Does something listen, as seen from the steps? What it says to some words, if there are any.
@@ -120,17 +120,19 @@ local function prepare(world)
   assert(world.files.make_dir(world.tmp, tonumber("700", 8)))
 end
 
--- Can its volumes be seen from here? Only a mark tells, since the daemon may be in another machine or file system.
+-- Can its volumes be seen from here? Only a mark tells: the daemon may be in another machine, mount namespace or
+-- behind a forwarded socket, and what is at the path that it names may be something else.
 local function visible(world)
   local mark = assert(fs.random(12)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
-  local found = {}
+  local found, as_root = {}, files.functions(world.root, "/")
   for path, name in pairs(world.volumes) do
     local volume = world.engine:volume(name)
     local host = volume and fs.real_path(volume.Mountpoint)
-    found[#found + 1] = host and { path = path, host = host } or nil
-    if path == world.tmp_volume and host then
-      assert(world.files.write(world.tmp .. "/.mark", mark))
-      if fs.read(host .. world.tmp:sub(#path + 1) .. "/.mark") ~= mark then return {} end
+    local inside = path .. "/.orch-" .. mark
+    if host then
+      assert(as_root.write(inside, mark))
+      if fs.read(host .. "/.orch-" .. mark) == mark then found[#found + 1] = { path = path, host = host } end
+      assert(as_root.remove(inside))
     end
   end
   return found
@@ -149,12 +151,11 @@ local function build(self, job, world)
   world.connected = client.connect(before_world(job, world.stage))
   world.engine = engine_of.new(world.connected, engine_of.owner_of(job))
   world.image = need(job, world.connected, self.options.image, self.options.pull, self.options.auth)
-  world.network = #self.services > 0 and world.engine:name() or nil
   container.find(self, job, world)
   start_services(self, job, world)
   container.bring_up(self, job, world)
-  world.root = files.server(world.connected, world.id, job.task, "0")
-  world.user = files.server(world.connected, world.id, job.task, self.options.user)
+  world.root = files.server(world, job.task, "0")
+  world.user = files.server(world, job.task, self.options.user)
   world.identity = world.user:identity()
   world.files = files.functions(world.user, world.dir)
   prepare(world)

@@ -65,6 +65,11 @@ end
 local function check(o, result)
   if not o.check or not result.signal and result.code == 0 then return end
   local how = result.signal and ("ended by signal %d"):format(result.signal) or ("exit code %d"):format(result.code)
+  if result.out_of_memory then
+    error(error_value.new { kind = "limit", op = "run", code = result.code >= 0 and result.code or nil,
+      signal = result.signal, message = ("%s: %s: out of memory"):format(first_line(o), how),
+      hint = "give the job more: executor = orch.docker { resources = { memory = … } }" }, 0)
+  end
   error(error_value.new { kind = "failed", op = "run", code = result.code >= 0 and result.code or nil,
     signal = result.signal, message = ("%s: %s"):format(first_line(o), how) }, 0)
 end
@@ -82,6 +87,7 @@ local function once(job, o)
     error(failure, 0)
   end
   check(o, result)
+  if o.capture and result.cut then error(result.cut, 0) end
   result.output = o.capture and table.concat(pieces) or nil
   return result
 end

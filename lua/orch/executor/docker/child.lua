@@ -4,13 +4,17 @@
 -- any moment: nothing is left in the container when that task has ended.
 local branches = require "orch.branches"
 local error_value = require "orch.error"
+local fs = require "orch.fs"
+local loss = require "orch.executor.docker.loss"
+local request = require "orch.executor.docker.request"
 local task = require "orch.task"
 local wire = require "orch.executor.docker.wire"
 
 local HELD_MAX <const> = 256 * 1024 -- bytes read ahead of child:read before the program must wait
-local GRACE <const> = 5             -- seconds
 local END_SECONDS <const> = 15      -- beyond the grace, for the shim to end the tree
-local PIECE <const> = 1024 * 1024   -- of input
+local BEAT <const> = 10             -- seconds between signs of life, as of the shim's own
+local SILENT_BEATS <const> = 6      -- without one from there: the daemon is gone
+local POLL <const> = 0.1
 
 local Child = {}
 Child.__index = Child
@@ -22,61 +26,6 @@ local ENDED_BY <const> = {
   cancelled = { "cancelled", "cancelled" },
 }
 
--- --- the request ------------------------------------------------------------------------------------------------
-
-local function milliseconds(seconds) return math.floor((seconds or 0) * 1000 + 0.5) end
-
--- Texts that end with a NUL each; one that is a secret makes the whole a secret.
-local function packed(texts)
-  local payload, plain = nil, {}
-  for _, text in ipairs(texts) do
-    if type(text) == "userdata" then
-      payload = (payload or "") .. table.concat(plain) .. text
-      plain = { "\0" }
-    else
-      plain[#plain + 1] = tostring(text) .. "\0"
-    end
-  end
-  return payload and payload .. table.concat(plain) or table.concat(plain)
-end
-
-local function refuse_nul(key, text)
-  if type(text) == "string" and text:find("\0", 1, true) then
-    error(("proc.start: option '%s' holds a NUL"):format(key), 4)
-  end
-end
-
-local function request_of(identity, spec)
-  local texts = { milliseconds(spec.grace or GRACE), milliseconds(spec.timeout), milliseconds(spec.quiet),
-    spec.split and 1 or 0, identity.uid, identity.gid, #identity.groups }
-  table.move(identity.groups, 1, #identity.groups, #texts + 1, texts)
-  table.move({ spec.cwd, #spec.argv }, 1, 2, #texts + 1, texts)
-  for _, each in ipairs(spec.argv) do
-    refuse_nul("argv", each)
-    texts[#texts + 1] = each
-  end
-  local names = {}
-  for name in pairs(spec.env) do names[#names + 1] = name end
-  table.sort(names)
-  texts[#texts + 1] = #names
-  for _, name in ipairs(names) do
-    refuse_nul("env", spec.env[name])
-    texts[#texts + 1] = name .. "=" .. spec.env[name]
-  end
-  return packed(texts)
-end
-
-local function send_request(self, spec)
-  assert(self.wire:send("r", request_of(self.identity, spec)))
-  local input = spec.input
-  if type(input) == "userdata" then
-    assert(self.wire:send("i", input))
-  elseif input then
-    for at = 1, math.max(#input, 1), PIECE do assert(self.wire:send("i", input:sub(at, at + PIECE - 1))) end
-  end
-  assert(self.wire:send("g"))
-end
-
 -- --- the task that reads ----------------------------------------------------------------------------------------
 
 local function wake(self)
@@ -86,7 +35,7 @@ local function wake(self)
 end
 
 local function take_end(self, payload)
-  local word, value, user, system, rss, why = table.unpack(wire.texts(payload))
+  local word, value, user, system, rss, why, oom_kills = table.unpack(wire.texts(payload))
   local ended_by = ENDED_BY[why]
   if ended_by then
     self.failure = error_value.new { kind = ended_by[1], message = ended_by[2] }
@@ -94,13 +43,15 @@ local function take_end(self, payload)
   end
   self.result = { code = word == "exit" and math.tointeger(value) or -1,
     signal = word == "signal" and math.tointeger(value) or nil, seconds = task.clock() - self.started,
-    user = tonumber(user) / 1e6, system = tonumber(system) / 1e6, max_rss = math.tointeger(rss) * 1024 }
+    user = tonumber(user) / 1e6, system = tonumber(system) / 1e6, max_rss = math.tointeger(rss) * 1024,
+    out_of_memory = math.tointeger(oom_kills) > 0 or nil }
 end
 
 -- Until the end has been told.
 local function read_all(self)
   while true do
     local kind, payload = self.wire:take()
+    self.silent = 0
     if STREAMS[kind] then
       if not self.dropping then
         self.held[#self.held + 1] = { payload, STREAMS[kind] }
@@ -115,23 +66,40 @@ local function read_all(self)
       self.process = math.tointeger(wire.texts(payload)[1])
       wake(self)
     elseif kind == "d" then
+      self.wire:send "k"
       return take_end(self, payload)
-    else
+    elseif kind ~= "h" then
       self.failure = kind and wire.error_of(payload) or payload
       return
     end
   end
 end
 
-local function attend(self, connected, container, spec)
+-- A daemon that hangs, or whose machine is gone, ends no connection.
+local function watch(self)
+  while true do
+    task.sleep(BEAT)
+    self.silent = self.full and 0 or self.silent + 1
+    if self.silent > SILENT_BEATS then
+      self.running:cancel(error_value.new { kind = "timeout", op = "docker",
+        message = ("container %s: no sign of life for %d s; is its daemon alive?"):format(self.place.id:sub(1, 12),
+          SILENT_BEATS * BEAT) })
+      return
+    end
+    self.wire:send "p"
+  end
+end
+
+local function attend(self, spec)
   local failure
-  self.wire, failure = wire.open(connected, container, "step", "0")
+  self.wire, failure = wire.open(self.place.connected, self.place.id, "step", "0")
   if not self.wire then
     self.failure = failure
     return
   end
-  send_request(self, spec)
+  request.send(self.wire, self.place.identity, self.ended, spec)
   self.sent = true
+  self.watcher = task.spawn(watch, self)
   read_all(self)
 end
 
@@ -142,13 +110,46 @@ local function end_tree(self)
   if self.sent and self.wire:send("c") then read_all(self) end
 end
 
-local function live(self, connected, container, spec)
-  local good, problem = pcall(attend, self, connected, container, spec)
-  if not good then
-    pcall(branches.cleanup, function() end_tree(self) end, (spec.grace or GRACE) + END_SECONDS)
+-- It had ended by itself, but what it printed last may never have come.
+local function cut(self, failure)
+  self.result.cut = failure
+  self.held[#self.held + 1] = { ("(%s; the end of this output may be missing)\n"):format(failure.message), "stdout" }
+end
+
+-- The connection broke, and with it goes what ran: how it ended is in a file.
+local function find_end(self, seconds)
+  local deadline = task.clock() + seconds
+  repeat
+    local found, text = self.place.root:ask_once("r", { self.ended, HELD_MAX })
+    if found then
+      local failure = self.failure
+      self.failure = nil
+      take_end(self, text)
+      if self.failure then self.failure = failure else cut(self, failure) end
+      self.place.root:ask_once("x", { self.ended })
+      return
+    end
+    task.sleep(POLL)
+  until loss.of_container(self.place) or task.clock() > deadline
+end
+
+local function live(self, spec)
+  local good, problem = pcall(attend, self, spec)
+  local seconds = (spec.grace or request.GRACE) + END_SECONDS
+  if not good and error_value.is(problem) and problem.op == wire.OP then
+    good, self.failure = true, problem
+  elseif not good then
+    pcall(branches.cleanup, function() end_tree(self) end, seconds)
     self.result, self.failure = nil, problem
   end
+  if self.watcher then self.watcher:cancel(error_value.new { kind = "cancelled", message = "it has ended" }) end
   if self.wire then self.wire:close() end
+  if good and self.failure and self.failure.op == wire.OP then
+    pcall(branches.cleanup, function()
+      if self.sent then find_end(self, seconds) end
+      if self.failure then self.failure = loss.explain(self.place, self.failure) end
+    end, seconds + END_SECONDS)
+  end
   self.over = true
   wake(self)
 end
@@ -221,25 +222,29 @@ local function check(spec)
   if #spec.argv == 0 then error("proc.start: option 'argv' is empty", 4) end
 end
 
+-- Where the shim leaves word of a program's end.
+local function ended_path()
+  return "/.orch/ended-" .. assert(fs.random(8)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+end
+
 --- Starts a program; it belongs to the task that calls.
----@param connected table
----@param container string id
----@param identity { uid: integer, gid: integer, groups: integer[] }
+---@param place { connected: table, engine: table, id: string, identity: table, root: table } the container
 ---@param spec orch.proc.options with env and cwd
 ---@return table? child, table? err
-local function start(connected, container, identity, spec)
+local function start(place, spec)
   check(spec)
-  local self = setmetatable({ identity = identity, held = {}, held_bytes = 0, started = task.clock() }, Child)
-  self.running = task.spawn(live, self, connected, container, spec)
+  local self = setmetatable({ place = place, ended = ended_path(), silent = 0, held = {}, held_bytes = 0,
+    started = task.clock() }, Child)
+  self.running = task.spawn(live, self, spec)
   while not self.process and not self.over do wait_for_news(self) end
   if not self.process and self.failure then return nil, self.failure end
   return self
 end
 
 --- Runs a program to its end.
-local function run(connected, container, identity, spec)
+local function run(place, spec)
   local output_max = spec.output_max or 16 * 1024 * 1024
-  local child <close>, failure = start(connected, container, identity, spec)
+  local child <close>, failure = start(place, spec)
   if not child then return nil, failure end
   local kept, sums = { stdout = {}, stderr = {} }, { stdout = 0, stderr = 0 }
   for piece, stream in child.read, child do
@@ -254,7 +259,7 @@ local function run(connected, container, identity, spec)
   end
   local result
   result, failure = child:wait()
-  if not result then return nil, failure end
+  if not result or result.cut then return nil, failure or result.cut end
   result.stdout = table.concat(kept.stdout)
   result.stderr = spec.split and table.concat(kept.stderr) or nil
   return result

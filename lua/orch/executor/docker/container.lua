@@ -1,15 +1,15 @@
 -- A job's container: found again, started again, or made, with its volumes and its network.
+local branches = require "orch.branches"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local json = require "orch.json"
 local library = require "orch.library"
 local options = require "orch.options"
 local service = require "orch.executor.docker.service"
-local task = require "orch.task"
 local wire = require "orch.executor.docker.wire"
 
 local DEFAULT_DIR <const> = "/work"
-local ORPHAN_SECONDS <const> = 20
+local ORPHAN_SECONDS <const> = 40
 local UNITS <const> = { [""] = 1, k = 1 << 10, m = 1 << 20, g = 1 << 30 }
 
 local resources = options.schema { cpus = "number?", memory = "string|integer?", shm = "string|integer?" }
@@ -81,14 +81,33 @@ local function remove_other_attempts(world)
   for other in pairs(others) do world.engine:remove_labelled(labels_of(world, { ["orch.place"] = other })) end
 end
 
---- Fills in dir, tmp_volume, volumes and what an earlier session has left: id, there.
+-- The network of the containers that are there, else one that is there, else a new one. Killed sessions may have left
+-- more than one; names that are taken once only keep the Engine from mixing them up.
+local function find_network(job, world, containers)
+  local engine, known = world.engine, {}
+  local networks = engine:networks(labels_of(world))
+  for _, each in ipairs(networks) do known[each.Name] = true end
+  local used = containers[1] and containers[1].HostConfig.NetworkMode
+  if used and not known[used] then
+    job:log("the network of the job's containers is gone, and they with it")
+    for _, each in ipairs(containers) do assert(engine:remove(each.Id)) end
+    world.id, world.there = nil, {}
+  end
+  world.network = known[used] and used or networks[1] and networks[1].Name
+  if world.network then return end
+  world.network = engine:name(("%08x"):format(string.unpack("<I4", assert(fs.random(4)))))
+  engine:make_network(world.network)
+end
+
+--- Fills in dir, tmp_volume, volumes, network and what an earlier session has left: id, there.
 local function find(self, job, world)
   local engine = world.engine
   world.dir, world.tmp_volume = working_directory(self, world.image), fs.join("/", self.options.tmp)
   world.volumes = { [world.dir] = engine:name("work"), [world.tmp_volume] = engine:name("tmp") }
   world.there = {}
   remove_other_attempts(world)
-  for _, each in ipairs(engine:containers(labels_of(world))) do
+  local containers = engine:containers(labels_of(world))
+  for _, each in ipairs(containers) do
     for _, name in ipairs(each.Names) do world.there[(name:gsub("^/", ""))] = each.Id end
   end
   world.id = world.there[engine:name()]
@@ -98,14 +117,14 @@ local function find(self, job, world)
       job.workspace:forget()
       job:log("the job's files are lost: it begins anew")
       engine:remove_labelled(labels_of(world))
-      world.id, world.there = nil, {}
+      world.id, world.there, containers = nil, {}, {}
     end
     for _, name in pairs(world.volumes) do engine:make_volume(name) end
   elseif not world.id then
     job:log("the container is lost, its volumes are there: what steps have changed outside of %s and %s is gone",
       world.dir, world.tmp_volume)
   end
-  if world.network and not engine:network(world.network) then engine:make_network(world.network) end
+  if #self.services > 0 then find_network(job, world, containers) end
 end
 
 -- --- bringing it up -----------------------------------------------------------------------------------------------------
@@ -122,46 +141,35 @@ local function copy_shim(world)
   assert(fs.remove(dir .. ".tar"))
 end
 
--- Steps of a session that was killed are being ended, by TERM at first: what they still do must not be done beside the
--- same step of this session.
-local function wait_for_orphans(engine, id)
-  local deadline = task.clock() + ORPHAN_SECONDS
-  while task.clock() < deadline and engine:runs(id, wire.SHIM .. " step") do task.sleep(0.1) end
+-- Steps of a session that was killed are ended, by TERM at first: what they still do must not be done beside the same
+-- step of this session. Most have ended with their connection; where a daemon was replaced under its containers
+-- (live-restore) none has.
+local function end_orphans(world)
+  local link <close> = assert(wire.open(world.connected, world.id, "end", "0"))
+  local kind, payload = assert(branches.timeout(ORPHAN_SECONDS, function() return link:take() end))
+  if kind ~= "k" then error(wire.error_of(payload), 0) end
 end
 
--- A killed session may have begun to remove it: the daemon goes on with that, and nothing can be started meanwhile.
-local function remove_wholly(engine, id)
-  local deadline = task.clock() + ORPHAN_SECONDS
-  repeat
-    engine:remove(id)
-    if not engine:inspect(id) then return end
-    task.sleep(0.1)
-  until task.clock() > deadline
-end
-
+-- That session was killed before it was complete, or as it was removed: the daemon goes on with that.
 local UNFIT <const> = { created = true, removing = true, dead = true }
 
 --- A running container: the one that is there, as it is or started again, or a new one.
 local function bring_up(self, job, world)
   local engine = world.engine
   local state = world.id and engine:inspect(world.id)
-  if state and UNFIT[state.State.Status] then -- that session was killed before it was complete, or at its end
-    remove_wholly(engine, world.id)
+  if state and UNFIT[state.State.Status] then
+    engine:remove_wholly(world.id)
     state = nil
   end
   if state and state.State.Running then
-    wait_for_orphans(engine, world.id)
+    copy_shim(world) -- that session's may be of another version
+    end_orphans(world)
     job:log("goes on in container %s", world.id:sub(1, 12))
     return
   end
-  if state then
-    local started, failure = engine:start(world.id)
-    if started then
-      job:log("container %s had stopped, and is started again", world.id:sub(1, 12))
-      return
-    end
-    if not failure.message:find("marked for removal", 1, true) then error(failure, 0) end
-    remove_wholly(engine, world.id)
+  if state and engine:revive(world.id) then
+    job:log("container %s had stopped, and is started again", world.id:sub(1, 12))
+    return
   end
   world.id = engine:create(engine:name(), description(self, world))
   copy_shim(world)

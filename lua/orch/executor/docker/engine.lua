@@ -2,9 +2,12 @@
 local client = require "orch.docker.client"
 local error_value = require "orch.error"
 local json = require "orch.json"
+local task = require "orch.task"
 
 local GONE <const> = { [404] = true }
 local THERE <const> = { [304] = true }
+local REMOVE_SECONDS <const> = 20
+local POLL <const> = 0.1
 
 local Engine = {}
 Engine.__index = Engine
@@ -56,6 +59,16 @@ local function filter(labels)
   return json.encode { label = list }
 end
 
+--- Removes a container, and waits for one that is being removed already.
+function Engine:remove_wholly(name)
+  local deadline = task.clock() + REMOVE_SECONDS
+  repeat
+    self:remove(name)
+    if not self:inspect(name) then return end
+    task.sleep(POLL)
+  until task.clock() > deadline
+end
+
 --- The containers with these labels, as the Engine lists them.
 function Engine:containers(labels)
   return assert(self:call("docker ps", "GET", "/containers/json", { query = { all = true, filters = filter(labels) } }))
@@ -68,28 +81,35 @@ function Engine:inspect(name)
   return found
 end
 
+--- Its id. One of that name is what a killed session had asked for, which the Engine was late to make.
 function Engine:create(name, spec)
-  local made = assert(self:call("docker create " .. name, "POST", "/containers/create", { query = { name = name },
-    json = spec }))
-  return made.Id
+  local function once()
+    return self:call("docker create " .. name, "POST", "/containers/create", { query = { name = name }, json = spec })
+  end
+  local made, failure = once()
+  if not made and failure.kind == "conflict" then
+    self:remove_wholly(name)
+    made, failure = once()
+  end
+  return assert(made, failure).Id
 end
 
 function Engine:start(id)
   return self:call("docker start", "POST", ("/containers/%s/start"):format(id), { good = THERE, idle_timeout = 120 })
 end
 
+--- Starts one that an earlier session has left. False: that session had begun to remove it, and now it is gone.
+function Engine:revive(id)
+  local started, failure = self:start(id)
+  if started then return true end
+  if failure.kind ~= "missing" and not failure.message:find("marked for removal", 1, true) then error(failure, 0) end
+  self:remove_wholly(id)
+  return false
+end
+
 function Engine:remove(id)
   return self:call("docker rm", "DELETE", "/containers/" .. id, { query = { force = true, v = true }, good = GONE,
     idle_timeout = 120 })
-end
-
---- Does a process with these words in its command line run there? false when the daemon cannot tell.
-function Engine:runs(id, words)
-  local top = self:call("docker top", "GET", ("/containers/%s/top"):format(id), { query = { ps_args = "-eo pid,args" } })
-  for _, process in ipairs(top and top.Processes or {}) do
-    if process[2]:find(words, 1, true) then return true end
-  end
-  return false
 end
 
 function Engine:volume(name)
@@ -103,10 +123,9 @@ function Engine:make_volume(name)
     Labels = self:labels "volume" } }))
 end
 
-function Engine:network(name)
-  local found, failure = self:call("docker network inspect", "GET", "/networks/" .. name)
-  if not found and failure.kind ~= "missing" then error(failure, 0) end
-  return found
+--- The networks with these labels.
+function Engine:networks(labels)
+  return assert(self:call("docker network ls", "GET", "/networks", { query = { filters = filter(labels) } }))
 end
 
 function Engine:make_network(name)

@@ -1,26 +1,31 @@
 -- Files in the container, by the shim: as the job's user sees them, whatever the image has.
+local branches = require "orch.branches"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
+local loss = require "orch.executor.docker.loss"
 local task = require "orch.task"
+local turn = require "orch.executor.docker.turn"
 local wire = require "orch.executor.docker.wire"
 
 local READ_MAX <const> = 64 * 1024 * 1024
 local PIECE <const> = 1024 * 1024
 local PATHS_AT_ONCE <const> = 10000
+local ANSWER_SECONDS <const> = 300 -- a large tree takes its time to be deleted
 
 -- --- one shim that answers, one request at a time -----------------------------------------------------------------
 
 local Server = {}
 Server.__index = Server
 
---- owner: the task that the connection lives as long as; user: nil for the container's.
-local function server(connected, container, owner, user)
-  return setmetatable({ connected = connected, container = container, owner = owner, user = user, queue = {} }, Server)
+--- place: { connected, engine, id } of the container; owner: the task that the connection lives as long as; user: nil
+--- for the container's.
+local function server(place, owner, user)
+  return setmetatable({ place = place, owner = owner, user = user, turn = turn.new() }, Server)
 end
 
 -- The stream belongs to the task that opens it, so that needs one of its own: steps come and go.
 local function keep(self, asker)
-  local link, failure = wire.open(self.connected, self.container, "files", self.user)
+  local link, failure = wire.open(self.place.connected, self.place.id, "files", self.user)
   self.wire, self.failure = link, failure
   self.opened = true
   asker:unpark()
@@ -41,22 +46,6 @@ end
 function Server:close()
   self.wire = nil
   if self.keeper then self.keeper:unpark() end
-end
-
--- The turn of this task; given on when the value is closed.
-local function turn(self)
-  local me = task.current()
-  table.insert(self.queue, me)
-  local leave = setmetatable({}, { __close = function()
-    for i, each in ipairs(self.queue) do
-      if each == me then
-        table.remove(self.queue, i)
-        break
-      end
-    end
-    if self.queue[1] then self.queue[1]:unpark() end
-  end })
-  return leave
 end
 
 local function payload_of(texts)
@@ -96,10 +85,7 @@ local function exchange(link, kind, texts, bytes)
   return read_reply(link)
 end
 
---- One request: the k frame's payload and the bytes before it, or nil, err.
-function Server:ask(kind, texts, bytes)
-  local _ <close> = turn(self)
-  while self.queue[1] ~= task.current() do task.park() end
+local function attempt(self, kind, texts, bytes)
   local link, failure = open(self)
   if not link then return nil, failure end
   local whole = false
@@ -107,11 +93,32 @@ function Server:ask(kind, texts, bytes)
   local _ <close> = setmetatable({}, { __close = function()
     if not whole then self:close() end
   end })
-  local reply = table.pack(pcall(exchange, link, kind, texts, bytes))
+  local reply = table.pack(pcall(branches.timeout, ANSWER_SECONDS, function()
+    return exchange(link, kind, texts, bytes)
+  end))
   whole = reply[1]
   if whole then return reply[2], reply[3] end
   if not error_value.is(reply[2]) then error(reply[2], 0) end
+  if reply[2].kind == "timeout" then
+    reply[2].message = ("container %s: no answer within %d s; is its daemon alive?"):format(self.place.id:sub(1, 12),
+      ANSWER_SECONDS)
+  end
   return nil, reply[2]
+end
+
+--- One request: the k frame's payload and the bytes before it, or nil, err.
+function Server:ask_once(kind, texts, bytes)
+  local _ <close> = self.turn:take()
+  return attempt(self, kind, texts, bytes)
+end
+
+--- The same. A connection that broke while nobody used it is made again, and what has become of the container is told.
+function Server:ask(kind, texts, bytes)
+  local reply, result = self:ask_once(kind, texts, bytes)
+  if reply or result.op ~= wire.OP then return reply, result end
+  if kind ~= "a" then reply, result = self:ask_once(kind, texts, bytes) end -- appending twice would do harm
+  if reply or result.op ~= wire.OP then return reply, result end
+  return nil, loss.explain(self.place, result)
 end
 
 --- Who the container's user is: uid, gid, groups, and the environment that the daemon makes.

@@ -113,8 +113,7 @@ local function start(engine, services, network, there)
   local ids = {}
   for _, service in ipairs(services) do
     local id = there[engine:name(service.name)]
-    if id then assert(engine:start(id)) else id = create(engine, service, network) end
-    ids[service.name] = id
+    ids[service.name] = id and engine:revive(id) and id or create(engine, service, network)
   end
   return ids
 end

@@ -2,22 +2,26 @@
 --
 -- Its frames (engine/shim/wire.h) come inside the daemon's own: stream, three zeros, length, bytes (Engine API,
 -- "Attach to a container", stream format). Standard error is only what a broken shim or runtime would say.
+local branches = require "orch.branches"
 local error_value = require "orch.error"
 local json = require "orch.json"
+local turn = require "orch.executor.docker.turn"
 
 local DAEMON_HEAD <const> = 8
 local HEAD <const> = 5
 local FRAME_MAX <const> = 64 * 1024 * 1024
 local WORDS_MAX <const> = 4096
-local KNOWN <const> = { o = true, x = true, b = true, d = true, e = true, k = true }
+local WORDS_SECONDS <const> = 1 -- to hear out what is no frame
+local KNOWN <const> = { o = true, x = true, b = true, d = true, e = true, h = true, k = true }
 
 local Wire = {}
 Wire.__index = Wire
 Wire.SHIM = "/.orch/orch-shim"
+Wire.OP = "docker exec" -- of an error that tells of the connection, not of what was asked for
 
 local function lost(self, failure)
   local words = (self.words .. self.held):sub(1, WORDS_MAX):gsub("%s+$", "")
-  return error_value.new { kind = failure and failure.kind or "remote", op = "docker exec",
+  return error_value.new { kind = failure and failure.kind or "remote", op = Wire.OP,
     message = ("container %s: %s"):format(self.container:sub(1, 12),
       words ~= "" and words or failure and failure.message or "the connection to its programs was lost"),
     hint = words:find("exec format error", 1, true)
@@ -34,7 +38,9 @@ local function more(self)
       if self.number ~= 2 then return part end
       self.words = (self.words .. part):sub(-WORDS_MAX)
     elseif self.left == 0 and #self.raw >= DAEMON_HEAD then
-      self.number, self.left = string.unpack(">Bxxx I4", self.raw)
+      local zeros
+      self.number, zeros, self.left = string.unpack(">BI3I4", self.raw)
+      if self.number > 2 or zeros ~= 0 then return nil end
       self.raw = self.raw:sub(DAEMON_HEAD + 1)
     else
       local piece, failure = self.stream:read()
@@ -72,11 +78,9 @@ function Wire:take()
   local kind, len = string.unpack(">c1I4", head)
   if not KNOWN[kind] or len > FRAME_MAX then
     self.held = head .. self.held
-    while #self.held < WORDS_MAX do
-      local part = more(self)
-      if not part then break end
-      self.held = self.held .. part
-    end
+    pcall(branches.timeout, WORDS_SECONDS, function()
+      while #self.held < WORDS_MAX do self.held = self.held .. (more(self) or error "the end") end
+    end)
     return nil, lost(self)
   end
   local payload
@@ -97,6 +101,7 @@ end
 ---@return true? good, table? err
 function Wire:send(kind, payload)
   payload = payload or ""
+  local _ <close> = self.turn:take()
   local good, failure = self.stream:write(string.pack(">c1I4", kind, length(payload)) .. payload)
   if not good then return nil, lost(self, failure) end
   return true
@@ -107,6 +112,8 @@ function Wire:close()
   if self.stream then self.stream:close() end
   self.stream = nil
 end
+
+Wire.__close = Wire.close
 
 --- The texts of a payload.
 ---@param payload string
@@ -126,11 +133,11 @@ end
 --- Starts the shim in a running container; the stream lives as long as the task that calls.
 ---@param connected table the client
 ---@param container string id
----@param life string "step" or "files"
+---@param life string "step", "files" or "end"
 ---@param user? string default: the container's
 ---@return table? wire, table? err
 local function open(connected, container, life, user)
-  local reply, failure = connected:request { op = "docker exec", method = "POST",
+  local reply, failure = connected:request { op = Wire.OP, method = "POST",
     path = ("/containers/%s/exec"):format(container), json = { AttachStdin = true, AttachStdout = true,
       AttachStderr = true, Tty = false, Cmd = json.array { Wire.SHIM, life }, User = user, WorkingDir = "/" } }
   if not reply then return nil, failure end
@@ -141,10 +148,12 @@ local function open(connected, container, life, user)
   options.headers = { ["Content-Type"] = "application/json" }
   local stream, upgrade_failure = require "orch.http".upgrade(options)
   if not stream then
-    upgrade_failure.message = "docker exec: " .. upgrade_failure.message
+    upgrade_failure.op = Wire.OP
+    upgrade_failure.message = ("%s: %s"):format(Wire.OP, upgrade_failure.message)
     return nil, upgrade_failure
   end
-  return setmetatable({ stream = stream, container = container, raw = "", left = 0, held = "", words = "" }, Wire)
+  return setmetatable({ stream = stream, container = container, turn = turn.new(), raw = "", left = 0,
+    held = "", words = "" }, Wire)
 end
 
-return { open = open, texts = Wire.texts, error_of = Wire.error_of, SHIM = Wire.SHIM }
+return { open = open, texts = Wire.texts, error_of = Wire.error_of, SHIM = Wire.SHIM, OP = Wire.OP }
