@@ -139,9 +139,10 @@ local function wanted(run, definition)
     matrix = definition.values or {} }
 end
 
-local function encode_outputs(definition, outputs)
-  local text = record.encode(outputs)
-  if text then return text end
+-- nil when they hold a secret's value: then a resumed run enters the job again for them.
+local function encode_outputs(run, definition, outputs)
+  local text = run.journal:encode(outputs)
+  if text or record.encode(outputs) then return text end
   error(error_value.new { kind = "usage", where = definition.where,
     message = ("job '%s' returned what no record can keep: outputs are plain values"):format(definition.name) }, 0)
 end
@@ -156,7 +157,7 @@ local function perform(run, definition)
   local good, value = try_all(run, definition, first)
   if lock then lock:release() end
   if not good then error(value, 0) end
-  return "success", value, encode_outputs(definition, value)
+  return "success", value, encode_outputs(run, definition, value)
 end
 
 --- Runs a job to its end, whatever it is; never raises.

@@ -119,7 +119,8 @@ end
 function Journal:finished(pipeline, jobs)
   local names, done = {}, {}
   for _, name in ipairs(pipeline:order(jobs)) do
-    done[name] = self.jobs[name] and self.jobs[name].state == "success" and not self:has_grown(name)
+    done[name] = self.jobs[name] and self.jobs[name].state == "success" and self.jobs[name].outputs
+      and not self:has_grown(name)
     for _, need in ipairs(pipeline.by_name[name].resolved_needs) do done[name] = done[name] and done[need.name] end
     if done[name] then names[#names + 1] = name end
   end
@@ -174,10 +175,18 @@ end
 local FINISH <const> = [[UPDATE steps SET state = ?, result = ?, artifacts = ?, ended = ?, error = ?, log = ?
   WHERE run = ? AND id = ?]]
 
+--- A value as text for the record; nil when it cannot be brought back, or holds the value of a secret.
+---@return string?
+function Journal:encode(value)
+  local text = record.encode(value)
+  if text and self.masker and self.masker:apply(text) ~= text then return nil end
+  return text
+end
+
 --- The end of a step; waits until it is recorded, except for groups, which are entered again anyway.
 function Journal:step_end(step, state, result, message)
-  local text = step.halted and HALTED or state == "success" and record.encode(result) or nil
-  local artifacts = step.artifacts and record.encode(step.artifacts) or nil
+  local text = step.halted and HALTED or state == "success" and self:encode(result) or nil
+  local artifacts = step.artifacts and self:encode(step.artifacts) or nil
   local how = step.verb == "group" and "post" or step.external and "exec_durable" or "exec"
   put(self, how, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)
 end

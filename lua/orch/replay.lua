@@ -88,7 +88,7 @@ local function answer(self, place, verb, options)
   step.consumed = true
   if with then return nil, with end
   if step.again == 1 then return nil, "it is done again on every resume" end
-  if not step.result then return nil, "its result cannot be recorded" end
+  if not step.result then return nil, "its result was not kept: no record can hold it, or it held a secret" end
   consume(self, step)
   return step
 end

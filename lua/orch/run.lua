@@ -97,7 +97,8 @@ local function definitions_of(self, names)
 end
 
 -- What becomes of a job that an earlier session has finished: "done"; "entered" again, its steps being answered, because
--- it adds jobs, or because a job before it is; or nil: done again, because it had not succeeded or a job before it is.
+-- it adds jobs, because its outputs were not kept, since they hold a secret, or because a job before it is; or nil: done
+-- again, because it had not succeeded or a job before it is.
 local function fate_of(self, definition)
   local recorded = self.journal.jobs[definition.name]
   local fate, redone = "done", nil
@@ -109,7 +110,7 @@ local function fate_of(self, definition)
     assert(fs.remove(("%s/jobs/%s"):format(self.dir, definition.name)))
   end
   if redone or not recorded or recorded.state ~= "success" then return nil end
-  return self.journal:has_grown(definition.name) and "entered" or fate
+  return (not recorded.outputs or self.journal:has_grown(definition.name)) and "entered" or fate
 end
 
 -- What an earlier session of this run has finished is done.
@@ -214,6 +215,7 @@ local function new(spec, opened, kept)
     slots = slots.new(function(name) return spec.recipe.pipeline:capacity(name) end),
     warned = {}, answers = spec.answers or {}, interactive = spec.interactive }, Run)
   self.bus = event.bus(mask.new())
+  kept.masker = self.bus.masker
   for _, receive in ipairs(spec.reporters) do self.bus:subscribe(receive) end
   self.bus.run = kept.number
   self.dir = opened:run_dir(kept.number)

@@ -70,7 +70,7 @@ local function finish(job, step, good, ...)
     branches.cleanup(function() job.journal:step_end(step, state, nil, message) end)
   end
   job.bus:emit("step.end", { id = step.id, job = job.name, status = state, seconds = task.clock() - step.started,
-    message = message, log = step.log })
+    message = message, error = event.told(failure), log = step.log })
   if not good then error(failure or (...), 0) end
   return ...
 end
@@ -101,12 +101,14 @@ local function run(job, spec, f, ...)
   local parent = scope.current() or job.scope
   local place = parent:child("step", spec.verb)
   local shown = parent:shown()
+  -- Nothing of a secret's value is on record, also when the recipe has it in the clear.
+  local title, given = job.bus.masker:apply(spec.title), job.bus.masker:apply(spec.options)
   local step = { id = place.id, parent = shown.id, depth = shown.depth, branch = place:area().id, job = job.name,
-    verb = spec.verb, title = spec.title, where = spec.where, options = spec.options, again = spec.again,
+    verb = spec.verb, title = title, where = spec.where, options = given, again = spec.again,
     external = spec.external, started = task.clock() }
   place.step = step
   if spec.verb ~= "group" then
-    local recorded, reason = job.journal:answer(place, spec.verb, spec.options)
+    local recorded, reason = job.journal:answer(place, spec.verb, given)
     if recorded then return answered(job, step, recorded) end
     step.reason = reason
     -- The steps that it consists of are done again with it.

@@ -176,6 +176,30 @@ end }]]):format(scratch:path("token")))
     assert.is_nil(plan.all:find(VALUE, 1, true))
   end)
 
+  it("is kept out of the record also when the recipe has it in the clear", function()
+    local path = scratch:write("r.lua", ([[
+local orch = require "orch"
+return orch.pipeline {
+  orch.job { name = "one", secrets = { "SPEC_TOKEN" }, run = function(job)
+    local told = job:run { "echo $SPEC_TOKEN", secrets = { "SPEC_TOKEN" }, capture = true }
+    job:group("title " .. os.getenv "SPEC_TOKEN", function() job:run("true " .. os.getenv "SPEC_TOKEN") end)
+    job:write { path = "x", text = os.getenv "SPEC_TOKEN" }
+    job:run "echo once >> %s"
+    return { token = told.output:gsub("\n", ""), other = 1 }
+  end },
+  orch.job { name = "two", needs = { "one" }, run = function(job)
+    job:run("test " .. #job.needs.one.token .. " = %d && test -e %s")
+  end },
+}]]):format(scratch:path("once"), #VALUE, scratch:path("go")))
+    assert.equal(1, scratch:orch({ "run", path }, { SPEC_TOKEN = VALUE }).code)
+    local found = assert(proc.run { argv = { "grep", "-rlF", VALUE, scratch:path("state") } })
+    assert.matches("^[^\n]*/work/x\n$", found.stdout) -- which the recipe itself wrote
+    scratch:write("go", "")
+    local resumed = scratch:orch({ "resume" }, { SPEC_TOKEN = VALUE })
+    assert.equal(0, resumed.code, resumed.all)
+    assert.equal("once\n", fs.read(scratch:path("once"))) -- what holds no secret is answered
+  end)
+
   it("may be absent when it is optional, and is an error of its own when it is not", function()
     local function run(head, body) return scratch:recipe(body or "", {}, { SPEC_TOKEN = false }, head) end
     assert.equal(0, run("secrets = { 'SPEC_TOKEN?' },", "assert(job.secrets.SPEC_TOKEN == nil)").code)
