@@ -2,6 +2,7 @@
 local answers = require "orch.answers"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
+local event = require "orch.event"
 local executor_host = require "orch.executor.host"
 local fnv = require "orch.fnv"
 local fs = require "orch.fs"
@@ -177,7 +178,7 @@ local function attempt(run, definition)
   end)
   run.outputs[definition.name] = outputs
   run.bus:emit("job.end", { id = definition.name, job = definition.name, status = state,
-    seconds = task.clock() - started, message = failure and failure.message })
+    seconds = task.clock() - started, message = failure and failure.message, error = event.told(failure) })
   return state, failure
 end
 

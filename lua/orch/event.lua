@@ -35,4 +35,19 @@ function Bus:emit(kind, fields)
   for _, receive in ipairs(self.subscribers) do receive(event) end
 end
 
-return { bus = bus, VERSION = VERSION }
+local TOLD <const> = { "kind", "message", "where", "step", "job", "op", "code", "status", "hint" }
+
+--- What an event tells of an error value: plain values only.
+---@param failure? table
+---@return table?
+local function told(failure)
+  if not failure then return nil end
+  local fields = {}
+  for _, key in ipairs(TOLD) do
+    local value = failure[key]
+    if type(value) == "string" or math.type(value) == "integer" then fields[key] = value end
+  end
+  return fields
+end
+
+return { bus = bus, told = told, VERSION = VERSION }

@@ -205,7 +205,7 @@ function Run:execute()
     self.state:close()
   end)
   self.bus:emit("run.end", { id = self.id, number = self.journal.number, status = status, seconds = task.clock() - started,
-    resumable = status ~= "success" or nil })
+    error = event.told(self.failure), resumable = status ~= "success" or nil })
   return status == "success", masked(self, self.failure)
 end
 

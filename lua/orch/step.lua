@@ -1,6 +1,7 @@
 -- Runs one call of a verb as a step: its place, its record, events around it, an error that says where.
 local branches = require "orch.branches"
 local error_value = require "orch.error"
+local event = require "orch.event"
 local journal = require "orch.journal"
 local output = require "orch.output"
 local record = require "orch.record"

@@ -214,5 +214,7 @@ return orch.pipeline {
     assert.equal(0, result.code, result.all)
     assert.matches('"type":"warning"', result.out, 1, true)
     assert.matches("SPEC_TOKEN is too short", result.out)
+    local plain = scratch:recipe("job:run 'true'", {}, { SPEC_TOKEN = "abc" }, "secrets = { 'SPEC_TOKEN' },")
+    assert.matches("warning: the secret SPEC_TOKEN is too short", plain.out)
   end)
 end)

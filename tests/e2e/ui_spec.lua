@@ -2,6 +2,7 @@ local fs = require "orch.fs"
 local json = require "orch.json"
 local proc = require "orch.proc"
 local support = require "e2e.support"
+local task = require "orch.task"
 
 local PYTHON <const> = "/usr/bin/python3" -- Debian's, which has Debian's modules
 local DEMO <const> = support.root .. "/examples/demo.lua"
@@ -167,6 +168,10 @@ end }]])
   describe("as JSON", function()
     local kinds = {}
 
+    local function kinds_of_schema()
+      return json.decode(assert(fs.read(support.root .. "/lua/orch/ui/events.schema.json"))).properties.type.enum
+    end
+
     local function check(result)
       local found = assert(proc.run { argv = { PYTHON, "-c", VALIDATE, support.root .. "/lua/orch/ui/events.schema.json" },
         input = result.out })
@@ -191,10 +196,51 @@ return orch.pipeline {
       check(scratch:orch { "run", path, "--format", "json" })
       fs.write(path, assert(fs.read(path)) .. "\n")
       check(scratch:orch { "resume", "3", "--format", "json", "--answer", "go=yes" })
-      for _, kind in ipairs { "run.start", "run.changed", "run.end", "job.start", "job.recorded", "job.retry", "job.log", "job.end",
-        "step.start", "step.recorded", "step.reason", "step.output", "step.progress", "step.end", "artifact", "ask" } do
-        assert.is_true(kinds[kind], "no event of kind " .. kind)
+      local held = scratch:write("h.lua", [[
+local orch = require "orch"
+print "outside of jobs"
+return orch.pipeline {
+  orch.job { name = "short", serial = "one", secrets = { "SPEC_SHORT?" }, run = function(job)
+    job:run { "touch", job.project.dir .. "/begun" }
+    job:run "sleep 0.5"
+  end },
+  orch.job { name = "second", run = function(job) return job.needs.nobody end },
+  orch.job { name = "third", needs = { short = "failed" }, run = function() end },
+}]])
+      local first <close> = scratch:start { "run", held, "-k", "--project", scratch.dir }
+      while not fs.stat(scratch:path("begun")) do task.sleep(0.01) end
+      check(scratch:orch({ "run", held, "--format", "json", "-k", "--project", scratch.dir }, { SPEC_SHORT = "ab" }))
+      first:wait()
+      for _, kind in ipairs(kinds_of_schema()) do
+        -- A container needs a daemon.
+        assert.is_true(kinds[kind] or kind == "container", "no event of kind " .. kind)
       end
+    end)
+
+    it("tells of a failure what it is, where it was, and what to do", function()
+      local result = scratch:recipe("job:run { name = 'check', 'exit 7' }", { "--format", "json" })
+      local ends = {}
+      for line in result.out:gmatch("[^\n]+") do
+        local event = json.decode(line)
+        if event.error then ends[event.type] = event.error end
+      end
+      local path = scratch:path("recipe.lua") .. ":4"
+      assert.same({ kind = "failed", message = "exit 7: exit code 7", op = "run", code = 7, step = "check", where = path },
+        ends["step.end"])
+      ends["step.end"].job = "job"
+      assert.same(ends["step.end"], ends["job.end"])
+      assert.same(ends["step.end"], ends["run.end"])
+    end)
+
+    it("has every kind of event that the engine sends in its schema", function()
+      local known = table.concat(kinds_of_schema(), " ") .. " "
+      local found = assert(proc.run { argv = { "grep", "-rhoE", "(emit|announce)\\((job, step, )?\"[a-z.]+\"", support.root .. "/lua/orch" } })
+      local count = 0
+      for kind in found.stdout:gmatch('"([a-z.]+)"') do
+        count = count + 1
+        assert.is_truthy(known:find(kind .. " ", 1, true), kind)
+      end
+      assert.is_true(count > 15, found.stdout)
     end)
 
     it("tells errors as JSON too", function()

@@ -83,7 +83,27 @@ describe("the plain reporter", function()
     step(send, "a/group#1/run#1", "unit", { parent = "a/group#1", depth = 1 })
     finish(send, "a/group#1/run#1", "failed", "unit: exit code 1")
     finish(send, "a/group#1", "failed", "unit: exit code 1")
-    assert.same({ "  -- unit  [0.0 ms]", "   FAILED after 1.0 s" }, last(lines, 2))
+    assert.same({ "  -- unit  [0.0 ms]", "   FAILED after 1.0 s: exit code 1" }, last(lines, 2))
+    send("job.end", { id = "a", job = "a", status = "failed", seconds = 1, message = "unit: exit code 1" })
+    assert.equal("   FAILED after 1.0 s: exit code 1", lines[#lines])
+  end)
+
+  it("tells what failed outside the steps", function()
+    local send, lines = reporter()
+    job(send, "a")
+    step(send, "a/run#1", "unit")
+    finish(send, "a/run#1", "failed", "unit: exit code 1")
+    send("job.retry", { id = "a", job = "a", attempt = 2, delay = 1, reason = "unit: exit code 1" })
+    step(send, "a~2/run#1", "unit", { parent = "a" })
+    finish(send, "a~2/run#1")
+    send("job.end", { id = "a", job = "a", status = "failed", seconds = 2, message = "r.lua:3: a nil value" })
+    assert.equal("   FAILED after 2.0 s: r.lua:3: a nil value", lines[#lines])
+  end)
+
+  it("shows warnings", function()
+    local send, lines = reporter()
+    send("warning", { id = "a", job = "a", message = "too\27[2J short" })
+    assert.equal("   warning: too short", (lines[#lines]:gsub("\\x1b%[2J", "")))
   end)
 
   it("is never silent for more than ten seconds while something runs", function()
@@ -101,6 +121,15 @@ describe("the plain reporter", function()
     made:tick()
     assert.equal(count, #lines)
   end)
+
+  it("is not silent either while a job has no step, or waits", function()
+    local send, lines, made = reporter()
+    job(send, "a")
+    send("job.waiting", { id = "b", job = "b", serial = "deploy" })
+    made.last = made.last - 11
+    made:tick()
+    assert.matches("still running: job a %(.*%), job b waits for its turn in 'deploy' %(", lines[#lines])
+  end)
 end)
 
 describe("CI services", function()
@@ -116,7 +145,7 @@ describe("CI services", function()
   it("GitHub Actions: groups and an error at its line; output gives no commands", function()
     local send, lines = reporter { GITHUB_ACTIONS = "true" }
     failing(send)
-    assert.same({ "::group::build: 100%25  [0.0 ms]", "   \\x3a:error::not ours", "   FAILED after 1.0 s", "::endgroup::",
+    assert.same({ "::group::build: 100%25  [0.0 ms]", "   \\x3a:error::not ours", "   FAILED after 1.0 s: build: exit code 1,", "::endgroup::",
       "::error file=ci/r.lua,line=12::a: build: exit code 1,\\x0areally" }, last(lines, 5))
     local clean = ci.dialect(function(name) return name == "GITHUB_ACTIONS" and "true" or nil end).clean
     assert.equal("  \\x3a:set-env", clean "  ::set-env")
@@ -133,7 +162,7 @@ describe("CI services", function()
   it("Buildkite: groups, the failed one open", function()
     local send, lines = reporter { BUILDKITE = "true" }
     failing(send)
-    assert.same({ "--- build: 100%  [0.0 ms]", "   ::error::not ours", "   FAILED after 1.0 s", "^^^ +++" }, last(lines, 4))
+    assert.same({ "--- build: 100%  [0.0 ms]", "   ::error::not ours", "   FAILED after 1.0 s: build: exit code 1,", "^^^ +++" }, last(lines, 4))
   end)
 
   it("have no groups while several things run", function()

@@ -89,6 +89,30 @@ describe("the picture", function()
     end
   end)
 
+  it("has a line for each job when there is no room for more, and says how many are left out", function()
+    local jobs = {}
+    for i = 1, 12 do jobs[i] = ("a_job_with_a_long_name_%02d"):format(i) end
+    local _, send, shown = new_run(jobs)
+    for _, name in ipairs(jobs) do
+      send("job.start", { job = name })
+      start(send, name .. "/run#1", "make")
+    end
+    start(send, jobs[2] .. "/run#2", "more")
+    local lines = trimmed(shown:picture(103, 60, 12))
+    assert.equal(10, #lines)
+    assert.equal("- a_job_with…g_name_01  make                            3 s", lines[2])
+    assert.matches("^%- .*_02  make  %(and 1 more%) +3 s$", lines[3])
+    assert.equal("  ... 5 more jobs", lines[9])
+    assert.matches("12 running", lines[10])
+  end)
+
+  it("names a job by both ends of its name", function()
+    local _, _, shown = new_run { "a" }
+    assert.same({ "short", 5 }, { shown.name("short", 8) })
+    assert.same({ "buil…rm64", 9 }, { shown.name("build_image_arm64", 9) })
+    assert.same({ 9 }, { select(2, shown.name("日本語日本語", 9)) })
+  end)
+
   it("is nothing when nothing runs", function()
     local _, _, shown = new_run { "a" }
     assert.same({}, shown:picture(103, 80, 24))

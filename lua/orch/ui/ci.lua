@@ -1,5 +1,5 @@
 -- What the CI services make of a log: groups that fold, failures that stand out. Each dialect is { open, close,
--- failure, clean }; what programs print never speaks it.
+-- failure, warning, clean }; what programs print never speaks it.
 local fs = require "orch.fs"
 
 local function nothing() return nil end
@@ -26,6 +26,7 @@ local function github(env)
       if workspace and file:sub(1, #workspace + 1) == workspace .. "/" then file = file:sub(#workspace + 2) end
       return ("::error file=%s,line=%s::%s"):format(github_property(file), line, github_data(message))
     end,
+    warning = function(message) return "::warning::" .. github_data(message) end,
     -- The runner obeys "::command" at the start of a line, blanks aside, and "##[command]" anywhere.
     clean = function(text) return (text:gsub("^(%s*):", "%1\\x3a"):gsub("##%[", "\\x23#[")) end,
   }
@@ -40,6 +41,7 @@ local function gitlab()
     open = function(id, title, time) return section("start", id, time) .. title end,
     close = function(id, time) return section("end", id, time) end,
     failure = nothing,
+    warning = nothing,
     clean = function(text) return text end,
   }
 end
@@ -50,6 +52,7 @@ local function buildkite()
     open = function(_, title) return "--- " .. title end,
     close = nothing,
     failure = function() return "^^^ +++" end,
+    warning = nothing,
     clean = function(text) return (text:gsub("^([-+~^])(%1%1)", "\\x%2%2")) end,
   }
 end

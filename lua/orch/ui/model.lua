@@ -1,6 +1,9 @@
 -- What a reporter knows of a run from its events: jobs, the steps that run, their last lines and transfers.
+local term = require "orch.term"
+
 local TAIL_LINES <const> = 8
 local BARS_MAX <const> = 200 -- transfers kept per step
+local NAME_COLUMNS <const> = 200
 
 ---@class orch.ui.Step
 ---@field id string
@@ -19,16 +22,27 @@ local Model = {}
 Model.__index = Model
 
 local function new()
-  return setmetatable({ jobs = {}, order = {}, steps = {}, running = {}, artifacts = {}, labels = {}, finished = 0 }, Model)
+  return setmetatable({ jobs = {}, order = {}, steps = {}, running = {}, artifacts = {}, labels = {}, counts = {},
+    widest = 0 }, Model)
+end
+
+-- How many jobs are in a state is asked with each event, and there may be many jobs.
+function Model:enter(job, state)
+  if job.state then self.counts[job.state] = self.counts[job.state] - 1 end
+  job.state = state
+  self.counts[state] = (self.counts[state] or 0) + 1
 end
 
 --- The job of that name, made when it is new.
 function Model:job(name)
   local job = self.jobs[name]
   if not job then
-    job = { name = name, state = "waiting" }
+    job = { name = name }
     self.jobs[name] = job
     self.order[#self.order + 1] = job
+    self:enter(job, "waiting")
+    local _, columns = term.fit(term.printable(name), NAME_COLUMNS)
+    self.widest = math.max(self.widest, columns)
   end
   return job
 end
@@ -54,28 +68,33 @@ end
 
 take["job.start"] = function(self, event)
   local job = self:job(event.job)
-  job.state, job.started, job.where, job.note = "running", event.clock, event.where, nil
+  self:enter(job, "running")
+  job.started, job.where, job.note = event.clock, event.where, nil
 end
 
 take["job.recorded"] = function(self, event)
-  self:job(event.job).state = "recorded"
+  self:enter(self:job(event.job), "recorded")
 end
 
 take["job.waiting"] = function(self, event)
-  self:job(event.job).note = ("waits for its turn in '%s'"):format(event.serial)
+  local job = self:job(event.job)
+  job.note, job.waiting = ("waits for its turn in '%s'"):format(event.serial), event.clock
 end
 
 take["job.retry"] = function(self, event)
-  self:job(event.job).note = ("attempt %d"):format(event.attempt)
+  local job = self:job(event.job)
+  job.note, job.told = ("attempt %d"):format(event.attempt), nil
 end
 
 take["job.end"] = function(self, event)
   local job = self:job(event.job)
-  job.state, job.seconds, job.message, job.note = event.status, event.seconds, event.message, nil
+  self:enter(job, event.status)
+  job.seconds, job.message, job.note = event.seconds, event.message, nil
 end
 
 take["step.start"] = function(self, event)
   local parent = self.steps[event.parent]
+  if self.jobs[event.job] then self.jobs[event.job].told = nil end
   local step = { id = event.id, job = event.job, title = event.title, where = event.where, depth = event.depth,
     parent = parent, group = event.group, own = parent ~= nil and (parent.own or not parent.group), verb = event.verb,
     label = label_of(event), started = event.clock, tail = {}, bars = {} }
@@ -111,6 +130,7 @@ take["step.end"] = function(self, event)
   local step = self.steps[event.id]
   if not step then return end
   step.status, step.seconds, step.message, step.log = event.status, event.seconds, event.message, event.log
+  if event.status ~= "success" then self:job(step.job).told = event.message end
   remove(self.running, step)
   step.tail, step.bars = {}, {}
   if step.group then return end
@@ -126,22 +146,30 @@ function Model:take(event)
 end
 
 --- How many jobs are in a state.
-function Model:count(state)
-  local count = 0
-  for _, job in ipairs(self.order) do
-    if job.state == state then count = count + 1 end
-  end
-  return count
+function Model:count(state) return self.counts[state] or 0 end
+
+--- Why a job failed, when none of its steps has said so.
+function Model:untold(job)
+  if job.state ~= "failed" or not job.message or job.message == job.told then return nil end
+  return (job.message:match("^[^\r\n]*"))
 end
 
---- The step and the groups around it: "group › title".
-function Model.path(step, into)
+--- Why a step failed, without the command, which its title has named.
+function Model.reason(step)
+  local message = step.message:match("^[^\r\n]*")
+  if message:sub(1, #step.title + 2) == step.title .. ": " then return message:sub(#step.title + 3) end
+  return message:match(": (exit code %d+)$") or message:match(": (ended by signal %d+)$") or message
+end
+
+--- The titles of the groups around a step, and its own, outermost first.
+---@return string[]
+function Model.titles(step)
   local titles = {}
   while step do
     if not step.own then table.insert(titles, 1, step.title) end
     step = step.parent
   end
-  return table.concat(titles, into)
+  return titles
 end
 
 return { new = new }

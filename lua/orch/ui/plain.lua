@@ -9,6 +9,7 @@ local term = require "orch.term"
 local SILENCE_MAX <const> = 10 -- seconds without a line
 local LOOK_SECONDS <const> = 0.5
 local LABEL_MAX <const> = 32
+local STILL_MAX <const> = 8  -- named when a silence is broken
 
 local Plain = {}
 Plain.__index = Plain
@@ -119,7 +120,7 @@ handlers["step.start"] = function(self, event)
   if step.own then return end
   local title, since = self:shown(event.title), self:since_job(event)
   if self.ci and not self.prefixed and not step.group then
-    return self:enter_group(step, ("%s  [%s]"):format(self:shown(self.model.path(step, " > ")), since))
+    return self:enter_group(step, ("%s  [%s]"):format(self:shown(table.concat(self.model.titles(step), " > ")), since))
   end
   self:leave_group()
   self:line("%s%s-- %s  [%s]", self:prefix(step.label), ("  "):rep(depth_of(step)), title, since)
@@ -153,10 +154,28 @@ handlers["step.end"] = function(self, event)
   if told and told == event.message then return end
   local note = event.status == "failed" and self.ci and self.ci.failure(step.where, ("%s: %s"):format(step.job,
     term.printable(event.message or "")))
-  self:line("%s   %s after %s", self:prefix(step.label), MARK[event.status], clock.duration(event.seconds))
+  local reason = event.status == "failed" and event.message and ": " .. self:shown(self.model.reason(step)) or ""
+  self:line("%s   %s after %s%s", self:prefix(step.label), MARK[event.status], clock.duration(event.seconds), reason)
   if note and note:sub(1, 1) == "^" then self:write(note) end -- opens the group it stands in
   self:leave_group()
   if note and note:sub(1, 1) ~= "^" then self:write(note) end
+end
+
+-- What failed outside its steps.
+handlers["job.end"] = function(self, event)
+  local job = self.model:job(event.job)
+  local message = self.model:untold(job)
+  if not message then return end
+  self:leave_group()
+  self:line("%s   %s after %s: %s", self:prefix(event.job), MARK.failed, clock.duration(event.seconds), self:shown(message))
+  local note = self.ci and self.ci.failure(event.where or job.where, ("%s: %s"):format(job.name, term.printable(message)))
+  if note then self:write(note) end
+end
+
+handlers["warning"] = function(self, event)
+  self:line("%s   warning: %s", self:prefix(event.job or "run"), self:shown(event.message))
+  local note = self.ci and self.ci.warning(term.printable(event.message))
+  if note then self:write(note) end
 end
 
 handlers["run.end"] = function(self, event)
@@ -183,14 +202,23 @@ end
 
 -- --- silence ------------------------------------------------------------------------------------------------
 
--- What still runs, and for how long.
+-- What still runs or waits, and for how long.
 local function running(known, now)
-  local words = {}
+  local words, named = {}, {}
+  local function add(text, started)
+    words[#words + 1] = ("%s (%s)"):format(term.fit(term.printable(text), 60), clock.running(now - started))
+  end
   for _, step in ipairs(known.running) do
     if not step.own and not step.group then
-      words[#words + 1] = ("%s (%s)"):format(term.fit(term.printable(step.title), 60), clock.running(now - step.started))
+      add(step.title, step.started)
+      named[step.job] = true
     end
   end
+  for _, job in ipairs(known.order) do
+    if job.state == "running" and not named[job.name] then add("job " .. job.name, job.started) end
+    if job.state == "waiting" and job.note then add(("job %s %s"):format(job.name, job.note), job.waiting or now) end
+  end
+  for i = STILL_MAX + 1, #words do words[i] = nil end
   return words
 end
 

@@ -8,6 +8,8 @@ local BARS_SHOWN <const> = 4
 local TAIL_SHOWN <const> = { 6, 2, 2, 1 } -- last lines of a step, when so many run
 local ROWS_MAX <const> = 24
 
+local NAME_MAX <const> = 28 -- columns of a job's name beside something else
+
 local Tree = {}
 Tree.__index = Tree
 
@@ -15,6 +17,18 @@ local function new(model, style) return setmetatable({ model = model, style = st
 
 --- Text as a terminal shows it; of what a program has overwritten on its line, the last.
 local function shown(text) return term.printable(text:match("([^\r]+)\r*$") or "") end
+
+--- A name in that many columns at most, and how many it takes. Names of jobs often differ at their ends only.
+---@param name string
+---@param columns integer
+---@return string, integer
+function Tree.name(name, columns)
+  local whole, used = term.fit(shown(name), #name + 1)
+  if used <= columns then return whole, used end
+  if columns < 8 or utf8.len(name) ~= #name then return term.fit(shown(name), columns) end
+  local tail = (columns - 1) // 2
+  return name:sub(1, columns - 1 - tail) .. "…" .. name:sub(-tail), columns
+end
 
 --- A line with something at its right edge; the text gives way.
 ---@param columns integer of the window
@@ -75,24 +89,57 @@ function Tree:add_step(rows, step, now, columns, indent)
   if #step.tail > 0 then rows[#rows + 1] = { tail = step.tail, indent = indent .. "  " } end
 end
 
--- Steps of one job in the order in which they began, a step's below it.
-function Tree:add_steps(rows, job, parent, now, columns, indent)
-  for _, step in ipairs(self.model.running) do
-    if step.job == job.name and step.parent == parent then
-      self:add_step(rows, step, now, columns, indent)
-      self:add_steps(rows, job, step, now, columns, indent .. "  ")
-    end
+-- The steps that run, in the order in which they began, by the job or step that they are right below.
+local function steps_below(model)
+  local below = {}
+  for _, step in ipairs(model.running) do
+    local above = step.parent or step.job
+    below[above] = below[above] or {}
+    table.insert(below[above], step)
+  end
+  return below
+end
+
+function Tree:add_steps(rows, below, above, now, columns, indent)
+  for _, step in ipairs(below[above] or {}) do
+    self:add_step(rows, step, now, columns, indent)
+    self:add_steps(rows, below, step, now, columns, indent .. "  ")
   end
 end
 
-function Tree:add_job(rows, job, now, columns, several)
+function Tree:add_job(rows, below, job, now, columns, several)
   if several then
     local text = job.note and ("%s  (%s)"):format(job.name, job.note) or job.name
     rows[#rows + 1] = self:row(columns, "", " ", shown(text), job.started and clock.running(now - job.started) or "", "bold")
   elseif job.note then
     rows[#rows + 1] = self:row(columns, "", " ", shown(job.note), "", "dim")
   end
-  self:add_steps(rows, job, nil, now, columns, several and "  " or "")
+  self:add_steps(rows, below, job.name, now, columns, several and "  " or "")
+end
+
+-- The steps of a job that have none below them, as words.
+local function innermost(below, above, titles)
+  for _, step in ipairs(below[above] or {}) do
+    if below[step] then innermost(below, step, titles) else titles[#titles + 1] = step.title end
+  end
+  return titles
+end
+
+-- One line for each job, when there is no room for more.
+function Tree:add_jobs_in_short(rows, below, jobs, now, columns, limit)
+  local width = math.min(self.model.widest, columns // 3, NAME_MAX)
+  for i, job in ipairs(jobs) do
+    if i == limit and #jobs > limit then
+      local text = term.fit(("  %s %d more jobs"):format(self.style.signs.dots, #jobs - i + 1), columns - 1)
+      rows[i] = self.style:paint("dim", text)
+      return
+    end
+    local titles, name, used = innermost(below, job.name, {}), Tree.name(job.name, width)
+    local text = job.note or titles[1] or ""
+    if #titles > 1 then text = ("%s  (and %d more)"):format(text, #titles - 1) end
+    rows[i] = self:row(columns, "", self.style:spinner(now), name .. (" "):rep(width - used + 2) .. shown(text),
+      job.started and clock.running(now - job.started) or "")
+  end
 end
 
 function Tree:footer(now, columns, stopping)
@@ -140,12 +187,17 @@ end
 function Tree:picture(now, columns, rows, stopping)
   local model, lines = self.model, {}
   if not model.started then return {} end
-  local several = #model.order > 1
+  local jobs, below = {}, steps_below(model)
   for _, job in ipairs(model.order) do
-    if job.state == "running" or job.state == "waiting" and job.note then self:add_job(lines, job, now, columns, several) end
+    if job.state == "running" or job.state == "waiting" and job.note then jobs[#jobs + 1] = job end
   end
   local footer = self:footer(now, columns, stopping)
   local limit = math.max(1, math.min(rows - 2, ROWS_MAX) - (footer and 2 or 1))
+  if #jobs > 1 and #jobs + #model.running > limit then
+    self:add_jobs_in_short(lines, below, jobs, now, columns, limit)
+  else
+    for _, job in ipairs(jobs) do self:add_job(lines, below, job, now, columns, #model.order > 1) end
+  end
   lines = expand(lines, limit, columns, self.style)
   if #lines > limit then
     local left_out = #lines - limit + 1
@@ -158,4 +210,4 @@ function Tree:picture(now, columns, rows, stopping)
   return lines
 end
 
-return { new = new, line = line, shown = shown }
+return { new = new, line = line, shown = shown, WIDTH_MAX = WIDTH_MAX }

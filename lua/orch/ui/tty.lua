@@ -22,11 +22,22 @@ function Tty:line(text) self.screen:line(text) end
 -- The column of job names, when there are several jobs; and how wide it is.
 function Tty:label(name)
   if #self.model.order < 2 then return "", 0 end
-  local width = 0
-  for _, job in ipairs(self.model.order) do width = math.max(width, utf8.len(job.name) or #job.name) end
-  width = math.min(width, LABEL_MAX, self.screen:size() // 4)
-  local text, used = term.fit(shown(name), width)
+  local width = math.min(self.model.widest, LABEL_MAX, self.screen:size() // 4)
+  local text, used = self.tree.name(name, width)
   return self.style:paint("dim", text .. (" "):rep(width - used + 2)), width + 2
+end
+
+-- "group › step"; where there is no room, the groups give way.
+function Tty:path(step)
+  local titles, into = self.model.titles(step), self.style.signs.into
+  local columns = math.min(self.screen:size(), tree.WIDTH_MAX)
+  local room = columns - (select(2, self:label(step.job))) - 14
+  local text = shown(table.concat(titles, into))
+  while #titles > 1 and select(2, term.fit(text, #text + 1)) > room do
+    table.remove(titles, 1)
+    text = shown(self.style.signs.dots .. into .. table.concat(titles, into))
+  end
+  return text
 end
 
 --- "✓ job  group › step            1.2 s"
@@ -61,12 +72,6 @@ function Tty:output(step)
     end
     self:line(gutter .. term.printable(text:match("([^\r]+)\r*$") or "", self.style.colours))
   end)
-end
-
--- The message without the command, which the line above has named.
-local function reason_of(step, message)
-  if message:sub(1, #step.title + 2) == step.title .. ": " then return message:sub(#step.title + 3) end
-  return message:match(": (exit code %d+)$") or message:match(": (ended by signal %d+)$") or message
 end
 
 local handlers = {}
@@ -110,7 +115,7 @@ handlers["step.end"] = function(self, event)
   local step = self.model.steps[event.id]
   if not step then return end
   if step.verb == "ask" and self.asked > 0 then self.asked = self.asked - 1 end
-  local path = shown(self.model.path(step, self.style.signs.into))
+  local path = self:path(step)
   if event.status == "success" then
     if not step.own and not step.group then self:ended("success", step.job, path, event.seconds) end
     return
@@ -122,23 +127,35 @@ handlers["step.end"] = function(self, event)
   self:ended(event.status, step.job, path, event.seconds)
   if event.status ~= "failed" then return end
   if event.log then self:output(step) end
-  if event.message then self:line("  " .. self.style:paint("red", shown(reason_of(step, event.message)))) end
+  if event.message then self:line("  " .. self.style:paint("red", shown(self.model.reason(step)))) end
+end
+
+-- What failed outside its steps.
+handlers["job.end"] = function(self, event)
+  local message = self.model:untold(self.model:job(event.job))
+  if not message then return end
+  self:ended("failed", event.job, #self.model.order > 1 and "" or shown(event.job), event.seconds)
+  self:line("  " .. self.style:paint("red", shown(message)))
+end
+
+handlers["warning"] = function(self, event)
+  self:line(self.style:paint("yellow", "! ") .. self:label(event.job) .. self.style:paint("yellow", shown(event.message)))
 end
 
 local function summary_line(self, job, width)
   local words = job.state == "not_run" and "not run" or job.seconds and clock.duration(job.seconds) or ""
   if job.state == "recorded" then words = "done before" end
-  local text, used = term.fit(shown(job.name), width)
+  local text, used = self.tree.name(job.name, width)
   self:line(("%s %s%s  %s"):format(self.style:mark(job.state), text, (" "):rep(width - used),
     self.style:paint("dim", words)))
 end
 
 handlers["run.end"] = function(self, event)
-  local jobs, width = self.model.order, 0
+  local jobs = self.model.order
   self:line("")
   if #jobs > 1 then
-    for _, job in ipairs(jobs) do width = math.max(width, utf8.len(job.name) or #job.name) end
-    for _, job in ipairs(jobs) do summary_line(self, job, math.min(width, 48)) end
+    local width = math.min(self.model.widest, 48)
+    for _, job in ipairs(jobs) do summary_line(self, job, width) end
   end
   for _, artifact in ipairs(self.model.artifacts) do
     self:line(("  %s %s"):format(shown(artifact.kind), self.style:paint("bold", shown(artifact.name))))
