@@ -3,25 +3,34 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rune.h"
+
+/* One character of a class, perhaps quoted; NULL when it is none. */
+static const char *class_char(const char *p, uint32_t *rune)
+{
+    size_t len;
+    if (*p == '\0' || *p == ']' || *p == '-')
+        return NULL;
+    p += *p == '\\';
+    *rune = rune_next(p, &len);
+    return *rune == 0 || (*rune == RUNE_ERROR && len == 1) ? NULL : p + len;
+}
 
 /* One class after its '[': moves *at behind the closing ']', tells whether c is in it. */
-static bool class_match(const char **at, unsigned char c, bool *well_formed)
+static bool class_match(const char **at, uint32_t c, bool *well_formed)
 {
     const char *p = *at;
     bool negated = *p == '^', found = false;
     p += negated;
     *well_formed = false;
     for (bool first = true; first || *p != ']'; first = false) {
-        if (*p == '\0' || *p == ']' || *p == '-')
+        uint32_t low, high;
+        p = class_char(p, &low);
+        high = low;
+        if (p && *p == '-')
+            p = class_char(p + 1, &high);
+        if (!p)
             return false;
-        if (*p == '\\' && *++p == '\0')
-            return false;
-        unsigned char low = (unsigned char)*p++, high = low;
-        if (*p == '-') {
-            if (*++p == '\0' || *p == ']' || (*p == '\\' && *++p == '\0'))
-                return false;
-            high = (unsigned char)*p++;
-        }
         found |= low <= c && c <= high;
     }
     *at = p + 1;
@@ -64,34 +73,35 @@ static void enter(const char *pattern, unsigned char *set, size_t at)
     }
 }
 
-/* The length of what the pattern says about one character, 0 when it is not this one. */
-static size_t one_match(const char *pattern, char c)
+/* The length of what the pattern says about one character of the path, 0 when it is not this one. */
+static size_t one_match(const char *pattern, const char *c, size_t len)
 {
     const char *next = pattern + 1;
-    bool good = true, same;
-    if (*pattern == '\0' || (c == '/' && (*pattern == '?' || *pattern == '[')))
+    bool good = true;
+    size_t same;
+    if (*pattern == '\0' || (*c == '/' && (*pattern == '?' || *pattern == '[')))
         return 0;
+    if (*pattern == '?')
+        return 1;
     if (*pattern == '[')
-        same = class_match(&next, (unsigned char)c, &good);
-    else if (*pattern == '\\')
-        same = *next++ == c;
-    else
-        same = *pattern == '?' || *pattern == c;
-    return same ? (size_t)(next - pattern) : 0;
+        return class_match(&next, rune_next(c, &same), &good) ? (size_t)(next - pattern) : 0;
+    next = pattern + (*pattern == '\\');
+    return strncmp(next, c, len) == 0 ? (size_t)(next - pattern) + len : 0;
 }
 
-static void step(const char *pattern, size_t len, char c, const unsigned char *now,
+static void step(const char *pattern, const char *c, size_t c_len, const unsigned char *now,
                  unsigned char *next)
 {
+    const size_t len = strlen(pattern);
     memset(next, 0, len + 1);
     for (size_t at = 0; at <= len; at++) {
         const size_t star = now[at] ? star_len(pattern + at) : 0;
-        const size_t one = now[at] && star == 0 ? one_match(pattern + at, c) : 0;
+        const size_t one = now[at] && star == 0 ? one_match(pattern + at, c, c_len) : 0;
         if (star == 3)
             next[at] |= LIVE; /* goes on only behind the next '/' */
-        if (star == 2 || (star == 1 && c != '/'))
+        if (star == 2 || (star == 1 && *c != '/'))
             enter(pattern, next, at);
-        if ((star == 3 && c == '/') || one > 0)
+        if ((star == 3 && *c == '/') || one > 0)
             enter(pattern, next, at + star + one);
     }
 }
@@ -101,8 +111,10 @@ bool glob_match(const char *pattern, const char *path)
 {
     const size_t len = strlen(pattern);
     unsigned char *now = mem_alloc(2 * (len + 1)), *next = now + len + 1, *block = now;
-    for (enter(pattern, now, 0); *path; path++) {
-        step(pattern, len, *path, now, next);
+    size_t c_len;
+    for (enter(pattern, now, 0); *path; path += c_len) {
+        rune_next(path, &c_len);
+        step(pattern, path, c_len, now, next);
         unsigned char *swap = now;
         now = next;
         next = swap;

@@ -21,6 +21,7 @@ struct rule {
 struct ignore {
     struct rule *rules;
     size_t count;
+    bool guided[2]; /* [exception]: not all patterns of that kind are paths */
 };
 
 void ignore_free(struct ignore *ignore)
@@ -86,7 +87,8 @@ static bool add_rule(struct ignore *ignore, char *text, struct err *err)
         ignore->rules = mem_grow(ignore->rules, (ignore->count ? ignore->count * 2 : 1) *
                                                     sizeof *ignore->rules);
     ignore->rules[ignore->count++] = (struct rule){pattern, exception};
-    return true;
+    ignore->guided[exception] |= !pattern_is_path(pattern);
+    return ignore->count <= RULES_MAX || err_set(err, ERR_LIMIT, "more than %d patterns", RULES_MAX);
 }
 
 static bool add_line(struct ignore *ignore, const char *line, size_t len, struct err *err)
@@ -105,8 +107,6 @@ static bool add_line(struct ignore *ignore, const char *line, size_t len, struct
         mem_free(normal);
     }
     mem_free(copy);
-    if (good && ignore->count > RULES_MAX)
-        return err_set(err, ERR_LIMIT, "more than %d patterns", RULES_MAX);
     return good;
 }
 
@@ -134,6 +134,24 @@ struct ignore *ignore_new(const char *text, size_t len, const char *name, struct
     return ignore;
 }
 
+struct ignore *ignore_of(const char *const *patterns, size_t count, const char *name,
+                         struct err *err)
+{
+    struct ignore *ignore = mem_alloc(sizeof *ignore);
+    bool good = true;
+    for (size_t i = 0; good && i < count; i++) {
+        struct err why;
+        char *copy = mem_text(patterns[i]);
+        if (!(good = add_rule(ignore, copy, &why)))
+            err_set(err, why.kind, "%s: %s", name, why.message);
+        mem_free(copy);
+    }
+    if (good)
+        return ignore;
+    ignore_free(ignore);
+    return NULL;
+}
+
 /* --- verdicts ------------------------------------------------------------------------------------ */
 
 size_t ignore_state_size(const struct ignore *ignore)
@@ -158,6 +176,14 @@ bool ignore_excludes(struct ignore *ignore, const char *path, const bool *parent
     return excluded;
 }
 
+/* As fsutil does it: when all patterns of the kind are paths, their text decides. When they are not, it
+   enters every directory; what no pattern can match there need not be looked at. */
+static bool reaches(const struct ignore *ignore, const struct rule *rule, const char *dir)
+{
+    return ignore->guided[rule->exception] ? pattern_reaches(rule->pattern, dir)
+                                           : pattern_begins_with(rule->pattern, dir);
+}
+
 /* Only an exception behind the last rule that excluded dir can bring something back. */
 bool ignore_may_include(struct ignore *ignore, const char *dir, const bool *state)
 {
@@ -165,8 +191,16 @@ bool ignore_may_include(struct ignore *ignore, const char *dir, const bool *stat
         const struct rule *rule = &ignore->rules[i];
         if (!rule->exception && state[i])
             return false;
-        if (rule->exception && pattern_reaches(rule->pattern, dir))
+        if (rule->exception && reaches(ignore, rule, dir))
             return true;
     }
+    return false;
+}
+
+bool ignore_may_exclude(struct ignore *ignore, const char *dir)
+{
+    for (size_t i = 0; i < ignore->count; i++)
+        if (!ignore->rules[i].exception && reaches(ignore, &ignore->rules[i], dir))
+            return true;
     return false;
 }

@@ -15,6 +15,9 @@ struct ignore;
 /* name is what an error calls the text: "/src/.dockerignore". ERR_USAGE names the line; a text or a
    number of patterns beyond reason is ERR_LIMIT. */
 struct ignore *ignore_new(const char *text, size_t len, const char *name, struct err *err);
+/* The same of patterns as fsutil gets them: no comments, no cleaning of a leading slash. */
+struct ignore *ignore_of(const char *const *patterns, size_t count, const char *name,
+                         struct err *err);
 void ignore_free(struct ignore *ignore);
 
 /* Bytes of the state of one path, never 0. */
@@ -24,5 +27,7 @@ size_t ignore_state_size(const struct ignore *ignore);
 bool ignore_excludes(struct ignore *ignore, const char *path, const bool *parent, bool *state);
 /* May anything below the excluded directory dir be included again? False means: no need to enter. */
 bool ignore_may_include(struct ignore *ignore, const char *dir, const bool *state);
+/* May anything below dir, which is not excluded, be excluded? */
+bool ignore_may_exclude(struct ignore *ignore, const char *dir);
 
 #endif

@@ -18,44 +18,89 @@ struct pattern {
     struct regex *regex;
 };
 
-/* --- the check: filepath.Match's idea of a well-formed pattern ---------------------------------- */
+/* --- the check: does filepath.Match(pattern, ".") report an error? -------------------------------- */
 
 /* One character of a class; NULL when it is malformed or nothing follows it. */
-static const char *class_char(const char *p)
+static const char *class_char(const char *p, const char *end, uint32_t *rune)
 {
-    if (*p == '\0' || *p == '-' || *p == ']')
+    if (p == end || *p == '-' || *p == ']')
         return NULL;
-    if (*p == '\\' && *++p == '\0')
+    if (*p == '\\' && ++p == end)
         return NULL;
     size_t len;
-    if (rune_next(p, &len) == RUNE_ERROR && len == 1)
+    *rune = rune_next(p, &len);
+    if (*rune == RUNE_ERROR && len == 1)
         return NULL;
-    return p[len] ? p + len : NULL;
+    return p + len < end ? p + len : NULL;
 }
 
-static const char *class_end(const char *p)
+/* From behind the '[' to behind the ']'; dot: is '.' in the class? */
+static const char *class_end(const char *p, const char *end, bool *dot)
 {
-    p += *p == '^';
+    const bool negated = p < end && *p == '^';
+    p += negated;
+    *dot = false;
     for (bool first = true; first || *p != ']'; first = false) {
-        p = class_char(p);
+        uint32_t low, high;
+        p = class_char(p, end, &low);
+        high = low;
         if (p && *p == '-')
-            p = class_char(p + 1);
+            p = class_char(p + 1, end, &high);
         if (!p)
             return NULL;
+        *dot |= low <= '.' && '.' <= high;
     }
+    *dot ^= negated;
     return p + 1;
 }
 
+/* What stands between stars; dot: does it match "."? */
+static bool chunk_is_good(const char *p, const char *end, bool *dot)
+{
+    size_t characters = 0;
+    for (*dot = true; p < end; characters++) {
+        bool matches = *p == '.' || *p == '?';
+        if (*p == '[') {
+            if (!(p = class_end(p + 1, end, &matches)))
+                return false;
+        } else {
+            if (*p == '\\') {
+                if (++p == end)
+                    return false;
+                matches = *p == '.';
+            }
+            p++;
+        }
+        *dot = *dot && matches;
+    }
+    *dot = *dot && characters == 1;
+    return true;
+}
+
+static const char *chunk_end(const char *p)
+{
+    for (bool in_class = false; *p && (*p != '*' || in_class); p++) {
+        if (*p == '\\' && p[1])
+            p++;
+        else if (*p == '[' || *p == ']')
+            in_class = *p == '[';
+    }
+    return p;
+}
+
+/* It looks at no chunk behind the first one that does not match. */
 static bool well_formed(const char *p)
 {
-    while (p && *p) {
-        char c = *p++;
-        if (c == '\\')
-            p = *p ? p + 1 : NULL;
-        else if (c == '[')
-            p = class_end(p);
+    bool dot = true;
+    for (bool first = true; *p && dot; first = false) {
+        p += strspn(p, "*");
+        const char *end = chunk_end(p);
+        if (!chunk_is_good(p, end, &dot))
+            return false;
+        dot = dot && first;
+        p = end;
     }
-    return p != NULL;
+    return true;
 }
 
 /* --- the conversion, step by step as Pattern.compile does it ------------------------------------- */
@@ -99,7 +144,7 @@ static const char *convert_one(struct conversion *to, const char *p, bool first)
     if (rune == '*' || rune == '?') {
         buf_text(&to->out, rune == '*' ? "[^/]*" : "[^/]");
         to->how = REGEX;
-    } else if (rune < 0x80 && strchr(".+()|{}$", (int)rune)) {
+    } else if (rune < 0x80 && strchr(".+()$", (int)rune)) {
         buf_char(&to->out, '\\');
         buf_char(&to->out, (char)rune);
     } else if (rune == '\\') {
@@ -192,4 +237,27 @@ bool pattern_reaches(struct pattern *pattern, const char *dir)
     if (fixed <= len)
         return pattern->how == PREFIX && memcmp(dir, pattern->text, fixed) == 0;
     return memcmp(dir, pattern->text, len) == 0 && pattern->text[len] == '/';
+}
+
+/* Bytes of the text without a slash and one or two stars at its end. */
+static size_t bare_len(const struct pattern *pattern)
+{
+    size_t len = pattern->len;
+    if (len >= 3 && memcmp(pattern->text + len - 3, "/**", 3) == 0)
+        len -= 3;
+    if (len >= 2 && memcmp(pattern->text + len - 2, "/*", 2) == 0)
+        len -= 2;
+    return len;
+}
+
+bool pattern_is_path(const struct pattern *pattern)
+{
+    return strcspn(pattern->text, "*[]?^\\") >= bare_len(pattern);
+}
+
+bool pattern_begins_with(const struct pattern *pattern, const char *dir)
+{
+    const size_t len = strlen(dir), bare = bare_len(pattern);
+    return bare >= len && memcmp(pattern->text, dir, len) == 0 &&
+           (bare == len || pattern->text[len] == '/');
 }

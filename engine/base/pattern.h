@@ -21,4 +21,9 @@ bool pattern_match(struct pattern *pattern, const char *path);
 /* May the pattern match something below the directory? True when in doubt. */
 bool pattern_reaches(struct pattern *pattern, const char *dir);
 
+/* fsutil looks at a pattern's text, not at what it means, before it leaves a directory aside: one without
+   special characters, but for a star or two at its end, is a path that begins with the directory's. */
+bool pattern_is_path(const struct pattern *pattern);
+bool pattern_begins_with(const struct pattern *pattern, const char *dir);
+
 #endif

@@ -14,17 +14,19 @@ struct regex {
     /* the simulation */
     size_t *now, *next, *mark;
     size_t now_len, next_len, turn;
+    size_t matched; /* the turn of the last match */
 };
 
 /* Most paths fail on their last letters already. */
 static void find_tail(struct regex *regex)
 {
-    size_t i = regex->code.len - 1;
+    size_t i = regex->code.len - 1; /* behind it: MATCHED */
     regex->tail = mem_alloc(regex->code.len);
     char *end = regex->tail + regex->code.len, *p = end;
-    while (i-- > 0) {
+    i -= regex->code.list[i - 1].op == AT_END;
+    while (regex->code.list[0].from == 0 && i-- > 1) {
         const struct instruction *at = &regex->code.list[i];
-        if (at->op != SET || at->star || at->negated || at->count != 1)
+        if (at->op != SET || at->again || at->spare || at->negated || at->count != 1)
             break; /* there may be no range at all */
         const struct range *range = &regex->code.ranges[at->from];
         if (range->low != range->high || range->low >= 0x80)
@@ -45,9 +47,9 @@ struct regex *regex_new(const char *text)
         return NULL;
     }
     find_tail(regex);
-    regex->now = mem_alloc((regex->code.len + 1) * sizeof *regex->now);
-    regex->next = mem_alloc((regex->code.len + 1) * sizeof *regex->next);
-    regex->mark = mem_alloc((regex->code.len + 1) * sizeof *regex->mark);
+    regex->now = mem_alloc(regex->code.len * sizeof *regex->now);
+    regex->next = mem_alloc(regex->code.len * sizeof *regex->next);
+    regex->mark = mem_alloc(regex->code.len * sizeof *regex->mark);
     return regex;
 }
 
@@ -87,22 +89,37 @@ static bool holds(enum op op, const struct place *place)
     return (is_word(place->before) != is_word(place->after)) == (op == AT_WORD);
 }
 
-/* Adds instruction i to next, and what can be reached from it without a character. */
+/* Adds instruction i to next, and what can be reached from it without a character. Recursion is two deep:
+   an alternative, an optional part in it. */
 static void enter(struct regex *regex, size_t i, const struct place *place)
 {
     while (regex->mark[i] != regex->turn) {
+        const struct instruction *at = &regex->code.list[i];
         regex->mark[i] = regex->turn;
         regex->next[regex->next_len++] = i;
-        if (i == regex->code.len)
-            return;
-        const struct instruction *at = &regex->code.list[i];
-        if (at->op == MAYBE) {
-            enter(regex, i + 1, place); /* one level deep: a starred '.' and a '/' follow */
+        switch (at->op) {
+        case FORK:
+            enter(regex, i + 1, place);
+            if (at->from == 0)
+                return;
+            i = at->from;
+            break;
+        case MAYBE:
+            enter(regex, i + 1, place);
             i += 3;
-        } else if (at->op == SET ? at->star : holds(at->op, place)) {
+            break;
+        case SET:
+            if (!at->spare)
+                return;
             i++;
-        } else {
+            break;
+        case MATCHED:
+            regex->matched = regex->turn;
             return;
+        default:
+            if (!holds(at->op, place))
+                return;
+            i++;
         }
     }
 }
@@ -131,8 +148,9 @@ static void step(struct regex *regex, uint32_t rune, const struct place *place)
     swap(regex);
     for (size_t n = 0; n < regex->now_len; n++) {
         size_t i = regex->now[n];
-        if (i < regex->code.len && regex->code.list[i].op == SET && in_set(regex, &regex->code.list[i], rune))
-            enter(regex, regex->code.list[i].star ? i : i + 1, place);
+        const struct instruction *at = &regex->code.list[i];
+        if (at->op == SET && in_set(regex, at, rune))
+            enter(regex, at->again ? i : i + 1, place);
     }
 }
 
@@ -164,7 +182,7 @@ bool regex_match(struct regex *regex, const char *text)
         memcmp(text + len - regex->tail_len, regex->tail, regex->tail_len) != 0)
         return false;
     run(regex, text, false);
-    return regex->mark[regex->code.len] == regex->turn && regex->next_len > 0;
+    return regex->matched == regex->turn;
 }
 
 bool regex_reaches(struct regex *regex, const char *prefix)

@@ -7,12 +7,14 @@
 #include <stdint.h>
 
 enum op {
+    FORK,     /* begins an alternative; the next one is at 'from', 0 = none */
     SET,      /* one character of ranges */
     MAYBE,    /* goes on here, or 3 instructions later */
     AT_BEGIN,
     AT_END,
     AT_WORD,  /* "\b" */
     NO_WORD,  /* "\B" */
+    MATCHED,  /* if the text is over */
 };
 
 struct range {
@@ -21,7 +23,8 @@ struct range {
 
 struct instruction {
     enum op op;
-    bool star, negated;
+    bool again, spare; /* may be repeated, left out */
+    bool negated;
     size_t from, count; /* of ranges */
 };
 
@@ -32,7 +35,7 @@ struct code {
     size_t range_count;
 };
 
-/* Ends with AT_END. False when Go refuses the text; code_fini then, too. */
+/* Alternatives, each from FORK to MATCHED. False when Go refuses the text; code_fini then, too. */
 bool code_parse(struct code *code, const char *text);
 void code_fini(struct code *code);
 

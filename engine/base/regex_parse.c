@@ -4,12 +4,18 @@
 #include "base/regex_code.h"
 #include "base/rune.h"
 
-enum { RUNE_LAST = 0x10FFFF };
+enum {
+    RUNE_LAST = 0x10FFFF,
+    TIMES_MAX = 1000,    /* Go's limit of {n} */
+    CODE_MAX = 1 << 17,  /* instructions */
+};
 
 /* As regexp/syntax does it with Perl's flags. */
 struct parser {
     struct code *code;
     const char *p;
+    size_t item;   /* what a repetition would repeat: the last instruction; 0 = nothing is there */
+    bool repeated; /* it is already */
     bool bad;
 };
 
@@ -61,6 +67,27 @@ static int hex(uint32_t c)
                                   : -1;
 }
 
+/* Behind "\x": two digits, or any number of them in braces. */
+static uint32_t parse_hex(struct parser *parser)
+{
+    const bool braces = *parser->p == '{';
+    uint32_t value = 0;
+    int digits = 0;
+    for (parser->p += braces; digits < 2 || braces; digits++) {
+        if (braces && *parser->p == '}' && digits > 0)
+            break;
+        const int digit = hex((unsigned char)*parser->p);
+        if (digit < 0 || value * 16 + (uint32_t)digit > RUNE_LAST) {
+            parser->bad = true;
+            return 0;
+        }
+        value = value * 16 + (uint32_t)digit;
+        parser->p++;
+    }
+    parser->p += braces;
+    return value;
+}
+
 /* The character that an escape means; p stands behind the backslash. */
 static uint32_t parse_escape(struct parser *parser)
 {
@@ -74,11 +101,8 @@ static uint32_t parse_escape(struct parser *parser)
             value = value * 8 + (uint32_t)(*parser->p++ - '0');
         return value;
     }
-    if (c == 'x') {
-        int high = hex(take_rune(parser)), low = hex(take_rune(parser));
-        parser->bad |= high < 0 || low < 0;
-        return (uint32_t)(high * 16 + low);
-    }
+    if (c == 'x')
+        return parse_hex(parser);
     const char *letter = c && c < 0x80 ? strchr(letters, (int)c) : NULL;
     if (letter)
         return (uint32_t)values[letter - letters];
@@ -184,8 +208,11 @@ static void parse_class(struct parser *parser)
 static void parse_quoted(struct parser *parser)
 {
     const char *end = strstr(parser->p, "\\E");
-    while (*parser->p && parser->p != end)
+    while (*parser->p && parser->p != end) {
+        parser->item = parser->code->len;
+        parser->repeated = false;
         add_literal(parser->code, take_rune(parser));
+    }
     if (end)
         parser->p += 2;
 }
@@ -217,43 +244,147 @@ static void parse_dot(struct code *code)
     add_range(code, '\n', '\n');
 }
 
-/* Tells whether the text was anchored at its end. */
-static bool parse(struct parser *parser)
+/* --- repetitions ----------------------------------------------------------------------------------- */
+
+/* A number without leading zeros; -1 = none, beyond TIMES_MAX = too large. */
+static int parse_times(const char **text)
+{
+    const char *p = *text;
+    int number = 0;
+    if (*p < '0' || *p > '9' || (*p == '0' && p[1] >= '0' && p[1] <= '9'))
+        return -1;
+    for (; *p >= '0' && *p <= '9'; p++)
+        number = number > TIMES_MAX ? number : number * 10 + (*p - '0');
+    *text = p;
+    return number;
+}
+
+/* "{n}", "{n,}" (most is -1 then) or "{n,m}" at p; false: '{' is a character like others. */
+static bool parse_bounds(struct parser *parser, int *least, int *most)
+{
+    const char *p = parser->p + 1;
+    *least = *most = parse_times(&p);
+    if (*least >= 0 && *p == ',' && *++p != '}' && (*most = parse_times(&p)) < 0)
+        return false;
+    if (*least < 0 || *p != '}')
+        return false;
+    if (p[-1] == ',')
+        *most = -1;
+    parser->p = p + 1;
+    return true;
+}
+
+static void repeat(struct parser *parser, int least, int most)
+{
+    struct code *code = parser->code;
+    if (parser->item == 0 || parser->repeated || least > TIMES_MAX || most > TIMES_MAX ||
+        (most >= 0 && least > most)) {
+        parser->bad = true;
+        return;
+    }
+    struct instruction one = code->list[parser->item];
+    if (one.op != SET) { /* at a place one is as often as one likes */
+        code->len -= least == 0;
+        return;
+    }
+    code->len--;
+    for (int i = 0; i < least || i < most || (most < 0 && i == least); i++) {
+        one.spare = i >= least;
+        one.again = most < 0 && i == least;
+        *add_code(code, SET) = one;
+    }
+}
+
+/* --- the whole --------------------------------------------------------------------------------------- */
+
+static void add_anything(struct code *code)
+{
+    *add_code(code, SET) = (struct instruction){.op = SET, .again = true, .spare = true, .negated = true};
+}
+
+/* An expression matches anywhere in a text that it does not hold at its ends. */
+static void begin_alternative(struct parser *parser)
+{
+    add_code(parser->code, FORK)->from = 0;
+    if (*parser->p != '^' || parser->p[1] == '{')
+        add_anything(parser->code);
+    parser->item = 0;
+}
+
+static void end_alternative(struct code *code)
+{
+    if (code->list[code->len - 1].op != AT_END)
+        add_anything(code);
+    add_code(code, MATCHED);
+}
+
+static void parse_deep(struct code *code)
+{
+    add_code(code, MAYBE);
+    parse_dot(code);
+    code->list[code->len - 1].again = code->list[code->len - 1].spare = true;
+    add_literal(code, '/');
+}
+
+/* What is no repetition; p stands behind c. */
+static void parse_item(struct parser *parser, char c)
+{
+    switch (c) {
+    case '^': add_code(parser->code, AT_BEGIN); break;
+    case '$': add_code(parser->code, AT_END); break; /* one in the pattern was escaped */
+    case '.': parse_dot(parser->code); break;
+    case '[': parse_class(parser); break;
+    case '\\': parse_backslash(parser); break;
+    default:
+        parser->p--;
+        add_literal(parser->code, take_rune(parser));
+    }
+}
+
+static void parse_one(struct parser *parser)
 {
     static const char deep[] = "(.*/)?";
     struct code *code = parser->code;
-    while (!parser->bad && *parser->p) {
-        char c = *parser->p;
-        if (c == '$')
-            return true; /* one in the pattern was escaped */
-        if (strncmp(parser->p, deep, 6) == 0) {
-            add_code(code, MAYBE);
-            parse_dot(code);
-            code->list[code->len - 1].star = true;
-            add_literal(code, '/');
-            parser->p += 6;
-            continue;
+    int least, most;
+    if (strncmp(parser->p, deep, 6) == 0) {
+        parse_deep(code);
+        parser->p += 6;
+    } else if (*parser->p == '*') {
+        code->list[code->len - 1].again = code->list[code->len - 1].spare = true;
+        parser->p++;
+    } else if (*parser->p == '{' && parse_bounds(parser, &least, &most)) {
+        repeat(parser, least, most);
+    } else {
+        const size_t before = code->len;
+        const bool quote = strncmp(parser->p, "\\Q", 2) == 0; /* sees to its own items */
+        parse_item(parser, *parser->p++);
+        if (!quote) {
+            parser->item = before;
+            parser->repeated = false;
         }
-        parser->p += strchr("^.[*\\", c) != NULL;
-        switch (c) {
-        case '^': add_code(code, AT_BEGIN); break;
-        case '.': parse_dot(code); break;
-        case '[': parse_class(parser); break;
-        case '*': code->list[code->len - 1].star = true; break;
-        case '\\': parse_backslash(parser); break;
-        default: add_literal(code, take_rune(parser));
-        }
+        return;
     }
-    return false;
+    parser->repeated = true;
 }
 
 bool code_parse(struct code *code, const char *text)
 {
     struct parser parser = {.code = code, .p = text};
-    bool anchored = parse(&parser);
-    if (!anchored) /* "\Q" has eaten the '$' */
-        *add_code(code, SET) = (struct instruction){.op = SET, .star = true, .negated = true};
-    add_code(code, AT_END);
+    size_t fork = 0;
+    begin_alternative(&parser);
+    while (!parser.bad && *parser.p) {
+        if (*parser.p != '|') {
+            parse_one(&parser);
+        } else {
+            end_alternative(code);
+            parser.p++;
+            code->list[fork].from = code->len;
+            fork = code->len;
+            begin_alternative(&parser);
+        }
+        parser.bad |= code->len > CODE_MAX;
+    }
+    end_alternative(code);
     return !parser.bad;
 }
 

@@ -8,22 +8,16 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/glob.h"
 #include "base/ignore.h"
 #include "base/mem.h"
 #include "base/path.h"
-#include "base/pattern.h"
 
-enum {
-    TEXT_MAX = 4 << 20,
-    FOLLOWED_MAX = 10000,
-};
+enum { FOLLOWED_MAX = 10000 };
 
 struct filter {
     struct ignore *exclude, *include; /* NULL = no such patterns; include "excludes" what is wanted */
-    struct pattern **reach;           /* of include */
-    size_t reach_count, include_size;
+    size_t include_size;
 };
 
 /* A list of paths, each once, that grows while it is read. */
@@ -165,61 +159,49 @@ static bool follow_all(struct follow *follow, const struct filter_spec *spec)
 
 /* --- patterns -------------------------------------------------------------------------------------------- */
 
-/* Adds a line of an ignore file. A blank before it: what the daemon sends is never a comment. */
-static bool add_line(struct buf *text, const char *pattern, struct err *err)
+static int compare(const void *a, const void *b)
 {
-    if (strpbrk(pattern, "\r\n"))
-        return err_set(err, ERR_USAGE, "a pattern holds a line break");
-    return (buf_char(text, ' ') && buf_text(text, pattern) && buf_char(text, '\n')) ||
-           err_set(err, ERR_LIMIT, "the patterns are longer than %d bytes", TEXT_MAX);
+    return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool add_reach(struct filter *filter, const char *text, struct err *err)
+/* fsutil's dedupePaths: what is below the one before it goes. false: one is the root, which is everything. */
+static bool dedupe(const char **list, size_t *count)
 {
-    while (*text == ' ')
-        text++;
-    if (*text == '!' || !*text)
-        return true;
-    char *clean = below_root(text);
-    struct pattern *pattern = pattern_new(clean, err);
-    mem_free(clean);
-    if (pattern)
-        filter->reach[filter->reach_count++] = pattern;
-    return pattern != NULL;
+    const char *last = "";
+    size_t left = 0;
+    for (size_t i = 0; i < *count; i++) {
+        const size_t len = strlen(last);
+        if (strcmp(list[i], ".") == 0)
+            return false;
+        if (strncmp(list[i], last, len) == 0 && list[i][len] == '/')
+            continue;
+        last = list[left++] = list[i];
+    }
+    *count = left;
+    return true;
 }
 
 static bool read_include(struct filter *filter, const struct filter_spec *spec,
-                         const struct paths *followed, struct err *err)
+                         struct paths *followed, struct err *err)
 {
-    const size_t all = spec->include_count + followed->count;
-    struct buf text;
-    bool good = true;
-    buf_init(&text, TEXT_MAX);
-    for (size_t i = 0; good && i < followed->count; i++)
-        if (strcmp(followed->list[i], ".") == 0)
-            return true; /* the root: everything */
-    filter->reach = mem_alloc((all + 1) * sizeof *filter->reach);
-    for (size_t i = 0; good && i < all; i++) {
-        const char *line = i < spec->include_count ? spec->include[i]
-                                                   : followed->list[i - spec->include_count];
-        good = add_line(&text, line, err) && add_reach(filter, line, err);
+    const size_t given = spec->include_count;
+    const char **list = mem_alloc((given + followed->count + 1) * sizeof *list);
+    size_t found = followed->count, count;
+    if (found > 0) {
+        qsort(followed->list, found, sizeof *followed->list, compare);
+        memcpy(list + given, followed->list, found * sizeof *list);
     }
-    good = good && (filter->include = ignore_new(text.data, text.len, "the include patterns", err));
-    if (good)
-        filter->include_size = ignore_state_size(filter->include);
-    buf_fini(&text);
-    return good;
-}
-
-static bool read_exclude(struct filter *filter, const struct filter_spec *spec, struct err *err)
-{
-    struct buf text;
+    bool some = dedupe(list + given, &found);
+    count = given + (some ? found : 0);
+    if (given > 0)
+        memcpy(list, spec->include, given * sizeof *list);
+    some = spec->follow_count == 0 || dedupe(list, &count);
     bool good = true;
-    buf_init(&text, TEXT_MAX);
-    for (size_t i = 0; good && i < spec->exclude_count; i++)
-        good = add_line(&text, spec->exclude[i], err);
-    good = good && (filter->exclude = ignore_new(text.data, text.len, "the .dockerignore", err));
-    buf_fini(&text);
+    if (some && count > 0) {
+        good = (filter->include = ignore_of(list, count, "the include patterns", err));
+        filter->include_size = good ? ignore_state_size(filter->include) : 0;
+    }
+    mem_free(list);
     return good;
 }
 
@@ -228,10 +210,10 @@ struct filter *filter_new(const struct filter_spec *spec, struct err *err)
     struct filter *filter = mem_alloc(sizeof *filter);
     struct follow follow = {.root = spec->root, .err = err};
     bool good = follow_all(&follow, spec);
-    if (good && spec->include_count + follow.resolved.count > 0)
-        good = read_include(filter, spec, &follow.resolved, err);
+    good = good && read_include(filter, spec, &follow.resolved, err);
     if (good && spec->exclude_count > 0)
-        good = read_exclude(filter, spec, err);
+        good = (filter->exclude = ignore_of(spec->exclude, spec->exclude_count, "the .dockerignore",
+                                            err));
     paths_fini(&follow.wanted);
     paths_fini(&follow.resolved);
     if (good)
@@ -246,9 +228,6 @@ void filter_free(struct filter *filter)
         return;
     ignore_free(filter->exclude);
     ignore_free(filter->include);
-    for (size_t i = 0; i < filter->reach_count; i++)
-        pattern_free(filter->reach[i]);
-    mem_free(filter->reach);
     mem_free(filter);
 }
 
@@ -257,21 +236,13 @@ size_t filter_state_size(const struct filter *filter)
     return filter->include_size + (filter->exclude ? ignore_state_size(filter->exclude) : 0);
 }
 
-static bool reaches(const struct filter *filter, const char *dir)
-{
-    for (size_t i = 0; i < filter->reach_count; i++)
-        if (pattern_reaches(filter->reach[i], dir))
-            return true;
-    return false;
-}
-
 enum filter_verdict filter_judge(struct filter *filter, const char *path, bool is_dir,
                                  const bool *above, bool *state)
 {
     const size_t at = filter->include_size;
     const bool wanted =
         !filter->include || ignore_excludes(filter->include, path, above, state);
-    if (!wanted && !(is_dir && reaches(filter, path)))
+    if (!wanted && !(is_dir && ignore_may_exclude(filter->include, path)))
         return FILTER_SKIP;
     const bool excluded =
         filter->exclude &&

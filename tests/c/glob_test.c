@@ -38,6 +38,10 @@ static void test_characters(void)
     CHECK(matches("a[0-9x]?", "a5z") && !matches("a[0-9x]?", "ay1") && matches("[^a-c]", "d"));
     CHECK(!matches("[^a]", "/") && !matches("?", "/") && !matches("?", ""));
     CHECK(matches("\\*", "*") && !matches("\\*", "a") && matches("[\\]]", "]") && matches("[a\\-z]", "-"));
+    test_it("a character may be several bytes");
+    CHECK(matches("?", "\u00e9") && !matches("??", "\u00e9") && matches("[\u00e0-\u00ff]x", "\u00e9x"));
+    CHECK(matches("\\\u00e9*", "\u00e9a") && matches("?", "\xff") && matches("\xff", "\xff") && !matches("\xfe", "\xff"));
+    CHECK(refused("[\xff]"));
     test_it("a pattern of bad form is refused");
     CHECK(refused("[") && refused("a[") && refused("[]") && refused("[a") && refused("[a-") &&
           refused("[-a]") && refused("[^]") && refused("a\\") && refused("[\\"));

@@ -174,6 +174,18 @@ describe("session", function()
     assert.equal("keep vendor vendor/x vendor/x/y", paths(answer))
   end)
 
+  it("takes patterns as they come, not as lines of a file", function()
+    for _, name in ipairs { "#c", "slash", "xx/a", "d/a", "d/b" } do write(name, name) end
+    local answer = files { meta = { { "dir-name", "context" }, { "exclude-patterns", "#c" },
+      { "exclude-patterns", "/slash" }, { "exclude-patterns", "xx" }, { "exclude-patterns", "d" },
+      { "exclude-patterns", "!x{2}/*" }, { "exclude-patterns", "!d/b" } } }
+    assert.equal("d d/b slash", paths(answer)) -- fsutil looks for a directory "x{2}"
+    stop()
+    answer = files { meta = { { "dir-name", "context" }, { "include-patterns", "d" }, { "include-patterns", "." },
+      { "followpaths", "d/a" } } }
+    assert.equal("#c d d/a d/b slash xx xx/a", paths(answer))
+  end)
+
   it("follows links of the paths that a daemon names", function()
     write("docker/real", "FROM scratch\n")
     write("other", "x")
