@@ -249,6 +249,17 @@ return orch.pipeline {
       job:docker_build { output = "built" }
       assert(job:read "built/app/hello" == "hello\n")
       job:run "test -O built/app/hello"
+      job:write { path = "secret", text = "of-the-job" }
+      job:docker_build { tags = { os.getenv("SPEC_TAG") }, secrets = { s = { file = "secret" } }, dockerfile = [=[
+FROM busybox:1.36
+COPY app /app
+RUN --mount=type=secret,id=s test "$(cat /run/secrets/s)" = of-the-job
+]=] }
+      job:docker_build { output = "built.tar" }
+      job:run "test -O built.tar; busybox tar -tf built.tar | grep app/made"
+      job:image_save { images = os.getenv("SPEC_TAG"), file = job.tmp .. "/saved.tar" }
+      job:run "test -O $TMPDIR/saved.tar"
+      assert(job:image_load(job.tmp .. "/saved.tar")[1]:find(os.getenv("SPEC_TAG"), 1, true))
     end
   end },
 }

@@ -153,12 +153,14 @@ end
 -- A path that ends in ".tar" is a file, any other a directory.
 local function with_output(self)
   local job, output = self.job, self.spec.output
-  if output:find("%.tar$") then return with_session(self, job.fs.at(output)) end
-  local tar = ("%s/output-%s.tar"):format(job.host_tmp, fs.random(6))
-  local _ <close> = setmetatable({}, { __close = function() os.remove(tar) end })
-  local context = with_session(self, tar)
+  if output:find("%.tar$") then
+    return job.fs.receive(output, function(path) return with_session(self, path) end)
+  end
+  local dir = assert(fs.make_temp(job.host_tmp .. "/output-"))
+  local _ <close> = setmetatable({}, { __close = function() fs.remove(dir) end })
+  local context = with_session(self, dir .. "/tar")
   assert(job.fs.make_dir(output))
-  assert(job.fs.unpack { file = tar, into = output })
+  assert(job.fs.unpack { file = dir .. "/tar", into = output })
   return context
 end
 
@@ -169,8 +171,7 @@ local function check(self)
     local wanted = type(given) == "table" and next(given) or type(given) ~= "table" and given
     if wanted and not self.sessions then
       usage("docker_build: option '%s' needs BuildKit, which %s", name,
-        spec.classic and "option 'classic' turns off" or self.client.podman and "podman does not have"
-          or "cannot reach this job's files")
+        spec.classic and "option 'classic' turns off" or "podman does not have")
     end
   end
 end
@@ -204,7 +205,7 @@ local function build(job, spec)
   local self = setmetatable({ job = job, spec = spec, progress = build_progress.new(job),
     dockerfile = dockerfiles.find(job, spec), client = client.connect(job) }, Build)
   self.classic = spec.classic or self.client.podman
-  self.sessions = not self.classic and job.fs.at ~= nil
+  self.sessions = not self.classic
   check(self)
   local send = not self.sessions and with_tar or spec.output and with_output or with_session
   local context = send(self)

@@ -34,18 +34,19 @@ local function read_agents(job, given)
   local agents = type(given) == "table" and given or { default = given }
   local sockets = {}
   for id, value in pairs(agents) do
-    local path = value == true and os.getenv("SSH_AUTH_SOCK") or value
+    local own = value == true and os.getenv("SSH_AUTH_SOCK")
+    local path = own or value
     if type(path) ~= "string" or path == "" then
       usage("docker_build: option 'ssh': no agent '%s': start one (SSH_AUTH_SOCK), or give a socket's path", id)
     end
-    sockets[id] = job.fs.at(path)
+    sockets[id] = own or job.fs.seen(path)
   end
   return sockets
 end
 
 -- The same for each build of this directory by this job, whatever the run, so that the daemon asks for what changed.
 local function shared_key(job, spec, dockerfile)
-  local home = job.project and job.project.dir or job.fs.at(".")
+  local home = job.project and job.project.dir or job.dir
   return hash.sha256(table.concat({ home, job.name, spec.context, dockerfile.dir or "" }, "\0"))
 end
 
@@ -55,9 +56,9 @@ end
 ---@param dockerfile table of dockerfile.find
 ---@param output? string
 local function options(job, spec, dockerfile, output)
-  local at = job.fs.at
+  local seen = job.fs.seen
   return {
-    dirs = { context = at(spec.context), dockerfile = dockerfile.dir and at(dockerfile.dir) },
+    dirs = { context = seen(spec.context), dockerfile = dockerfile.dir and seen(dockerfile.dir) },
     dockerfile_text = dockerfile.inline and dockerfile.text or nil,
     secrets = read_secrets(job, spec.secrets),
     ssh = read_agents(job, spec.ssh),

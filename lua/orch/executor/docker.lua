@@ -197,6 +197,7 @@ local function close(self, job, world, failure)
   for _, server in ipairs { world.user or false, world.root or false } do
     if server then server:close() end
   end
+  fs.remove(world.stage) -- copies
   if not world.engine then return end
   if not failure then
     local problem = world.engine:remove_labelled { ["orch.run"] = world.engine.owner.run,

@@ -16,7 +16,11 @@ local schema = options.schema { working_directory = "string?" }
 -- Files of the job, relative paths taken from its working directory.
 local function files(dir)
   local function at(path) return fs.join(dir, path) end
-  local self = { at = at }
+  local self = {}
+  --- Where programs of this machine can read a file or directory of the job: it, or a copy of it.
+  self.seen = at
+  --- Calls write(path), which makes a file of that path on this machine; then it is the job's.
+  function self.receive(path, write) return write(at(path)) end
   function self.read(path, max) return fs.read(at(path), max) end
   function self.write(path, bytes, how) return fs.write(at(path), bytes, how) end
   function self.append(path, bytes, how) return fs.append(at(path), bytes, how) end

@@ -7,7 +7,7 @@ return verb.define {
   positional = "file",
   options = { file = "string" },
   run = function(job, o)
-    local loaded = image.load(client.connect(job), job.fs.at(o.file))
+    local loaded = image.load(client.connect(job), job.fs.seen(o.file))
     for _, name in ipairs(loaded) do job:log("%s", name) end
     return loaded
   end,

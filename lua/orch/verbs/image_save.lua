@@ -6,7 +6,7 @@ local verb = require "orch.verb"
 return verb.define {
   options = { images = "string|list", file = "string" },
   run = function(job, o)
-    image.save(client.connect(job), verb.list(o.images), job.fs.at(o.file))
+    job.fs.receive(o.file, function(path) image.save(client.connect(job), verb.list(o.images), path) end)
     local stat = assert(job.fs.stat(o.file))
     job:log("%s  %d bytes", o.file, stat.size)
     return { file = o.file, size = stat.size }

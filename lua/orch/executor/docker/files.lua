@@ -190,6 +190,11 @@ local function functions(asked, dir)
     return wire.texts(reply)
   end
   function self.make_dir(path, mode) return good("d", { inside(path), mode or tonumber("777", 8) }) end
+  --- Not of job.fs: the path without links.
+  function self.real(path)
+    local reply = assert(asked:ask("p", { inside(path) }))
+    return wire.texts(reply)[1]
+  end
   --- Not of job.fs: whether the user may make files in that directory; true, or nil, err.
   function self.may_write(path) return good("c", { inside(path) }) end
   function self.remove(path) return good("x", { inside(path) }) end

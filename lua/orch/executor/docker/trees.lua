@@ -3,7 +3,6 @@
 --
 -- Where the daemon is on this machine and we may read its volumes, trees on them are read and written in place.
 -- Elsewhere they come and go as archives, by way of a directory on this machine.
-local error_value = require "orch.error"
 local fs = require "orch.fs"
 
 local Trees = {}
@@ -37,15 +36,6 @@ function Trees:place(path)
       return fs.real_path(host) == host and host or nil
     end
   end
-end
-
--- The same for a file, which need not be there.
-function Trees:place_of_file(path)
-  local dir, name = path:match("^(.*)/([^/]+)$")
-  local host = dir and self:place(dir ~= "" and dir or "/")
-  if not host then return nil end
-  local stat = fs.stat(host .. "/" .. name)
-  return (not stat or stat.type ~= "link") and host .. "/" .. name or nil
 end
 
 -- --- by archives ---------------------------------------------------------------------------------------------------
@@ -210,17 +200,38 @@ function Trees:checkout(spec)
   return result
 end
 
---- A path as programs of this machine see it: only what is on the job's volumes can be seen.
-function Trees:at(path)
-  local inside = self.files.inside(path)
-  local host = self:place(inside) or self:place_of_file(inside)
+-- A file, as a file on this machine.
+local function bring_file(self, path)
+  local dir = new_stage(self)
+  local bytes = self.engine.connected:request { op = "docker cp", file = dir .. ".tar",
+    path = ("/containers/%s/archive"):format(self.container), query = { path = path }, idle_timeout = 600 }
+  if not bytes then return self.files.stat(path) end
+  local unpacked, failure = require "orch.tar".unpack { file = dir .. ".tar", into = dir }
+  assert(fs.remove(dir .. ".tar"))
+  if not unpacked then return nil, failure end
+  return dir .. "/" .. path:match("[^/]+$")
+end
+
+--- Where programs of this machine can read a file or directory of the job: it, or a copy of it.
+function Trees:seen(path)
+  local inside = self.files.real(path)
+  local host = self:place(inside)
   if host then return host end
-  local seen = {}
-  for i, volume in ipairs(self.volumes) do seen[i] = volume.path end
-  table.sort(seen)
-  error(error_value.new { kind = "usage",
-    message = ("%s cannot be seen from outside the container; only what is below %s can"):format(inside,
-      table.concat(seen, " and ")) }, 0)
+  local stat = assert(self.files.stat(inside))
+  return assert((stat.type == "directory" and bring or bring_file)(self, inside))
+end
+
+--- Calls write(path), which makes a file of that path on this machine; then it is the job's.
+function Trees:receive(path, write)
+  local inside = self.files.inside(path)
+  local dir, name = inside:match("^(.*)/([^/]+)$")
+  assert(self.files.may_write(dir))
+  local stage = new_stage(self)
+  local result = write(stage .. "/" .. name)
+  assert(send(self, stage, dir))
+  assert(fs.remove(stage))
+  assert(self.root:own({ inside }, self.owner))
+  return result
 end
 
 --- Adds what is here to job.fs.
@@ -229,9 +240,8 @@ function Trees:complete(files)
   function files.unpack(spec) return self:unpack(spec) end
   function files.context(spec) return self:context(spec) end
   function files.checkout(spec) return self:checkout(spec) end
-  if #self.volumes > 0 then
-    function files.at(path) return self:at(path) end
-  end
+  function files.seen(path) return self:seen(path) end
+  function files.receive(path, write) return self:receive(path, write) end
   return files
 end
 
