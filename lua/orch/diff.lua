@@ -37,4 +37,35 @@ local function lines(a, b)
   return out
 end
 
-return { lines = lines }
+local TEXT_MAX <const> = 2000 -- lines that differ, of either text: the cost is their product
+local SHOWN_MAX <const> = 40
+
+local function split(text)
+  local list = {}
+  for line in (text:sub(-1) == "\n" and text or text .. "\n"):gmatch("([^\n]*)\n") do list[#list + 1] = line end
+  return list
+end
+
+-- Without what both begin and end with.
+local function middle(a, b)
+  local from, a_to, b_to = 1, #a, #b
+  while from <= a_to and from <= b_to and a[from] == b[from] do from = from + 1 end
+  while a_to >= from and b_to >= from and a[a_to] == b[b_to] do a_to, b_to = a_to - 1, b_to - 1 end
+  return table.move(a, from, a_to, 1, {}), table.move(b, from, b_to, 1, {})
+end
+
+--- As lines, of two texts; cut where it gets long.
+---@param a string
+---@param b string
+---@return string[]
+local function of_texts(a, b)
+  local old, new = middle(split(a), split(b))
+  if #old > TEXT_MAX or #new > TEXT_MAX then return { ("%d lines became %d others"):format(#old, #new) } end
+  local all = lines(old, new)
+  if #all <= SHOWN_MAX then return all end
+  local shown = table.move(all, 1, SHOWN_MAX, 1, {})
+  shown[SHOWN_MAX + 1] = ("and %d lines more"):format(#all - SHOWN_MAX)
+  return shown
+end
+
+return { lines = lines, of_texts = of_texts }

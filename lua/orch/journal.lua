@@ -6,28 +6,29 @@ local error_value = require "orch.error"
 local fs = require "orch.fs"
 local record = require "orch.record"
 local replay = require "orch.replay"
+local sources = require "orch.sources"
 local task = require "orch.task"
 
 local HALTED <const> = '{"$halt":true}' -- in place of a result: the step ended the job; no value is encoded so
 
-local Journal = { answer = replay.answer }
+local Journal = { answer = replay.answer, keep_source = sources.keep }
 Journal.__index = Journal
 
 local function new(state, number, lock)
   return setmetatable({ state = state, base = state.base, number = number, lock = lock, seq = 0, recorded = {},
-    below = {}, areas = {}, forgotten = {}, jobs = {} }, Journal)
+    below = {}, of_job = {}, areas = {}, forgotten = {}, jobs = {}, sources = {} }, Journal)
 end
 
 local NEW_RUN <const> = [[INSERT INTO runs (number, id, recipe, digest, project, params, options, state, started)
-  VALUES (?, ?, ?, ?, ?, ?, ?, 'live', ?)]]
+  VALUES (?, ?, ?, '', ?, ?, ?, 'live', ?)]]
 
 --- A new run's row; its number is the next of the project, and locked before others can see it.
 ---@param state table
----@param run { id: string, recipe: string, digest: string, project: string, params: table, options: table }
+---@param run { id: string, recipe: string, project: string, params: table, options: table }
 local function begin(state, run)
   while true do
     local number, lock = state:claim()
-    local rows, failure = state.base:exec(NEW_RUN, number, run.id, run.recipe, run.digest, run.project,
+    local rows, failure = state.base:exec(NEW_RUN, number, run.id, run.recipe, run.project,
       record.encode(run.params), record.encode(run.options), task.time())
     if rows then return new(state, number, lock) end
     lock:release()
@@ -36,18 +37,20 @@ local function begin(state, run)
 end
 
 --- Goes on with a run: reads what it has recorded. from: the place of a step that, with all after it in its job,
---- is to be done anew.
-local function reopen(state, number, from)
+--- is to be done anew. recipe: where it is now.
+local function reopen(state, number, from, recipe)
   local lock = state:lock_run(number, true)
   if not lock then
     error(error_value.new { kind = "conflict", message = ("run %d is live in another process"):format(number) }, 0)
   end
   local self = new(state, number, lock)
   if from then self:forget(from) end
-  state:rows("UPDATE runs SET state = 'live', ended = NULL, error = NULL WHERE number = ?", number)
+  state:rows("UPDATE runs SET state = 'live', recipe = coalesce(?, recipe), ended = NULL, error = NULL WHERE number = ?",
+    recipe, number)
   self.resumed = true
   replay.read(self)
-  for _, each in ipairs(state:rows("SELECT * FROM jobs WHERE run = ?", number)) do self.jobs[each.name] = each end
+  for _, each in ipairs(state:all("jobs", number)) do self.jobs[each.name] = each end
+  sources.read(self)
   return self
 end
 
@@ -55,7 +58,7 @@ end
 local function look(state, number)
   local self = new(state, number)
   replay.read(self)
-  for _, each in ipairs(state:rows("SELECT * FROM jobs WHERE run = ?", number)) do self.jobs[each.name] = each end
+  for _, each in ipairs(state:all("jobs", number)) do self.jobs[each.name] = each end
   return self
 end
 
@@ -85,9 +88,9 @@ end
 ---@return boolean was there anything?
 function Journal:forget_job(name, reason, except)
   local found = not except and self.jobs[name] ~= nil
-  for id, step in pairs(self.recorded) do
-    if step.job == name and id ~= except then
-      self.recorded[id], self.forgotten[id], found = nil, reason, true
+  for _, step in ipairs(self.of_job[name] or {}) do
+    if self.recorded[step.id] == step and step.id ~= except then
+      self.recorded[step.id], self.forgotten[step.id], found = nil, reason, true
       self.areas[step.branch] = nil
     end
   end
@@ -99,6 +102,19 @@ function Journal:forget_job(name, reason, except)
   })
   if not except then self.jobs[name] = nil end
   return true
+end
+
+--- Takes the jobs that an earlier session had, and this one has not, out of the record.
+---@param known table<string, any> names that stay
+---@return string[] the others
+function Journal:forget_others(known)
+  local names = {}
+  for name in pairs(self.jobs) do
+    if not known[name] then names[#names + 1] = name end
+  end
+  table.sort(names)
+  for _, name in ipairs(names) do self:forget_job(name, "it is no longer in the recipe") end
+  return names
 end
 
 --- Has the job added jobs to the run? They are made again by its body.
@@ -143,7 +159,7 @@ function Journal:adopt(other, names)
   end
   local row = self.state:rows("SELECT max(seq) AS seq FROM steps WHERE run = ?", self.number)[1]
   self.seq = row.seq or 0
-  for _, each in ipairs(self.state:rows("SELECT * FROM jobs WHERE run = ?", self.number)) do self.jobs[each.name] = each end
+  for _, each in ipairs(self.state:all("jobs", self.number)) do self.jobs[each.name] = each end
   self.adopted = true
 end
 

@@ -66,17 +66,38 @@ local function raise_load_error(path, message)
 end
 
 -- Runs a file in the environment; its value is what it returns.
-local function run_file(path, environment)
-  local chunk, message = loadfile(path, "t", environment)
+local function run_file(path, environment, files)
+  local file, problem = io.open(path, "rb") -- not fs.read: what requires a module may stand where nothing can wait
+  if not file then raise_load_error(path, "cannot read " .. problem) end
+  local text = file:read("a")
+  file:close()
+  local chunk, message = load(text and text:gsub("^#[^\n]*", "") or "", "@" .. path, "t", environment)
   if not chunk then raise_load_error(path, message) end
+  files:add(path, text or "")
   return chunk()
+end
+
+-- The files that a recipe is made of, as they are read. told(path, text): who keeps a record of them.
+local Files = {}
+Files.__index = Files
+
+function Files:add(path, text)
+  if self.told then return self.told(path, text) end
+  self[#self + 1] = { path = path, text = text }
+end
+
+--- Tells of those that have been read, and those that will be.
+---@param told fun(path: string, text: string)
+function Files:tell(told)
+  self.told = told
+  for _, each in ipairs(self) do told(each.path, each.text) end
 end
 
 local LOADING <const> = {}
 
 -- Modules of the engine come from the engine; others from beside the recipe, ORCH_PATH and the
 -- installed Lua modules, and run in the recipe's environment.
-local function make_require(environment, search)
+local function make_require(environment, search, files)
   local loaded = {}
   return function(name)
     if name == "orch" or name:find("^orch%.") then return require(name) end
@@ -85,7 +106,7 @@ local function make_require(environment, search)
       local path, message = package.searchpath(name, search)
       if not path then error(("module '%s' not found:%s"):format(name, message), 2) end
       loaded[name] = LOADING
-      local value = run_file(path, environment)
+      local value = run_file(path, environment, files)
       loaded[name] = value == nil and true or value
     end
     return loaded[name]
@@ -101,7 +122,7 @@ local function pointing(library, name, instead)
   end })
 end
 
-local function environment_for(dirs, said)
+local function environment_for(dirs, said, files)
   local search = {}
   for _, dir in ipairs(dirs) do
     search[#search + 1] = dir .. "/?.lua"
@@ -124,7 +145,7 @@ local function environment_for(dirs, said)
   environment.pairs = sorted_pairs
   environment.ipairs = finite_ipairs
   environment.next = known_next
-  environment.require = make_require(environment, environment.package.path)
+  environment.require = make_require(environment, environment.package.path, files)
   environment._G = environment
   return setmetatable(environment, { __newindex = refuse_global, __index = unknown_global })
 end
@@ -138,35 +159,36 @@ local function as_pipeline(value, path)
 end
 
 -- The environment of a recipe, and the finder of the verbs that it sees.
-local function surroundings(path, said)
+local function surroundings(path, said, files)
   local dir = path:match("^(.*)/[^/]*$") or "."
   local dirs, verb_dirs = { dir }, { dir .. "/verbs" }
   for each in (os.getenv("ORCH_PATH") or ""):gmatch("[^:]+") do
     dirs[#dirs + 1] = each
     verb_dirs[#verb_dirs + 1] = each
   end
-  local environment = environment_for(dirs, said)
-  return environment, verb.finder(verb_dirs, function(file) return run_file(file, environment) end)
+  local environment = environment_for(dirs, said, files)
+  return environment, verb.finder(verb_dirs, function(file) return run_file(file, environment, files) end)
 end
 
 --- Loads a recipe.
 ---@param path string
 ---@param to_run? boolean what it prints waits for the run; else it goes to stderr
----@return { path: string, pipeline: table, verbs: table, words: table }
+---@return { path: string, pipeline: table, verbs: table, words: table, files: table }
 local function load_recipe(path, to_run)
   local stat, failure = fs.stat(path)
   if not stat then
     failure.message = ("there is no recipe %s"):format(path)
     error(failure, 0)
   end
-  local said = words.new(to_run)
-  local environment, finder = surroundings(path, said)
-  return { path = path, pipeline = as_pipeline(run_file(path, environment), path), verbs = finder, words = said }
+  local said, files = words.new(to_run), setmetatable({}, Files)
+  local environment, finder = surroundings(path, said, files)
+  local value = run_file(path, environment, files)
+  return { path = path, pipeline = as_pipeline(value, path), verbs = finder, words = said, files = files }
 end
 
 --- The verbs that a recipe at that path would see; it need not be there.
 local function finder(path)
-  local _, found = surroundings(path, words.new())
+  local _, found = surroundings(path, words.new(), setmetatable({}, Files))
   return found
 end
 

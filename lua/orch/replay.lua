@@ -1,6 +1,6 @@
 -- What a resumed run does with what is recorded of its steps: the rules by which a call is answered or done.
 --
--- A journal has recorded (steps by place), below (steps by their parent's place), areas (finished steps of each job or
+-- A journal has recorded (steps by place), of_job (steps by job), below (steps by their parent's place), areas (finished steps of each job or
 -- branch, in order) and forgotten (reasons by place).
 
 -- The finished steps of a job or branch, in the order in which they were done.
@@ -11,8 +11,10 @@ end
 
 --- Reads what is recorded of the steps.
 local function read(self)
-  for _, step in ipairs(self.state:rows("SELECT * FROM steps WHERE run = ? ORDER BY seq", self.number)) do
+  for _, step in ipairs(self.state:steps(self.number)) do
     self.recorded[step.id] = step
+    self.of_job[step.job] = self.of_job[step.job] or {}
+    table.insert(self.of_job[step.job], step)
     self.seq = math.max(self.seq, step.seq)
     self.below[step.parent] = self.below[step.parent] or {}
     table.insert(self.below[step.parent], step)

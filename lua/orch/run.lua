@@ -1,9 +1,9 @@
 -- Runs a pipeline: starts what may start, stops what must stop, and keeps the run's record.
 local attempt = require "orch.attempt"
 local branches = require "orch.branches"
+local diff = require "orch.diff"
 local error_value = require "orch.error"
 local event = require "orch.event"
-local fnv = require "orch.fnv"
 local fs = require "orch.fs"
 local graph = require "orch.graph"
 local journal = require "orch.journal"
@@ -150,6 +150,14 @@ function Run:add_jobs(definitions, by)
   return order
 end
 
+local function keep_source(self, path, text)
+  local former = self.journal:keep_source(fs.join(self.cwd, path), text)
+  if former then
+    self.bus:emit("run.changed", { id = self.id, message = ("%s has changed since the run began"):format(path),
+      diff = diff.of_texts(former, text) })
+  end
+end
+
 local function build_graph(self)
   local order = self.recipe.pipeline:order(self.options.jobs)
   self.graph = graph.new(function(name, end_state) not_started(self, name, end_state) end)
@@ -158,15 +166,19 @@ local function build_graph(self)
     resumed = self.journal.resumed })
   self.said = output.aside(self.bus, "run.log", { id = self.id, journal = self.journal, name = "logs/run.log" })
   self.recipe.words:go_to(self.said)
+  self.recipe.files:tell(function(path, text) keep_source(self, path, text) end)
   take_finished(self, order)
 end
 
 -- --- a whole run ---------------------------------------------------------------------------------------------
 
--- Kept after a failure for `orch resume`; nobody needs it after a success. What is not deleted in time, `orch gc`
--- deletes.
+-- Kept after a failure for `orch resume`. What is not deleted in time, `orch gc` deletes.
 local function clean(self)
-  if self.journal.resumed then -- what belonged to jobs that the recipe has no more
+  for _, name in ipairs(self.journal:forget_others(self.graph.nodes)) do
+    self.bus:emit("run.changed", { id = self.id,
+      message = ("job '%s', which an earlier session began, is no longer in the recipe"):format(name) })
+  end
+  if self.journal.resumed then -- what belonged to those jobs
     pcall(require "orch.executor.docker.remains".remove, self.state, { number = self.journal.number, id = self.id })
   end
   pcall(branches.cleanup, function() self.state:remove_jobs(self.journal.number) end)
@@ -218,12 +230,10 @@ local function new(spec, opened, kept)
   kept.masker = self.bus.masker
   for _, receive in ipairs(spec.reporters) do self.bus:subscribe(receive) end
   self.bus.run = kept.number
-  self.dir = opened:run_dir(kept.number)
+  self.dir, self.cwd = opened:run_dir(kept.number), assert(fs.cwd())
   self.workspace = workspace.new(opened.dir .. "/store", kept)
   return self
 end
-
-local function recipe_digest(recipe) return fnv.hash(assert(fs.read(recipe.path))) end
 
 local function given_params(self, values)
   self.params = strict(values, "job.params", self.recipe.pipeline.params.names)
@@ -255,8 +265,8 @@ local function run(spec)
   local id = new_id()
   local options = { jobs = spec.jobs, keep_going = spec.keep_going or false, slots = spec.slots or task.cores(),
     version = task.version, rerun_of = spec.adopt }
-  local kept = journal.begin(opened, { id = id, recipe = assert(fs.real_path(spec.recipe.path)),
-    digest = recipe_digest(spec.recipe), project = spec.project.dir, params = values, options = options })
+  local kept = journal.begin(opened, { id = id, recipe = fs.join(assert(fs.cwd()), spec.recipe.path),
+    project = spec.project.dir, params = values, options = options })
   if spec.adopt then
     kept:adopt(spec.adopt, journal.look(opened, spec.adopt):finished(pipeline, spec.jobs))
   end
@@ -271,13 +281,12 @@ end
 ---@param spec { recipe: table, project: orch.Project, reporters: function[], row: table, state: table, from?: string }
 ---@return boolean good, table? failure
 local function resume(spec)
-  local self = new(spec, spec.state, journal.reopen(spec.state, spec.row.number, spec.from))
+  local kept = journal.reopen(spec.state, spec.row.number, spec.from,
+    fs.join(assert(fs.cwd()), spec.recipe.path))
+  local self = new(spec, spec.state, kept)
   self.id = spec.row.id
   given_params(self, record.decode(spec.row.params))
   self.options = record.decode(spec.row.options)
-  if recipe_digest(spec.recipe) ~= spec.row.digest then
-    self.bus:emit("run.changed", { id = self.id, message = "the recipe has changed since the run began" })
-  end
   return self:execute()
 end
 

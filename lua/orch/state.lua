@@ -4,7 +4,6 @@ local error_value = require "orch.error"
 local fs = require "orch.fs"
 local task = require "orch.task"
 
-local VERSION <const> = 1
 local LOOK_SECONDS <const> = 0.5
 
 -- state of a run: live (while its lock is held; else it was interrupted), hold, success, failed, cancelled,
@@ -14,7 +13,7 @@ local SCHEMA <const> = {
     number    INTEGER PRIMARY KEY AUTOINCREMENT, -- the pipeline's number, counted per project
     id        TEXT NOT NULL UNIQUE,
     recipe    TEXT NOT NULL,                     -- absolute path
-    digest    TEXT NOT NULL,                     -- of the recipe's text
+    digest    TEXT NOT NULL,                     -- not used any more: see files
     project   TEXT NOT NULL,
     params    TEXT NOT NULL,
     options   TEXT NOT NULL,                     -- of the command: jobs, keep_going, slots
@@ -67,7 +66,21 @@ local SCHEMA <const> = {
     paths   TEXT NOT NULL,
     PRIMARY KEY (run, step)
   ) WITHOUT ROWID]] },
-  { "PRAGMA user_version = " .. VERSION },
+}
+
+-- What each version of the format adds to the one before; each is done whole or not at all, with its user_version.
+-- A run that an older orch has begun can be gone on with.
+local VERSIONS <const> = {
+  SCHEMA,
+  { -- the text of each is kept below the run's directory, as recipe/DIGEST.lua
+    { [[CREATE TABLE files (
+    run    INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    path   TEXT NOT NULL,                        -- of the recipe, a module or a verb
+    digest TEXT NOT NULL,                        -- FNV-1a of its text
+    seq    INTEGER NOT NULL,                     -- in the order in which they were first read
+    PRIMARY KEY (run, path, digest)
+  ) WITHOUT ROWID]] },
+  },
 }
 
 local State = {}
@@ -83,17 +96,22 @@ end
 
 local function user_version(base) return assert(base:exec("PRAGMA user_version"))[1].user_version end
 
+-- Two processes may come first at once: the loser's CREATE TABLE fails and it looks again.
+local function raise_to(base, version)
+  local statements = table.move(VERSIONS[version], 1, #VERSIONS[version], 1, {})
+  statements[#statements + 1] = { "PRAGMA user_version = " .. version }
+  local made, failure = base:transaction(statements)
+  if not made and user_version(base) < version then error(failure, 0) end
+end
+
 function State:prepare()
   local version = user_version(self.base)
-  if version == 0 then
-    -- Two processes may come first at once: the loser's CREATE TABLE fails and it looks again.
-    local made, failure = self.base:transaction(SCHEMA)
-    if not made and user_version(self.base) == 0 then error(failure, 0) end
-  elseif version > VERSION then
+  if version > #VERSIONS then
     error(error_value.new { kind = "conflict",
       message = ("%s/orch.db was written by a newer orch (format %d; this one knows %d)")
-        :format(self.dir, version, VERSION) }, 0)
+        :format(self.dir, version, #VERSIONS), hint = "use that orch, or give another state: ORCH_STATE=DIR" }, 0)
   end
+  for next_version = version + 1, #VERSIONS do raise_to(self.base, next_version) end
 end
 
 --- Opens, and makes if need be, a state in that directory.
@@ -112,6 +130,32 @@ local function open(project) return open_at(place(project)) end
 
 --- Rows of a statement; raises what fails.
 function State:rows(sql, ...) return assert(self.base:exec(sql, ...)) end
+
+local PAGE <const> = 20000
+local KEYS <const> = { steps = "id", jobs = "name", layers = "step" }
+
+--- All rows of a run in "steps", "jobs" or "layers", however many, by their key.
+---@param name string of the table
+---@param number integer
+---@return table[]
+function State:all(name, number)
+  local key = KEYS[name]
+  local sql = ("SELECT * FROM %s WHERE run = ? AND %s > ? ORDER BY %s LIMIT %d"):format(name, key, key, PAGE)
+  local all, last = {}, ""
+  repeat
+    local rows = self:rows(sql, number, last)
+    table.move(rows, 1, #rows, #all + 1, all)
+    last = rows[#rows] and rows[#rows][key]
+  until #rows < PAGE
+  return all
+end
+
+--- All steps of a run, in the order in which they began.
+function State:steps(number)
+  local all = self:all("steps", number)
+  table.sort(all, function(a, b) return a.seq < b.seq end)
+  return all
+end
 
 function State:run_dir(number) return ("%s/runs/%d"):format(self.dir, number) end
 

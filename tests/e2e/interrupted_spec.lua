@@ -1,5 +1,7 @@
+local db = require "orch.db"
 local fs = require "orch.fs"
 local json = require "orch.json"
+local proc = require "orch.proc"
 local support = require "e2e.support"
 local task = require "orch.task"
 
@@ -27,8 +29,7 @@ local function die(job) job:run { name = "die", "test -e %s && exit 0; touch %s;
     return table.concat(words, " ")
   end
 
-  local function run_and_kill(text, ...)
-    local child = scratch:start { "run", recipe(text), ... }
+  local function kill(child)
     for _ = 1, 1000 do
       if fs.stat(go) then break end
       task.sleep(0.01)
@@ -39,9 +40,94 @@ local function die(job) job:run { name = "die", "test -e %s && exit 0; touch %s;
     child:wait()
   end
 
+  local function run_and_kill(text, ...) kill(scratch:start { "run", recipe(text), ... }) end
+
   local function resume(...) return scratch:orch { "resume", ... } end
 
   local function shown() return json.decode(scratch:orch({ "show", "--json" }).out) end
+
+  it("is gone on with where its recipe is now, and says when it cannot be read", function()
+    run_and_kill [[return orch.job { name = "j", run = function(job) say(job, "one") die(job) say(job, "two") end }]]
+    assert(fs.rename(scratch:path("recipe.lua"), scratch:path("moved.lua")))
+    for _, command in ipairs { "resume", "rerun" } do
+      local lost = scratch:orch { command, "1" }
+      assert.equal(5, lost.code, lost.all)
+      assert.matches("the recipe of run 1 is gone: " .. scratch:path("recipe.lua"), lost.err, 1, true)
+      assert.matches(("try: say where it is now: orch %s 1 --recipe FILE"):format(command), lost.err, 1, true)
+    end
+    local broken = resume("1", "--recipe", scratch:write("broken.lua", "return orch.job {"))
+    assert.equal(2, broken.code, broken.all)
+    assert.matches("broken.lua:1: ", broken.err, 1, true)
+    assert.matches("run 1 stays as it is: mend the recipe, then orch resume 1", broken.err, 1, true)
+    assert.equal("interrupted", shown().state)
+    local result = resume("1", "--recipe", scratch:path("moved.lua"))
+    assert.equal(0, result.code, result.all)
+    assert.equal("one two", traced())
+    assert.equal(scratch:path("moved.lua"), shown().recipe)
+    assert.equal(0, scratch:orch({ "rerun", "1" }).code)
+  end)
+
+  it("has the verbs and modules beside its recipe when that is a link, too", function()
+    scratch:write("elsewhere/recipe.lua", fs.read(recipe [[return orch.job { name = "j", run = function(job)
+  say(job, "one") die(job) job:last() end }]]))
+    scratch:write("verbs/last.lua", [[
+-- last says so.
+local orch = require "orch"
+return orch.verb { options = {}, run = function(job) job:log("last") end }]])
+    assert(fs.remove(scratch:path("recipe.lua")))
+    assert(proc.run { argv = { "ln", "-s", "elsewhere/recipe.lua", scratch:path("recipe.lua") } })
+    kill(scratch:start { "run", scratch:path("recipe.lua") })
+    local result = resume()
+    assert.equal(0, result.code, result.all)
+    assert.matches("   last\n", result.out)
+    assert.matches("^sha256:", shown().materials.recipe.digest)
+  end)
+
+  it("tells which of its jobs, modules and verbs are not what they were", function()
+    scratch:write("verbs/greet.lua", [[
+-- greet says something.
+local orch = require "orch"
+return orch.verb { options = {}, run = function(job) job:run "true" return "hello" end }]])
+    scratch:write("shared.lua", "return { word = 'first' }")
+    local text = [[local shared = require "shared"
+return orch.pipeline { orch.job { name = "%s", run = function(job) say(job, shared.word .. job:greet()) die(job) end } }]]
+    run_and_kill(text:format "old")
+    recipe(text:format "new")
+    scratch:write("shared.lua", "return { word = 'second' }")
+    scratch:write("verbs/greet.lua", (fs.read(scratch:path("verbs/greet.lua")):gsub("hello", "goodbye")))
+    local result = resume("--why")
+    assert.equal(0, result.code, result.all)
+    assert.equal("firsthello secondgoodbye", traced())
+    for _, each in ipairs { "recipe.lua", "shared.lua", "verbs/greet.lua" } do
+      assert.matches(("note: %s/%s has changed since the run began"):format(scratch.dir, each), result.out, 1, true)
+    end
+    assert.matches("- return { word = 'first' }\n   + return { word = 'second' }\n", result.out, 1, true)
+    assert.matches("job 'old', which an earlier session began, is no longer in the recipe", result.out, 1, true)
+    local made = shown()
+    assert.same({ "new" }, { made.jobs[1].name, made.jobs[2] and made.jobs[2].name })
+    assert.equal(6, #made.materials.files)
+    for _, each in ipairs(made.materials.files) do
+      local sum = assert(proc.run { argv = { "sha256sum", each.kept } }).stdout:match("^%x+")
+      assert.equal("sha256:" .. sum, each.digest)
+    end
+  end)
+
+  it("of more steps than one answer of the database holds is gone on with", function()
+    local body = [[return orch.job { name = "j", run = function(job)
+  for i = 1, 3 do job:group("g", function() say(job, "s" .. i) end) end die(job) say(job, "end") end }]]
+    run_and_kill(body)
+    local base = db.open(scratch:path("state/orch.db"))
+    assert(base:exec([[INSERT INTO steps (run, id, seq, job, parent, branch, verb, title, options, state, again, started)
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 120000)
+      SELECT 1, 'j/group#' || (i + 10), i + 10, 'j', 'j', 'j', 'group', 'more', '{}', 'success', 1, 1 FROM n]]))
+    base:close()
+    local result = resume()
+    assert.equal(0, result.code, result.all)
+    assert.equal("s1 s2 s3 end", traced())
+    local _, count = scratch:orch({ "show" }).out:gsub("\n", "")
+    assert.is_true(count > 120000)
+    assert.equal(0, scratch:orch({ "logs" }).code)
+  end)
 
   it("does not go on behind a step that ended the job early", function()
     scratch:write("verbs/stop.lua", [[

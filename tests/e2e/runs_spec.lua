@@ -72,7 +72,7 @@ end } }]]):format(head or "", body))
     recipe(("job:run 'echo begun; touch %s'\njob:run 'echo on'"):format(scratch:path("go")))
     local resumed = orch("resume", "--why")
     assert.equal(0, resumed.code, resumed.all)
-    assert.matches("the recipe has changed", resumed.all)
+    assert.matches("recipe.lua has changed since the run began\n +%- job:run \"sleep 30\"\n +%+ job:run 'echo on'\n", resumed.all)
     assert.matches("called with other options", resumed.all)
     for _, each in ipairs { { "resume", "1" }, { "discard", "1" } } do
       local refused = scratch:orch(each)
@@ -155,7 +155,8 @@ job:persist_to_workspace { paths = { "f" } }]], 'params = { who = { "string", de
     assert.same({ who = "me" }, made.params)
     assert.matches("^sha256:%x+$", made.layers[1].digest)
     assert.matches("^%d+%.%d+", made.tools.orch)
-    assert.matches("^fnv1a64:%x+$", made.recipe.digest)
+    local sum = assert(proc.run { argv = { "sha256sum", path } }).stdout:match("^%x+")
+    assert.same({ path = path, digest = "sha256:" .. sum }, made.recipe)
   end)
 
   it("shows what its steps printed, by job, step and title", function()

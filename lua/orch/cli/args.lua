@@ -18,18 +18,21 @@ end
 
 local function take_flag(spec, parsed, args, i)
   local name, inline = args[i]:match("^%-%-([%w-]+)=?(.*)$")
-  if args[i]:match("^%-%a$") and spec.short then name, inline = spec.short[args[i]:sub(2)], "" end
+  local letter, attached = args[i]:match("^%-(%a)(.*)$")
+  if letter and spec.short then name, inline = spec.short[letter], attached end
   local key = name and name:gsub("-", "_")
   local kind = key and spec.flags[key]
+  if letter and attached ~= "" and kind == "boolean" then kind = nil end
   if not kind then
     local known = flag_names(spec.flags)
     options.usage("orch %s: unknown option '%s'%s", spec.command, args[i], nearest.hint(args[i], known))
   end
   if kind == "boolean" then
+    if args[i]:find("=", 1, true) then options.usage("orch %s: --%s takes no value", spec.command, name) end
     parsed[key] = true
     return i
   end
-  local has_inline = args[i]:find("=", 1, true)
+  local has_inline = letter and attached ~= "" or args[i]:find("=", 1, true)
   local text = has_inline and inline or args[i + 1]
   if not text then options.usage("orch %s: %s needs a value", spec.command, args[i]) end
   if kind == "list" then

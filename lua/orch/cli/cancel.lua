@@ -16,9 +16,11 @@ local function main(given)
   local parsed = args.parse(SPEC, given)
   local opened = state.open(project.find(parsed.project))
   local row = opened:run(args.run_number("cancel", parsed.run))
-  if opened:state_of(row) ~= "live" then
-    error(error_value.new { kind = "conflict", message = ("run %d is not live: %s"):format(row.number, opened:state_of(row)),
-      hint = ("give it up: orch discard %d"):format(row.number) }, 0)
+  local now = opened:state_of(row)
+  if now ~= "live" then
+    local open = now ~= "success" and now ~= "discarded"
+    error(error_value.new { kind = "conflict", message = ("run %d is not live: %s"):format(row.number, now),
+      hint = open and ("go on with it: orch resume %d; or give it up: orch discard %d"):format(row.number, row.number) or nil }, 0)
   end
   -- The lock is held, so the process that wrote its number there is alive and no other.
   local pid = math.tointeger(tonumber(fs.read(opened:run_dir(row.number) .. "/lock") or ""))

@@ -80,23 +80,25 @@ Shows which job needs which: each level may begin when the one above has ended.
   orch graph recipes/build_push_docker_image.lua
 ]],
   resume = [[
-orch resume [RUN] [--from STEP] [--why]
+orch resume [RUN] [--from STEP] [--recipe FILE] [--why]
 Goes on with a run (default: the newest that is not done). Finished steps are answered from the record; logins and
 background steps are done again, and so is the step that was interrupted.
 
-  --from STEP   do this step (its title or place) and all after it in its job anew
-  --why         say of each step why it is done
+  --from STEP    do this step (its title or place) and all after it in its job anew
+  --recipe FILE  where the recipe is now, when it was moved
+  --why          say of each step why it is done
 
   orch resume
   orch resume 12 --why
   orch resume 12 --from "Push AWS ECR Public"
 ]],
   rerun = [[
-orch rerun RUN [--failed]
+orch rerun RUN [--failed] [--recipe FILE]
 Does a run again as a new one, with its recipe, parameters and options.
 
   --failed             only what did not succeed, and what comes after it; the new run takes over the outputs and
                        files of the jobs that did
+  --recipe FILE        where the recipe is now, when it was moved
   --answer NAME=VALUE  answers a question beforehand; may be repeated
 
   orch rerun 12

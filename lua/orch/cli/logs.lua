@@ -10,6 +10,8 @@ local SPEC <const> = { command = "logs", positional = { "run", "step" },
   flags = { follow = "boolean", json = "boolean", project = "string" }, short = { f = "follow" } }
 
 local POLL <const> = 0.2
+local PAGE <const> = 20000
+local NEXT_STEPS <const> = "SELECT * FROM steps WHERE run = ? AND seq >= ? ORDER BY seq LIMIT ?"
 
 -- Steps of a job, or those whose place or title is named after it.
 local function selected(step, wanted)
@@ -82,12 +84,16 @@ function Follower:look(whole)
   for seq, step in pairs(self.background) do
     if seq < self.low then self:print_new(("logs/%d-background.log"):format(seq), step, whole) end
   end
-  local low
-  for _, step in ipairs(self.opened:rows("SELECT * FROM steps WHERE run = ? AND seq >= ? ORDER BY seq", self.number, self.low)) do
-    if selected(step, self.wanted) then self:print_step(step, whole) end
-    if step.state == "running" then low = low or step.seq end
-    self.low = low or step.seq + 1
-  end
+  local at, low = self.low, nil
+  repeat
+    local rows = self.opened:rows(NEXT_STEPS, self.number, at, PAGE)
+    for _, step in ipairs(rows) do
+      if selected(step, self.wanted) then self:print_step(step, whole) end
+      if step.state == "running" then low = low or step.seq end
+      at = step.seq + 1
+    end
+  until #rows < PAGE
+  self.low = low or at
 end
 
 local function main(given)

@@ -1,10 +1,10 @@
--- orch rerun RUN [--failed]: a new run with the recipe, parameters and options of an old one
+-- orch rerun RUN [--failed] [--recipe FILE]: a new run with the recipe, parameters and options of an old one
 local args = require "orch.cli.args"
 local error_value = require "orch.error"
 local options = require "orch.options"
 local project = require "orch.project"
-local recipe = require "orch.recipe"
 local record = require "orch.record"
+local resume = require "orch.cli.resume"
 local run = require "orch.run"
 local state = require "orch.state"
 local ui = require "orch.ui"
@@ -12,7 +12,7 @@ local ui = require "orch.ui"
 local SPEC <const> = {
   command = "rerun",
   positional = { "run" },
-  flags = { answer = "list", failed = "boolean", project = "string", format = "string" },
+  flags = { answer = "list", failed = "boolean", recipe = "string", project = "string", format = "string" },
 }
 
 local function main(given)
@@ -29,8 +29,9 @@ local function main(given)
   end
   local kept = record.decode(row.options)
   opened:close()
+  local loaded = resume.load_recipe(row, parsed.recipe, "rerun")
   return ui.report(parsed.format, function(reporters)
-    return run.run { recipe = recipe.load(row.recipe, true), project = here, jobs = kept.jobs, values = record.decode(row.params),
+    return run.run { recipe = loaded, project = here, jobs = kept.jobs, values = record.decode(row.params),
       adopt = parsed.failed and row.number or nil, keep_going = kept.keep_going, slots = kept.slots,
       reporters = reporters, answers = args.pairs_of("rerun", "--answer", parsed.answer),
       interactive = ui.interactive(parsed.format) }

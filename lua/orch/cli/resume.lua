@@ -1,16 +1,17 @@
--- orch resume [RUN] [--from STEP] [--why]
+-- orch resume [RUN] [--from STEP] [--recipe FILE] [--why]
 local args = require "orch.cli.args"
 local error_value = require "orch.error"
 local project = require "orch.project"
 local recipe = require "orch.recipe"
 local run = require "orch.run"
 local state = require "orch.state"
+local step = require "orch.step"
 local ui = require "orch.ui"
 
 local SPEC <const> = {
   command = "resume",
   positional = { "run" },
-  flags = { answer = "list", from = "string", why = "boolean", project = "string", format = "string" },
+  flags = { answer = "list", from = "string", recipe = "string", why = "boolean", project = "string", format = "string" },
 }
 
 -- The place of the step that a person names by place or title.
@@ -19,7 +20,7 @@ local function place_of(opened, number, name)
     name, name)
   if rows[1] then return rows[1].id end
   local titles = {}
-  for _, each in ipairs(opened:rows("SELECT title FROM steps WHERE run = ? ORDER BY seq", number)) do
+  for _, each in ipairs(opened:rows("SELECT DISTINCT title FROM steps WHERE run = ? LIMIT 1000", number)) do
     titles[#titles + 1] = each.title
   end
   error(error_value.new { kind = "missing", message = ("run %d has no step '%s'%s"):format(number, name,
@@ -46,6 +47,22 @@ local function check(opened, row)
   end
 end
 
+--- The recipe of a run, from where it was or is now. A failure says that the run stays as it is.
+---@param row table of the run
+---@param path? string where it is now
+---@param command string that asks
+local function load_recipe(row, path, command)
+  local good, loaded = pcall(recipe.load, path or row.recipe, true)
+  if good then return loaded end
+  local failure = step.locate(loaded)
+  if failure.kind == "missing" and not path then
+    failure.message = ("the recipe of run %d is gone: %s"):format(row.number, row.recipe)
+    failure.hint = ("say where it is now: orch %s %d --recipe FILE"):format(command, row.number)
+  end
+  failure.hint = failure.hint or ("run %d stays as it is: mend the recipe, then orch %s %d"):format(row.number, command, row.number)
+  error(failure, 0)
+end
+
 local function main(given)
   local parsed = args.parse(SPEC, given)
   local here = project.find(parsed.project)
@@ -54,11 +71,11 @@ local function main(given)
   local row = number and opened:run(number) or newest_open(opened)
   check(opened, row)
   local from = parsed.from and place_of(opened, row.number, parsed.from)
+  local loaded = load_recipe(row, parsed.recipe, "resume")
   return ui.report(parsed.format, function(reporters)
-    return run.resume { recipe = recipe.load(row.recipe, true), project = here, row = row, state = opened, from = from,
-      reporters = reporters, interactive = ui.interactive(parsed.format),
-      answers = args.pairs_of("resume", "--answer", parsed.answer) }
+    return run.resume { recipe = loaded, project = here, row = row, state = opened, from = from, reporters = reporters,
+      interactive = ui.interactive(parsed.format), answers = args.pairs_of("resume", "--answer", parsed.answer) }
   end, { why = parsed.why })
 end
 
-return { main = main }
+return { main = main, load_recipe = load_recipe }

@@ -18,11 +18,16 @@ local function read(opened, row)
   shown.rerun_of = record.decode(row.options).rerun_of
   shown.materials = materials.of_run(opened, row)
   shown.jobs, shown.steps = json.array {}, json.array {}
-  for i, job in ipairs(opened:rows("SELECT * FROM jobs WHERE run = ? ORDER BY started, name", row.number)) do
+  local jobs = opened:all("jobs", row.number)
+  table.sort(jobs, function(a, b)
+    if a.started ~= b.started then return (a.started or math.huge) < (b.started or math.huge) end
+    return a.name < b.name
+  end)
+  for i, job in ipairs(jobs) do
     shown.jobs[i] = { name = job.name, state = job.state, attempt = job.attempt, started = job.started, ended = job.ended, error = job.error,
       outputs = job.outputs and record.decode(job.outputs) or nil }
   end
-  for i, step in ipairs(opened:rows("SELECT * FROM steps WHERE run = ? ORDER BY seq", row.number)) do
+  for i, step in ipairs(opened:steps(row.number)) do
     shown.steps[i] = { id = step.id, job = step.job, parent = step.parent, verb = step.verb, title = step.title,
       where = step.place, state = step.state, started = step.started, ended = step.ended, error = step.error,
       log = step.log and opened:run_dir(row.number) .. "/" .. step.log or nil,
@@ -31,16 +36,14 @@ local function read(opened, row)
   return shown
 end
 
-local function print_job(shown, job)
+local function print_job(job, steps)
   print(("\n%s  %s  %s%s"):format(job.name, job.state, time_taken(job),
     job.attempt > 1 and ("  attempt %d"):format(job.attempt) or ""))
-  for _, step in ipairs(shown.steps) do
-    if step.job == job.name then
-      local _, depth = step.parent:gsub("/", "")
-      print(("  %s%-9s %s  %s"):format(("  "):rep(depth), step.state, step.title, time_taken(step)))
-      for _, artifact in ipairs(step.artifacts or {}) do
-        print(("            %s %s  %s"):format(artifact.kind, artifact.name, artifact.digest or ""))
-      end
+  for _, step in ipairs(steps or {}) do
+    local _, depth = step.parent:gsub("/", "")
+    print(("  %s%-9s %s  %s"):format(("  "):rep(depth), step.state, step.title, time_taken(step)))
+    for _, artifact in ipairs(step.artifacts or {}) do
+      print(("            %s %s  %s"):format(artifact.kind, artifact.name, artifact.digest or ""))
     end
   end
   if job.error then print("  " .. job.error) end
@@ -56,7 +59,12 @@ local function main(given)
     return 0
   end
   print(("run %d of %s: %s"):format(shown.number, shown.recipe, shown.state))
-  for _, job in ipairs(shown.jobs) do print_job(shown, job) end
+  local of_job = {}
+  for _, step in ipairs(shown.steps) do
+    of_job[step.job] = of_job[step.job] or {}
+    table.insert(of_job[step.job], step)
+  end
+  for _, job in ipairs(shown.jobs) do print_job(job, of_job[job.name]) end
   return 0
 end
 

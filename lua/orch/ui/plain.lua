@@ -70,7 +70,10 @@ handlers["run.start"] = function(self, event)
   self:line("%s %d of %s", event.resumed and "resuming run" or "run", event.number, self:shown(event.recipe))
 end
 
-handlers["run.changed"] = function(self, event) self:line("note: %s", self:shown(event.message)) end
+handlers["run.changed"] = function(self, event)
+  self:line("note: %s", self:shown(event.message))
+  for _, each in ipairs(self.why and event.diff or {}) do self:line("   %s", self:shown(each)) end
+end
 
 handlers["run.log"] = function(self, event)
   self:leave_group()

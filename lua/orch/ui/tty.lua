@@ -83,7 +83,10 @@ handlers["run.start"] = function(self, event)
   self:flush()
 end
 
-handlers["run.changed"] = function(self, event) self:line("  note: " .. shown(event.message)) end
+handlers["run.changed"] = function(self, event)
+  self:line("  note: " .. shown(event.message))
+  for _, each in ipairs(self.why and event.diff or {}) do self:line(self.style:paint("dim", "    " .. shown(each))) end
+end
 
 handlers["job.recorded"] = function(self, event) self:ended("recorded", event.job, "done before") end
 
