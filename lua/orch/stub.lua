@@ -1,6 +1,6 @@
 -- Verbs as an editor stub: LuaLS then completes their options and finds a wrong one.
 local TYPES <const> = { string = "string|orch.Secret", integer = "integer", number = "number", boolean = "boolean",
-  list = "any[]", table = "table", ["function"] = "function", any = "any" }
+  list = "any[]", table = "table", ["function"] = "function", secret = "orch.Secret", any = "any" }
 
 local function type_of(option)
   local parts = {}
@@ -38,6 +38,7 @@ local function add_verb(lines, name, verb, doc)
     lines[#lines + 1] = ("---@field [integer]? %s %s"):format(positional, schema.positional)
     argument = ("%s|%s"):format(class, positional)
   end
+  lines[#lines + 1] = "---@field [string] orch.UnknownOption"
   return ("---@field %s fun(self: orch.Job, options?: %s): any %s"):format(name, argument, doc)
 end
 

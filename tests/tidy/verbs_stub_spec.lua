@@ -1,5 +1,13 @@
 local fs = require "orch.fs"
+local orch = require "orch"
 local proc = require "orch.proc"
+
+local function sorted_words(text)
+  local words = {}
+  for word in text:gmatch("[%w_]+") do words[#words + 1] = word end
+  table.sort(words)
+  return words
+end
 
 describe("the stub of the verbs", function()
   it("is what `orch verbs --stub` writes", function()
@@ -9,5 +17,68 @@ describe("the stub of the verbs", function()
       env = environment, split = true })
     assert.equal(0, result.code, result.stderr)
     assert.equal(assert(fs.read("lua/orch/meta/verbs.lua")), result.stdout)
+  end)
+end)
+
+-- The options that the engine's own refusal of a wrong one lists, and those that the stub gives to a class.
+local function known(make) return sorted_words(tostring(select(2, pcall(make, { no_such_option = 1 }))):match("known: ([^)]*)")) end
+
+local function described(class)
+  local stub = "\n" .. assert(fs.read("lua/orch/meta/orch.lua"))
+  local fields, names = assert(stub:match("\n%-%-%-@class %(exact%) " .. class .. "\n(.-)\n[^-]")), {}
+  for name in fields:gmatch("@field ([%w_]+)") do names[#names + 1] = name end
+  return sorted_words(table.concat(names, ", "))
+end
+
+describe("the stub of what recipes are made of", function()
+  for class, make in pairs { ["orch.JobDescription"] = orch.job, ["orch.PipelineDescription"] = orch.pipeline,
+    ["orch.VerbDescription"] = orch.verb, ["orch.HostDescription"] = orch.host,
+    ["orch.DockerDescription"] = orch.docker,
+    ["orch.ServiceDescription"] = function(service) orch.docker { image = "x", services = { service } } end } do
+    it("lists each option of " .. class .. ", and no other", function()
+      assert.same(known(make), described(class))
+    end)
+  end
+end)
+
+-- What LuaLS says of a recipe with a mistake in each marked line; needs the program itself.
+local MISTAKES <const> = [[
+local orch = require "orch"
+local http = require "orch.http"
+http.request { url = "http://a", boddy = "y" } -- wrong
+return orch.pipeline {
+  orch.job { name = "a",
+    neds = { "b" }, -- wrong
+    run = function(job)
+      job:run { "make", working_directory = "src" }
+      job:docker_build {
+        tag = "x", -- wrong
+        context = 3, -- wrong
+      }
+      job:checkot() -- wrong
+      job:run { "make", secrets = { "T" } }
+    end },
+}
+]]
+
+describe("an editor with LuaLS", function()
+  it("finds each wrong option of a recipe, and nothing else", function()
+    local found = proc.run { argv = { "lua-language-server", "--version" } }
+    if not found then pending("skipped without lua-language-server") end
+    local dir <const> = assert(fs.make_temp("/tmp/orch-luals-"))
+    local _ <close> = setmetatable({}, { __close = function() assert(fs.remove(dir)) end })
+    assert(fs.make_dir(dir .. "/p"))
+    assert(fs.write(dir .. "/p/recipe.lua", MISTAKES))
+    assert(fs.write(dir .. "/p/.luarc.json", ('{ "runtime.version": "Lua 5.4", "workspace.library": [%q] }')
+      :format(fs.real_path("lua/orch/meta"))))
+    local result = assert(proc.run { argv = { "lua-language-server", "--check=" .. dir .. "/p", "--checklevel=Warning",
+      "--logpath=" .. dir .. "/log" }, timeout = 120 })
+    local wrong, expected, number = {}, {}, 0
+    for line in result.stdout:gmatch("recipe%.lua:(%d+):") do wrong[tonumber(line)] = true end
+    for line in MISTAKES:gmatch("[^\n]*\n") do
+      number = number + 1
+      if line:find("-- wrong", 1, true) then expected[number] = true end
+    end
+    assert.same(expected, wrong)
   end)
 end)

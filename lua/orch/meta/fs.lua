@@ -10,13 +10,14 @@ local fs = {}
 ---@return orch.error? err
 function fs.read(path, max) end
 
----@class orch.fs.write_options
+---@class (exact) orch.fs.write_options
 ---@field mode? integer permissions of a new file; default: as the umask has it
 ---@field durable? boolean on the disk before it returns; default false
+---@field [string] orch.UnknownOption
 
 ---Writes a file whole or not at all: beside it first, then renamed.
 ---@param path string
----@param bytes string|number|orch.secret
+---@param bytes string|number|orch.Secret
 ---@param options? orch.fs.write_options
 ---@return true? good
 ---@return orch.error? err
@@ -24,7 +25,7 @@ function fs.write(path, bytes, options) end
 
 ---Adds to a file; makes it when it is not there.
 ---@param path string
----@param bytes string|number|orch.secret
+---@param bytes string|number|orch.Secret
 ---@param options? orch.fs.write_options
 ---@return true? good
 ---@return orch.error? err

@@ -8,14 +8,14 @@ local hash = {}
 ---@alias orch.hash.form "hex"|"raw" lower-case digits (default), or the bytes
 
 ---A digest of a secret is a plain string.
----@param data string|orch.secret
+---@param data string|orch.Secret
 ---@param form? orch.hash.form
 ---@return string digest 32 bytes
 function hash.sha256(data, form) end
 
 ---HMAC-SHA-256 (RFC 2104).
----@param key string|orch.secret
----@param data string|orch.secret
+---@param key string|orch.Secret
+---@param data string|orch.Secret
 ---@param form? orch.hash.form
 ---@return string digest 32 bytes
 function hash.hmac_sha256(key, data, form) end
@@ -35,7 +35,7 @@ function hash.random(n, form) end
 
 ---Base64 (RFC 4648) in one line, always padded: also `"url"`, as Docker's X-Registry-Auth wants it. A secret
 ---gives a secret of the same name.
----@generic T: string|orch.secret
+---@generic T: string|orch.Secret
 ---@param data T
 ---@param alphabet? "standard"|"url" `"url"` has `-_` in place of `+/`
 ---@return T text
@@ -43,7 +43,7 @@ function hash.base64(data, alphabet) end
 
 ---Strict, save that blanks, tabs and line ends are passed over, and that `"url"` may lack all its padding.
 ---A secret gives a secret. Error: `usage`; it tells where, never what.
----@generic T: string|orch.secret
+---@generic T: string|orch.Secret
 ---@param text T
 ---@param alphabet? "standard"|"url"
 ---@return T? data
@@ -51,30 +51,30 @@ function hash.base64(data, alphabet) end
 function hash.unbase64(text, alphabet) end
 
 ---Lower-case digits, two a byte. A secret gives a secret.
----@generic T: string|orch.secret
+---@generic T: string|orch.Secret
 ---@param data T
 ---@return T text
 function hash.hex(data) end
 
 ---Digits of either case. A secret gives a secret. Error: `usage`.
----@generic T: string|orch.secret
+---@generic T: string|orch.Secret
 ---@param text T
 ---@return T? data
 ---@return orch.error? err
 function hash.unhex(text) end
 
----@alias orch.hash.value string|orch.secret|(string|orch.secret)[]
+---@alias orch.hash.value string|orch.Secret|(string|orch.Secret)[]
 
 ---@class orch.hash.request
 ---@field method? string as it is sent; default "GET"
 ---@field url string http(s)://…, the path as it is sent; at most 256 KiB; no secret
 ---@field headers? table<string, orch.hash.value> a list is one header sent several times, in its order
 ---@field signed? string[] names signed although they are usually left out: user-agent, expect, connection, x-amzn-trace-id, transfer-encoding, accept-encoding, content-length
----@field body? string|orch.secret default ""
+---@field body? string|orch.Secret default ""
 ---@field payload? string in place of the body's hash: "UNSIGNED-PAYLOAD" (S3, over https only) or 64 digits; the header x-amz-content-sha256 does the same
----@field access_key string|orch.secret
----@field secret_key string|orch.secret
----@field session_token? string|orch.secret empty = none
+---@field access_key string|orch.Secret
+---@field secret_key string|orch.Secret
+---@field session_token? string|orch.Secret empty = none
 ---@field region string
 ---@field service string the signing name: "ecr", "ecr-public", "sts", "s3"
 ---@field time? number Unix seconds; default now
@@ -102,7 +102,7 @@ function hash.sigv4(request) end
 ---@field expires integer seconds, 1 … 604,800
 
 ---@class orch.hash.presigned: orch.hash.signed
----@field url string|orch.secret a secret when a credential is one
+---@field url string|orch.Secret a secret when a credential is one
 ---@field headers table<string, orch.hash.value> those given, and host
 
 ---As `hash.sigv4`, with the signature in the URL's query. With `s3` the payload is UNSIGNED-PAYLOAD.

@@ -9,11 +9,11 @@
 ---@field key_file? string PEM file of its key
 ---@field connect_timeout? number seconds for name, TCP and TLS together; default 10, 0 = 300
 
----@class orch.http.options: orch.http.peer
----@field url string|orch.secret http:// or https://, without user or password
+---@class (exact) orch.http.options: orch.http.peer
+---@field url string|orch.Secret http:// or https://, without user or password
 ---@field method? string default "GET", "POST" with a body
----@field headers? table<string, string|orch.secret|(string|orch.secret)[]> Content-Length, Transfer-Encoding and Expect are the engine's
----@field body? string|orch.secret sent with its length; no Content-Type unless you give one
+---@field headers? table<string, string|orch.Secret|(string|orch.Secret)[]> Content-Length, Transfer-Encoding and Expect are the engine's
+---@field body? string|orch.Secret sent with its length; no Content-Type unless you give one
 ---@field body_fd? integer descriptor of a pipe, socket or file whose bytes are the body; the request closes it, whatever comes of it
 ---@field body_file? string path of a regular file that is the body, sent with its length
 ---@field body_length? integer bytes to send from body_fd; fewer is an error (io); default: to its end, chunked
@@ -23,7 +23,8 @@
 ---@field timeout? number seconds for everything; default 0 = no limit
 ---@field idle_timeout? number seconds without a byte either way while the server's turn; default 60, 0 = no limit
 ---@field redirects? integer how many to follow, 0 to 50; default 0: a 3xx is the reply. Only GET and HEAD without a body are followed; to another scheme, host or port none of your headers goes along but Accept and User-Agent, nor basic nor the certificate; https to http is refused (remote)
----@field basic? { user: string|orch.secret, password: string|orch.secret } HTTP Basic
+---@field basic? { user: string|orch.Secret, password: string|orch.Secret } HTTP Basic
+---@field [string] orch.UnknownOption
 
 ---@class orch.http.reply
 ---@field status integer any: 404 is a reply, not an error
@@ -56,17 +57,19 @@ local http = {}
 ---@return orch.error? err
 function http.request(options) end
 
----@class orch.http.place: orch.http.peer
+---@class (exact) orch.http.place: orch.http.peer
 ---@field host? string name or address; either this and port, or unix
 ---@field port? integer 1 to 65535
 ---@field tls? boolean default false
+---@field [string] orch.UnknownOption
 
----@class orch.http.upgrade_options: orch.http.place
+---@class (exact) orch.http.upgrade_options: orch.http.place
 ---@field path string as it stands in the request, with its query; begins with "/"
 ---@field method? string default "POST"
----@field headers? table<string, string|orch.secret|(string|orch.secret)[]> as for request; "Connection: Upgrade" and "Upgrade: tcp" are added where not given
----@field body? string|orch.secret sent with its length
+---@field headers? table<string, string|orch.Secret|(string|orch.Secret)[]> as for request; "Connection: Upgrade" and "Upgrade: tcp" are added where not given
+---@field body? string|orch.Secret sent with its length
 ---@field timeout? number seconds until the answer's head; default 60, 0 = no limit
+---@field [string] orch.UnknownOption
 
 ---A raw connection. One task may read while another writes.
 ---@class orch.http.stream
@@ -79,7 +82,7 @@ local stream = {}
 function stream:read(max) end
 
 ---Waits until all of it is on its way.
----@param data string|orch.secret
+---@param data string|orch.Secret
 ---@return true? ok
 ---@return orch.error? err net
 function stream:write(data) end

@@ -4,6 +4,70 @@
 ---@class orch
 local orch = {}
 
+---The type of each option that there is not, so that an editor tells of a wrong name.
+---@alias orch.UnknownOption "there is no such option"
+
+---@class orch.Definition: table a job that `orch.job` described
+---@class orch.Pipeline: table jobs that `orch.pipeline` put together
+---@class orch.Verb: table what `orch.verb` made
+---@class orch.Executor: table where a job's steps run
+
+---The job that a body is given. Its methods are the verbs, and these.
+---@class orch.Job
+---@field name string
+---@field params table<string, any> the pipeline's parameters
+---@field pipeline { number: integer, id: string, git: table } of the run; git: { sha, branch, tag, dirty, … }
+---@field needs table<string, table<string, any>> outputs of the jobs it needs, by job
+---@field matrix table<string, any> its values, when it is an instance of a matrix
+---@field secrets table<string, orch.Secret> those it declares, by name
+---@field env table<string, string> of its steps
+---@field dir string the working directory, as the steps see it
+---@field tmp string a directory for files beside the work, as the steps see it
+---@field fs table files where the steps run; for verbs
+---@field proc table processes where the steps run; for verbs
+local Job = {}
+
+---Steps below a title of their own; what f returns.
+---@param title string
+---@param f fun(): any
+---@return any ...
+function Job:group(title, f) end
+
+---A line in the report.
+---@param format string as string.format's
+---@param ... any a secret shows as ***
+function Job:log(format, ...) end
+
+---Ends the job early, as a success.
+function Job:halt() end
+
+---Something to do when the body has ended: always, only when it failed, or only when it did not. Done in reverse
+---order, also after a cancellation, and then within 30 s each.
+---@param f fun()
+---@param when? "always"|"on_fail"|"on_success" default "always"
+function Job:defer(f, when) end
+
+---Adds jobs to the run while it goes on; they may need this one and any other.
+---@param jobs orch.Definition|orch.Definition[]
+---@return string[] names
+function Job:add_jobs(jobs) end
+
+---For verbs: bytes that the step's program printed.
+---@param bytes string
+function Job:print(bytes) end
+
+---For verbs: something the run has made, which its summary names.
+---@param artifact { kind: string, name: string, digest?: string }
+function Job:artifact(artifact) end
+
+---For verbs: how far a transfer, or one of several, has come.
+---@param progress { label: string, current: integer, total?: integer, unit?: "bytes"|"steps" } total: nil = not known
+function Job:progress(progress) end
+
+---For verbs: a credential learnt at run time; nothing shows it from now on.
+---@param value string|orch.Secret
+function Job:mask(value) end
+
 ---@class (exact) orch.JobDescription
 ---@field name string letters, digits and _ . -; unique in the pipeline, also by case
 ---@field run fun(job: orch.Job): table? the body; returns the outputs: plain values
@@ -13,33 +77,84 @@ local orch = {}
 ---@field executor? orch.Executor default: orch.host {}
 ---@field secrets? string[]|table<string, any> names of variables; "NAME?" may be absent
 ---@field env? table<string, string> for all its steps
----@field timeout? number seconds; default none
+---@field shell? string|string[] of its `run` steps; default /bin/bash -eo pipefail
+---@field timeout? number|string seconds, or "10m"; default none
 ---@field retry? { attempts?: integer, delay?: number, backoff?: number, on?: string[] } delay in seconds, times backoff each time; on: kinds of error
 ---@field resources? table<integer|string, string|integer> `{ "db", port = 2 }`: slots of the pipeline's resources
 ---@field serial? string one at a time among all runs of the project
+---@field [string] orch.UnknownOption
 
 ---Describes a job; nothing runs yet. Raises kind usage for a mistake.
 ---@param description orch.JobDescription
 ---@return orch.Definition
 function orch.job(description) end
 
----Jobs in the list part. `params = { NAME = type }` declares what `NAME=VALUE` may be given: "string", "integer?",
----{ "integer", default = 1, min = 1, max = 9, enum = {}, pattern = "", doc = "" }; `resources = { NAME = slots }`.
----@param description table
+---@class (exact) orch.PipelineDescription
+---@field params? table<string, string|table> `NAME = type`, and `NAME=VALUE` may be given: "string", "integer?", { "integer", default = 1, min = 1, max = 9, enum = {}, pattern = "", doc = "" }
+---@field resources? table<string, integer> `NAME = slots` that jobs take while they run
+---@field [integer] orch.Definition
+---@field [string] orch.UnknownOption
+
+---Puts jobs together; nothing runs yet. Raises kind usage for a mistake: two of a name, a need that there is not, a circle.
+---@param description orch.PipelineDescription
 ---@return orch.Pipeline
 function orch.pipeline(description) end
 
----A verb: `options` typed as params are; `run` gets the job and the checked options. replay: what resume does with a
----finished one, "answer" (default) or "again"; external: it has effects outside this machine; plan: what a plan knows of
----its result.
----@param description { options: table, run: (fun(job: orch.Job, options: table): any), positional?: string, title?: (fun(options: table): string), replay?: "answer"|"again", external?: boolean, plan?: (fun(job: orch.Job, options: table): any), effects?: (fun(options: table): table) }
+---@class (exact) orch.VerbDescription
+---@field run fun(job: orch.Job, options: table): any gets the checked options
+---@field options? table<string, string|table> typed as params are; also "list", "table", "function", "secret", "any", and "string|list"
+---@field positional? string the option that `job:verb "x"` gives
+---@field title? fun(options: table): string? the step's title when no name is given
+---@field replay? "answer"|"again" what resume does with a finished one; default "answer"
+---@field again? fun(options: table): boolean of this call: is it done again on resume?
+---@field external? boolean it has effects outside this machine; default false
+---@field plan? fun(job: orch.Job, options: table): any what a plan knows of its result; default: nothing
+---@field effects? fun(options: table): table { build, push: tags; persist: paths, root }, for plan and check
+---@field [string] orch.UnknownOption
+
+---A verb, which the file `verbs/NAME.lua` returns.
+---@param description orch.VerbDescription
 ---@return orch.Verb
 function orch.verb(description) end
 
----Steps run on this machine, in a directory of their own.
----@param options? { working_directory?: string }
+---@class (exact) orch.HostDescription
+---@field working_directory? string default: a directory of the job's own
+---@field [string] orch.UnknownOption
+
+---Steps run on this machine.
+---@param description? orch.HostDescription
 ---@return orch.Executor
-function orch.host(options) end
+function orch.host(description) end
+
+---@class (exact) orch.ServiceDescription
+---@field image string
+---@field name? string what the job calls it; default: the last word of the image's name
+---@field environment? table<string, string|number>
+---@field command? string|string[]
+---@field entrypoint? string|string[]
+---@field user? string
+---@field health? string|string[]|{ port: integer }|boolean a shell command; a program; a port that is open; false: it is not waited for
+---@field timeout? string|number seconds to be ready in; default 60
+---@field [string] orch.UnknownOption
+
+---@class (exact) orch.DockerDescription
+---@field image string
+---@field services? orch.ServiceDescription[] containers that the steps reach by name
+---@field user? string of the steps; default: the image's
+---@field environment? table<string, string|number> of all steps; no secrets, since `docker inspect` shows it
+---@field resources? { cpus?: number, memory?: string|integer } memory: bytes, or "4g"
+---@field auth? { username: string, password: string|orch.Secret } "$NAME" is the job's secret of that name
+---@field working_directory? string default: the image's, or /work
+---@field tmp? string default "/tmp"; a volume, too
+---@field docker? boolean the daemon's socket in the container; default false
+---@field pull? boolean ask the registry even if the image is here; default false
+---@field in_place? boolean false: trees come and go as archives even where volumes can be seen; default true
+---@field [string] orch.UnknownOption
+
+---Steps run in a container of their own.
+---@param description orch.DockerDescription
+---@return orch.Executor
+function orch.docker(description) end
 
 ---Ends the step, and with it the job, as failed.
 ---@param format string as string.format's

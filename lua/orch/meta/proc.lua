@@ -5,16 +5,17 @@
 ---10,000 at most); who starts one more waits for a place.
 local proc = {}
 
----@class orch.proc.options
----@field argv (string|number|orch.secret)[] the program and its arguments; without a `/` it is looked up in the PATH of `env`
+---@class (exact) orch.proc.options
+---@field argv (string|number|orch.Secret)[] the program and its arguments; without a `/` it is looked up in the PATH of `env`
 ---@field cwd? string working directory; default: ours
----@field env? table<string, string|number|orch.secret> the whole environment; default: ours
----@field input? string|orch.secret what it reads from standard input; default: nothing
+---@field env? table<string, string|number|orch.Secret> the whole environment; default: ours
+---@field input? string|orch.Secret what it reads from standard input; default: nothing
 ---@field split? boolean standard error apart from standard output; default: both through one pipe, in the order written
 ---@field inherit? boolean standard input, output and error are ours, and there is nothing to read; default false
 ---@field grace? number seconds between TERM and KILL when it is ended; default 5, which 0 stands for too
 ---@field timeout? number seconds after which it is ended, with an error of kind timeout; default 0 = never
 ---@field output_max? integer `run` only: bytes it may print to one output; more ends it, with an error of kind limit; default 16 MiB, at most 1 GiB
+---@field [string] orch.UnknownOption
 
 ---@class orch.proc.result
 ---@field code integer exit status, -1 when a signal ended it

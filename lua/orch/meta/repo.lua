@@ -2,18 +2,19 @@
 -- Git: a commit as a work tree, and what a directory's repository is. Over libgit2, in a helper program
 -- (lib/orch/orch-repo) that is killed when the task is cancelled or a time is over.
 
----@class orch.repo.checkout_options
----@field url string|orch.secret `https://…`, `http://…`, `ssh://…`, `user@host:path`, or an absolute path (or `file:///…`) of a repository on this machine: bare, or its work tree. A user and password in it serve as `user` and `password` and appear nowhere else
+---@class (exact) orch.repo.checkout_options
+---@field url string|orch.Secret `https://…`, `http://…`, `ssh://…`, `user@host:path`, or an absolute path (or `file:///…`) of a repository on this machine: bare, or its work tree. A user and password in it serve as `user` and `password` and appear nowhere else
 ---@field ref? string a branch or tag by its short name (a branch is looked for first) or a full name, `refs/pull/7/head`; default: with `sha` none, else the remote's HEAD
 ---@field sha? string the commit to check out; 40 hexadecimal digits, for a path 7 or more. With a branch as `ref` HEAD is on that branch, moved to this commit
 ---@field into string directory: absent, empty, or a git repository (updated in place: what differs from the commit is written, files that git does not know survive unless they are in the way, as with `git checkout --force`); anything else is a conflict
 ---@field mirror? string directory of bare mirrors, one per URL, shared between processes; the work tree borrows its objects, so nothing may be pruned there while work trees live. Whoever may read it may read what was fetched with any credentials. Default: objects are fetched straight into `into`. Unused for a path
----@field user? string|orch.secret for http(s); default "x-access-token" when there is a password
----@field password? string|orch.secret for http(s): a password or token. Sent with the first request, to the scheme, host and port of `url` only; nothing of it is written anywhere
+---@field user? string|orch.Secret for http(s); default "x-access-token" when there is a password
+---@field password? string|orch.Secret for http(s): a password or token. Sent with the first request, to the scheme, host and port of `url` only; nothing of it is written anywhere
 ---@field submodules? boolean check out submodules too, to any depth; default false
 ---@field tags? boolean bring all tags; default false: only one that is `ref`
 ---@field timeout? number seconds for everything; default 600, 0 = no limit
 ---@field idle_timeout? number seconds without any progress; default 60, 0 = no limit
+---@field [string] orch.UnknownOption
 
 ---@class orch.repo.checkout_result
 ---@field sha string the commit, 40 digits

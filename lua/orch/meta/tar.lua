@@ -3,13 +3,14 @@
 
 local tar = {}
 
----@class orch.tar.pack_options
+---@class (exact) orch.tar.pack_options
 ---@field root string directory that the paths are relative to
 ---@field paths string[] patterns of Go's filepath.Glob or plain paths; a directory brings its whole tree; "." is all; one that matches nothing adds nothing
 ---@field file string the archive; written beside it and renamed, so that it is there whole or not at all
 ---@field compression? "gzip"|"zstd"|"none" default "gzip"
 ---@field level? integer of the compression: gzip 1 to 9, default 6; zstd 1 to 19, default 3; 0 = default
 ---@field mtime? integer time of all entries in seconds since 1970; default: each its own
+---@field [string] orch.UnknownOption
 
 ---@class orch.tar.packed
 ---@field digest string "sha256:…" of the file
@@ -30,12 +31,13 @@ local tar = {}
 ---@return orch.error? err
 function tar.pack(options) end
 
----@class orch.tar.unpack_options
+---@class (exact) orch.tar.unpack_options
 ---@field file string a tar, plain or in gzip or zstd
 ---@field into string directory that must be there
 ---@field entries_max? integer more is an error (limit); default 1,000,000
 ---@field bytes_max? integer sum of the files' sizes; more is an error (limit); default 64 GiB
 ---@field list? boolean give the paths; default false
+---@field [string] orch.UnknownOption
 
 ---@class orch.tar.unpacked
 ---@field entries integer
@@ -52,9 +54,10 @@ function tar.pack(options) end
 ---@return orch.error? err
 function tar.unpack(options) end
 
----@class orch.tar.list_options
+---@class (exact) orch.tar.list_options
 ---@field file string a tar, plain or in gzip or zstd
 ---@field entries_max? integer more is an error (limit); default 1,000,000
+---@field [string] orch.UnknownOption
 
 ---@class orch.tar.entry
 ---@field path string as the archive has it
@@ -70,12 +73,13 @@ function tar.unpack(options) end
 ---@return orch.error? err
 function tar.list(options) end
 
----@class orch.tar.context_options
+---@class (exact) orch.tar.context_options
 ---@field dir string the build context
 ---@field dockerfile? string path relative to dir; default "Dockerfile"; sent even when excluded
 ---@field dockerfile_text? string sent as the Dockerfile in place of the file, which then need not exist
 ---@field ignore? string patterns as in a .dockerignore; default: those of `<dockerfile>.dockerignore` (not with classic), else of `.dockerignore`
 ---@field classic? boolean for the builder without BuildKit; default false
+---@field [string] orch.UnknownOption
 
 ---@class orch.tar.context
 local context = {}

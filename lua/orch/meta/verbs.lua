@@ -14,6 +14,7 @@
 ---@field type? "approval"|"code"|"string"|"integer"|"number"|"boolean" default "approval"
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret id
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.attach_workspace
 ---@field at? string|orch.Secret default "."
@@ -21,6 +22,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret at
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.checkout
 ---@field name? string|orch.Secret
@@ -34,6 +36,7 @@
 ---@field user? string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret url
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.docker_build
 ---@field args? table default {}
@@ -56,16 +59,18 @@
 ---@field target? string|orch.Secret
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.docker_login
 ---@field name? string|orch.Secret
----@field password
+---@field password orch.Secret
 ---@field registry? string|orch.Secret default "docker.io"
 ---@field timeout? number|string|orch.Secret
 ---@field username string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field write_config? boolean default false; also where the docker command line looks
 ---@field [integer]? string|orch.Secret registry
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.docker_pull
 ---@field all_tags? boolean default false; images names repositories: pull all that they have
@@ -76,6 +81,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret|any[] images
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.docker_push
 ---@field all_tags? boolean default false; tags names repositories: push all that they have here
@@ -85,6 +91,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret|any[] tags
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.ecr_ensure_repository
 ---@field catalog? table default {}
@@ -93,6 +100,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret repository
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.ecr_login
 ---@field name? string|orch.Secret
@@ -100,6 +108,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret registry
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.export_vars
 ---@field file? string|orch.Secret
@@ -108,6 +117,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret file
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.http
 ---@field body? string|orch.Secret
@@ -120,6 +130,7 @@
 ---@field url? string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret url
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.image_exists
 ---@field auth? table a login; default: the one that is kept for the host
@@ -129,6 +140,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret image
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.image_inspect
 ---@field image? string|orch.Secret
@@ -136,6 +148,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret image
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.image_load
 ---@field file? string|orch.Secret
@@ -143,6 +156,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret file
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.image_remove
 ---@field force? boolean default false
@@ -151,6 +165,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret|any[] images
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.image_retag
 ---@field auth? table a login; default: the one that is kept for the host
@@ -159,6 +174,7 @@
 ---@field tags string|orch.Secret|any[] tags of the same repository
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.image_save
 ---@field file string|orch.Secret
@@ -166,6 +182,7 @@
 ---@field name? string|orch.Secret
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.image_tag
 ---@field name? string|orch.Secret
@@ -173,11 +190,13 @@
 ---@field tags string|orch.Secret|any[]
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.now
 ---@field name? string|orch.Secret
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.persist_to_workspace
 ---@field name? string|orch.Secret
@@ -185,6 +204,7 @@
 ---@field root? string|orch.Secret default "."
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.random
 ---@field high? integer
@@ -192,6 +212,7 @@
 ---@field name? string|orch.Secret
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.read
 ---@field max? integer default 67108864
@@ -200,6 +221,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret path
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.run
 ---@field auto_rerun_delay? number|string|orch.Secret default 0
@@ -218,11 +240,13 @@
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field working_directory? string|orch.Secret default "."
 ---@field [integer]? string|orch.Secret|any[] command
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.setup_remote_docker
 ---@field name? string|orch.Secret
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.sleep
 ---@field name? string|orch.Secret
@@ -230,6 +254,7 @@
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? number seconds
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.write
 ---@field append? boolean default false
@@ -239,6 +264,7 @@
 ---@field text string|orch.Secret
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
 
 ---@class orch.Job
 ---@field ask fun(self: orch.Job, options?: orch.verb.ask|string|orch.Secret): any Asks a person: an approval, a value, a code. A run that nobody answers is put on hold.
