@@ -78,6 +78,12 @@ local function words(option)
   return table.concat(list, " or ")
 end
 
+-- The pattern for the whole text; its author may have said so.
+local function whole(pattern)
+  local anchored = pattern:match("(%%*)%$$")
+  return (pattern:sub(1, 1) == "^" and "" or "^") .. pattern .. (anchored and #anchored % 2 == 0 and "" or "$")
+end
+
 -- What a declaration asks beyond the type: one of some values, a range, a Lua pattern for the whole text.
 local function check_rules(what, option, value)
   if unknown.is(value) then return end
@@ -87,7 +93,7 @@ local function check_rules(what, option, value)
   end
   if option.min and value < option.min then refuse("at least " .. option.min) end
   if option.max and value > option.max then refuse("at most " .. option.max) end
-  if option.pattern and not tostring(value):find("^" .. option.pattern .. "$") then
+  if option.pattern and not tostring(value):find(whole(option.pattern)) then
     refuse(("like the pattern %s"):format(option.pattern))
   end
 end

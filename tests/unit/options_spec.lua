@@ -104,6 +104,9 @@ describe("options", function()
     refused("f: 'n' must be at most 9, got '10'", own.check, own, "f", { n = 10 })
     refused("f: 'v' must be like the pattern %d+%.%d+, got 'v1.2'", own.check, own, "f", { v = "v1.2" })
     refused("f: 'v' must be like the pattern %d+%.%d+, got '1.2x'", own.check, own, "f", { v = "1.2x" })
+    local anchored = options.schema { v = { "string", pattern = "^%d+$" }, price = { "string?", pattern = "%d+%$" } }
+    assert.same({ v = "12", price = "3$" }, anchored:check("f", { v = "12", price = "3$" }))
+    refused("f: 'v' must be like the pattern ^%d+$, got '1x'", anchored.check, anchored, "f", { v = "1x" })
   end)
 
   it("takes values that only a run can tell, where a plan has them", function()
