@@ -37,8 +37,10 @@ local function do_deferred(job, entry, failure)
 end
 
 --- Does all that was put off, the last thing first; gives the job's failure. A resumed run does it again unless
---- its whole body was answered from the record: it tidies up after what this session did.
+--- its whole body was answered from the record: it tidies up after what this session did. A body that waits for an
+--- answer has not ended: what it made is still needed when it goes on.
 local function perform(job, failure)
+  if failure and failure.hold then return failure end
   job.tidying = true
   if job.worked then job.scope:tidying().anew = "it belongs to the end of a body that was done again" end
   for i = #job.deferred, 1, -1 do failure = do_deferred(job, job.deferred[i], failure) end

@@ -250,6 +250,18 @@ job:log("going with %s %s", tostring(yes), version)]]
     assert.equal(2, orch("run", path, "--answer", "deploy").code)
   end)
 
+  it("tidies nothing up while it waits for an answer", function()
+    local path = recipe [[job:run { name = "tidy", "echo tidied", when = "always" }
+job:defer(function() job:log "put away" end)
+job:ask "go"]]
+    local waiting = orch("run", path)
+    assert.matches("run 1 is on hold", waiting.err)
+    assert.is_nil(waiting.out:find("tidied", 1, true) or waiting.out:find("put away", 1, true), waiting.out)
+    local good = orch("resume", "1", "--answer", "go=yes")
+    assert.equal(0, good.code, good.all)
+    assert.matches("put away.*tidied", good.out)
+  end)
+
   it("keeps no code that was asked for", function()
     local path = recipe [[local code = job:ask { id = "mfa", type = "code" }
 job:run { "test ${#MFA} = 9", environment = { MFA = code } } job:log("the code is %s", code)
