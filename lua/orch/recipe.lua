@@ -67,13 +67,11 @@ end
 
 -- Runs a file in the environment; its value is what it returns.
 local function run_file(path, environment, files)
-  local file, problem = io.open(path, "rb") -- not fs.read: what requires a module may stand where nothing can wait
-  if not file then raise_load_error(path, "cannot read " .. problem) end
-  local text = file:read("a")
-  file:close()
-  local chunk, message = load(text and text:gsub("^#[^\n]*", "") or "", "@" .. path, "t", environment)
+  local text, failure = fs.read(path)
+  if not text then error(failure, 0) end
+  local chunk, message = load(text:gsub("^#[^\n]*", ""), "@" .. path, "t", environment)
   if not chunk then raise_load_error(path, message) end
-  files:add(path, text or "")
+  files:add(path, text)
   return chunk()
 end
 

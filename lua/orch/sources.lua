@@ -12,20 +12,6 @@ local function read(journal)
   for _, each in ipairs(rows) do journal.sources[each.path] = each.digest end
 end
 
--- Plain files: a verb is read at its first call, which may stand where nothing can wait.
-local function write_text(path, text)
-  local file = assert(io.open(path, "wb"))
-  assert(file:write(text))
-  assert(file:close())
-end
-
-local function read_text(path)
-  local file = io.open(path, "rb")
-  local text = file and file:read("a")
-  if file then file:close() end
-  return text or ""
-end
-
 local KEEP <const> = [[INSERT OR REPLACE INTO files (run, path, digest, seq)
   SELECT ?1, ?2, ?3, coalesce(max(seq), 0) + 1 FROM files WHERE run = ?1]]
 
@@ -41,9 +27,9 @@ local function keep(journal, path, text)
     assert(fs.make_dir(journal.state:run_dir(journal.number) .. "/recipe", tonumber("700", 8)))
   end
   journal.sources[path] = digest
-  write_text(place_of(journal, digest), text)
+  assert(fs.write(place_of(journal, digest), text))
   journal.base:post(KEEP, journal.number, path, digest)
-  return former and read_text(place_of(journal, former))
+  return former and (fs.read(place_of(journal, former)) or "")
 end
 
 return { read = read, keep = keep }
