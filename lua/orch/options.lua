@@ -186,7 +186,7 @@ end
 function Schema:from_text(what, name, text)
   local value = from_text(self.options[name], text)
   if value == nil then
-    usage("%s: parameter '%s' must be %s, got '%s'", what, name, words(self.options[name]), text)
+    usage("%s: '%s' must be %s, got '%s'", what, name, words(self.options[name]), text)
   end
   return value
 end

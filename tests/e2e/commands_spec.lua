@@ -45,6 +45,13 @@ describe("the command line", function()
     end
   end)
 
+  it("takes short options with their value glued on, and no more than that", function()
+    local path = scratch:write("r.lua", "return require('orch').job { name = 'a', run = function() end }")
+    assert.equal(0, orch("run", path, "-j2", "-k").code)
+    assert.matches("%-%-jobs takes a number of at least 1", orch("run", path, "-j0").err)
+    assert.matches("unknown option '%-kj'", orch("run", path, "-kj").err)
+  end)
+
   it("tells a recipe's parameters and jobs, and takes them from everywhere", function()
     local path = scratch:write("r.lua", [[
 local orch = require "orch"

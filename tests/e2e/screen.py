@@ -5,7 +5,7 @@
 
 Actions, in order, separated by blanks: wait:TEXT until the screen shows it (_ stands for a blank), type:KEYS (as in
 Python strings), size:COLUMNSxROWS, snap:NAME, pause:SECONDS, deaf:SECONDS (reads nothing), kill:NUMBER. Prints JSON:
-{screen, snaps, all (with what has scrolled away), cursor_shown, wraps, code, bytes, colours, seconds}; screen lines have no trailing blanks.
+{screen, snaps, all (with what has scrolled away), cursor_shown, wraps, code, bytes, colours, echo, seconds}; screen lines have no trailing blanks.
 """
 import codecs, fcntl, json, os, pty, re, select, signal, struct, sys, termios, time
 import pyte
@@ -88,11 +88,15 @@ def main():
         os.kill(terminal.pid, signal.SIGKILL)
     status = os.waitpid(terminal.pid, 0)[1]
     mode = terminal.screen.mode
+    try:
+        echo = bool(termios.tcgetattr(terminal.fd)[3] & termios.ECHO)
+    except termios.error:
+        echo = None
     json.dump({
         "screen": terminal.lines(), "all": terminal.history(), "snaps": snaps, "code": os.waitstatus_to_exitcode(status),
         "cursor_shown": not terminal.screen.cursor.hidden, "cursor_row": terminal.screen.cursor.y + 1,
         "wraps": pyte.modes.DECAWM in mode, "bytes": terminal.bytes, "colours": terminal.colours, "seconds": time.monotonic() - terminal.start,
-        "late": alive}, sys.stdout)
+        "late": alive, "echo": echo}, sys.stdout)
 
 
 main()

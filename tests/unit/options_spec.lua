@@ -123,9 +123,9 @@ describe("options", function()
       { "on", "true", true }, { "on", "1", true }, { "on", "Yes", true }, { "on", "ON", true }, { "on", "false", false },
       { "on", "no", false }, { "on", "off", false }, { "on", "0", false } }
     for _, case in ipairs(cases) do assert.same(case[3], own:from_text("orch run", case[1], case[2])) end
-    refused("orch run: parameter 'n' must be a whole number, got '1.5'", own.from_text, own, "orch run", "n", "1.5")
-    refused("orch run: parameter 'x' must be a number, got 'x'", own.from_text, own, "orch run", "x", "x")
-    refused("orch run: parameter 'on' must be true or false, got 'perhaps'", own.from_text, own, "orch run", "on", "perhaps")
+    refused("orch run: 'n' must be a whole number, got '1.5'", own.from_text, own, "orch run", "n", "1.5")
+    refused("orch run: 'x' must be a number, got 'x'", own.from_text, own, "orch run", "x", "x")
+    refused("orch run: 'on' must be true or false, got 'perhaps'", own.from_text, own, "orch run", "on", "perhaps")
   end)
 
   it("refuses declarations that say nothing", function()

@@ -15,7 +15,7 @@ orch runs build jobs written in Lua.
   show [RUN]       tells what a run did
   logs [RUN]       shows what its steps printed
   cancel [RUN]     stops a live run from another terminal
-  answer RUN NAME  answers a question that a run waits for
+  answer RUN       answers a question that a run waits for
   discard RUN      gives a run up: what it kept for resume is removed
   gc               removes old runs
   doctor           tells what is missing on this machine, and how to mend it
@@ -164,14 +164,16 @@ Tells what orch can do, or one command. `orch run RECIPE --help` lists a recipe'
   orch help run
   orch run deploy.lua --help
 ]],
-  answer = [[
-orch answer RUN NAME VALUE
-Answers a question of a run that is on hold or live. A run on hold then goes on with `orch resume`.
+  answer = [=[
+orch answer RUN [NAME [VALUE]] [--json] [--project DIR]
+Answers a question of a run that is on hold or live. A run on hold then goes on with `orch resume`. Without a NAME the
+open questions are listed. Without a VALUE it is asked for, or read from the standard input: codes do not belong on a
+command line.
 
+  orch answer 12
   orch answer 12 approve_deploy yes
-  orch answer 12 mfa 123456 && orch resume 12
-  orch answer 12 version 1.4.0
-]],
+  pass otp aws | orch answer 12 mfa && orch resume 12
+]=],
   gc = [[
 orch gc [--keep N] [--days N] [--dry-run]
 Removes runs with their logs, layers and containers: all but the newest N (default 50) that are older than DAYS

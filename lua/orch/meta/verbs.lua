@@ -3,6 +3,7 @@
 -- Written by `orch verbs --stub`; a spec compares it with the verbs.
 
 ---@class (exact) orch.verb.ask
+---@field default? any
 ---@field enum? any[]
 ---@field id? string|orch.Secret
 ---@field max? number

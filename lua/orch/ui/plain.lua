@@ -104,8 +104,8 @@ handlers["job.log"] = function(self, event)
 end
 
 handlers["ask"] = function(self, event)
-  self:line("%s   ? %s  (orch answer %d %s VALUE)", self:prefix(event.job), self:shown(event.question),
-    self.model.run.number, self:shown(event.id))
+  self:line("%s   ? %s%s  (orch answer %d %s VALUE)", self:prefix(event.job), self:shown(event.question),
+    event.choices and ("  (%s)"):format(self:shown(event.choices)) or "", self.model.run.number, self:shown(event.id))
 end
 
 local function depth_of(step)

@@ -108,16 +108,17 @@ end
 
 -- While a person is asked there is no picture, so that what is typed can be seen.
 handlers["ask"] = function(self, event)
-  local hint = event.kind == "approval" and "  (yes/no)" or ""
+  local hint = event.choices and ("  (%s)"):format(shown(event.choices)) or ""
+  if event.problem then self:line("  " .. self.style:paint("yellow", shown(event.problem))) end
   self:line(("%s %s%s%s"):format(self.style:paint("yellow", "?"), self:label(event.job),
     self.style:paint("bold", shown(event.question)), hint))
-  self.asked = self.asked + 1
+  self.asked[event.step or event.id] = true
 end
 
 handlers["step.end"] = function(self, event)
   local step = self.model.steps[event.id]
   if not step then return end
-  if step.verb == "ask" and self.asked > 0 then self.asked = self.asked - 1 end
+  self.asked[event.id] = nil
   local path = self:path(step)
   if event.status == "success" then
     if not step.own and not step.group then self:ended("success", step.job, path, event.seconds) end
@@ -179,7 +180,7 @@ end
 
 function Tty:flush()
   local columns, rows = self.screen:size()
-  self.screen:flush((self.over or self.asked > 0) and {} or self.tree:picture(task.clock(), columns, rows, self.stopping))
+  self.screen:flush((self.over or next(self.asked)) and {} or self.tree:picture(task.clock(), columns, rows, self.stopping))
 end
 
 --- Shows what there is to show; the seconds until it wants to be called again.
@@ -201,7 +202,7 @@ function Tty:finish() self.screen:close() end
 local function new(out, how)
   local known, look = model.new(), style.new(os.getenv)
   return setmetatable({ model = known, style = look, screen = screen.new(out, how.fd), tree = tree.new(known, look),
-    why = how.why, asked = 0 }, Tty)
+    why = how.why, asked = {} }, Tty)
 end
 
 return { new = new }
