@@ -1,6 +1,7 @@
 #include "base/mask.h"
 
 #include <ctype.h>
+#include <stdint.h>
 
 #include "base/mask_set.h"
 #include "base/mem.h"
@@ -58,11 +59,12 @@ struct sight {
     bool part;
 };
 
-/* Both alphabets, without the padding. */
+/* Both alphabets, without the padding: a bit for each character. */
 static bool in_base64(char c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= '-' && c <= '9' && c != '.') || (c >= 'A' && c <= 'Z') ||
-           c == '+' || c == '_';
+    static const uint64_t letters[4] = {0x03FFA80000000000, 0x07FFFFFE87FFFFFE, 0, 0};
+    unsigned char byte = (unsigned char)c;
+    return letters[byte >> 6] >> (byte & 63) & 1;
 }
 
 static size_t run_before(const struct view *view, size_t at)
@@ -171,6 +173,7 @@ static struct sight look(const struct view *view, size_t at)
 struct zone {
     size_t from, to;
     size_t next; /* breaks before it are known */
+    size_t line; /* where the line that is at next begins */
 };
 
 static void next_zone(const struct view *view, struct zone *zone)
@@ -179,11 +182,13 @@ static void next_zone(const struct view *view, struct zone *zone)
     size_t limit = view->len - zone->next < BLOCK ? view->len : zone->next + BLOCK;
     const char *found;
     while ((found = memchr(view->text + zone->next, '\n', limit - zone->next))) {
-        size_t at = (size_t)(found - view->text);
-        zone->next = at + 1;
+        size_t at = (size_t)(found - view->text), line = zone->line;
+        zone->next = zone->line = at + 1;
         if (at > 0 && view->text[at - 1] == '\r')
             at--;
-        if (at <= start || run_before(view, at) < RUN_MIN)
+        /* No run is longer than its line; the first line may go on from the text before. */
+        bool is_short = line > 0 && at < line + RUN_MIN;
+        if (at <= start || is_short || run_before(view, at) < RUN_MIN)
             continue;
         zone->from = at - start < MASK_WINDOW ? start : at - (MASK_WINDOW - 1);
         zone->to = at;

@@ -16,8 +16,8 @@ struct mask;
 struct mask *mask_new(void);
 void mask_free(struct mask *mask);
 /* From now on the value is masked, in streams too: as it is, each of its lines that says something, each
-   of these escaped for URLs, JSON and shells, and the whole in base64. false when it is too short (under
-   4 bytes) to be masked without making every text unreadable. */
+   of these escaped for URLs, JSON and shells, and the whole in base64 and in hexadecimal digits. false
+   when it is too short (under 4 bytes) to be masked without making every text unreadable. */
 bool mask_add(struct mask *mask, const char *value, size_t len);
 /* Adds text to out with *** for each secret. false at out's ceiling. */
 bool mask_apply(const struct mask *mask, const char *text, size_t len, struct buf *out);

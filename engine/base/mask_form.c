@@ -141,3 +141,17 @@ void mask_form_base64(const char *value, size_t len, mask_form_call *call, void 
         mem_wipe(text, padded);
     }
 }
+
+void mask_form_hex(const char *value, size_t len, mask_form_call *call, void *arg)
+{
+    static const char *const digits[] = {"0123456789abcdef", "0123456789ABCDEF"};
+    char *text = mem_alloc(2 * len);
+    for (size_t k = 0; k < 2; k++) {
+        for (size_t i = 0; i < len; i++) {
+            text[2 * i] = digits[k][(unsigned char)value[i] >> 4];
+            text[2 * i + 1] = digits[k][value[i] & 15];
+        }
+        call(arg, text, 2 * len);
+    }
+    mem_wipe(text, 2 * len);
+}

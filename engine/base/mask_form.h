@@ -1,4 +1,5 @@
-/* The forms in which programs print a value: escaped for a URL, for JSON or by a shell, or in base64. */
+/* The forms in which programs print a value: escaped for a URL, for JSON or by a shell, or in base64 or
+   hexadecimal digits. */
 #ifndef BASE_MASK_FORM_H
 #define BASE_MASK_FORM_H
 
@@ -32,5 +33,7 @@ typedef void mask_form_call(void *arg, const char *text, size_t len);
    places in a group, as far as the characters depend on the value alone, and as the end of the text with
    its padding. Nothing shorter than 8 characters. The text is wiped after the call. */
 void mask_form_base64(const char *value, size_t len, mask_form_call *call, void *arg);
+/* Calls with the value in hexadecimal digits, small and large. The text is wiped after the call. */
+void mask_form_hex(const char *value, size_t len, mask_form_call *call, void *arg);
 
 #endif

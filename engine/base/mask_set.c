@@ -20,6 +20,8 @@ static void enter(struct mask_set *set, const struct mask_pattern *pattern, cons
     set->filter[hash] = true;
     unsigned pair = mask_pair(window);
     set->pairs[pair / 64] |= (uint64_t)1 << pair % 64;
+    unsigned triple = mask_triple(window);
+    set->triples[triple / 64] |= (uint64_t)1 << triple % 64;
     set->firsts[(unsigned char)window[0]] = true;
 }
 
@@ -82,7 +84,7 @@ static void put_forms(struct mask_set *set, const char *text, size_t len)
             put(set, form, text, len);
 }
 
-static void put_base64(void *arg, const char *text, size_t len)
+static void put_plain(void *arg, const char *text, size_t len)
 {
     put(arg, MASK_PLAIN, text, len);
 }
@@ -124,7 +126,8 @@ bool mask_set_add(struct mask_set *set, const char *value, size_t len)
         from++;
     if (end - from >= SHORTEST && end - from < len)
         put_forms(set, value + from, end - from);
-    mask_form_base64(value, len, put_base64, set);
+    mask_form_base64(value, len, put_plain, set);
+    mask_form_hex(value, len, put_plain, set);
     return true;
 }
 
@@ -135,6 +138,9 @@ bool mask_set_begins(const struct mask_set *set, const char *text, size_t len)
     unsigned pair = mask_pair(text);
     if (len == 2 || !(set->pairs[pair / 64] >> pair % 64 & 1))
         return set->pairs[pair / 64] >> pair % 64 & 1;
+    unsigned triple = mask_triple(text);
+    if (!(set->triples[triple / 64] >> triple % 64 & 1))
+        return false;
     for (int i = 0; i < MASK_BUCKETS; i++)
         for (const struct mask_entry *each = set->buckets[i]; each; each = each->next)
             if (memcmp(each->window, text, len) == 0)

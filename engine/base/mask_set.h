@@ -35,6 +35,7 @@ struct mask_set {
     struct mask_entry *buckets[MASK_BUCKETS]; /* by mask_window_hash >> MASK_BUCKET_SHIFT */
     bool filter[1 << MASK_FILTER_BITS];       /* by mask_window_hash */
     uint64_t pairs[(1 << 16) / 64];           /* by the first two bytes, exactly */
+    uint64_t triples[(1 << 16) / 64];         /* by a hash of the first three */
     bool firsts[256];
 };
 
@@ -48,6 +49,12 @@ static inline uint32_t mask_window_hash(const char *window)
 static inline unsigned mask_pair(const char *text)
 {
     return (unsigned)(unsigned char)text[0] << 8 | (unsigned char)text[1];
+}
+
+static inline unsigned mask_triple(const char *text)
+{
+    uint32_t word = (uint32_t)mask_pair(text) << 8 | (unsigned char)text[2];
+    return word * 0x9E3779B1u >> 16;
 }
 
 /* As mask_add. */
