@@ -29,8 +29,8 @@ end
 
 local function print_line(send, id, line) send("step.output", { id = id, line = line }) end
 
-local function finish(send, id, status, message)
-  send("step.end", { id = id, job = id:match("^[^/]+"), status = status or "success", seconds = 1, message = message })
+local function finish(send, id, status, message, seconds)
+  send("step.end", { id = id, job = id:match("^[^/]+"), status = status or "success", seconds = seconds or 1, message = message })
 end
 
 local function last(lines, count) return table.move(lines, #lines - count + 1, #lines, 1, {}) end
@@ -44,8 +44,17 @@ describe("the plain reporter", function()
     now = 101.5
     step(send, "a/run#1", "make")
     print_line(send, "a/run#1", "cc x.c")
-    finish(send, "a/run#1")
-    assert.same({ "run 7 of r.lua", "\n== a", "-- make  [1.5 s]", "   cc x.c" }, lines)
+    finish(send, "a/run#1", "success", nil, 0.9)
+    assert.same({ "run 7 of r.lua", "\n== a", "-- make  (+1.5 s)", "   cc x.c" }, lines)
+  end)
+
+  it("tells how long a step took, when that was long, apart from when it began", function()
+    local send, lines = reporter()
+    job(send, "a")
+    now = 190
+    step(send, "a/run#1", "make")
+    finish(send, "a/run#1", "success", nil, 12.3)
+    assert.same({ "-- make  (+1 min 30 s)", "   ok after 12.3 s" }, last(lines, 2))
   end)
 
   it("says whose a line is once two jobs run", function()
@@ -64,7 +73,7 @@ describe("the plain reporter", function()
     step(send, "a/left/run#1", "l")
     step(send, "a/right/run#1", "r")
     print_line(send, "a/left/run#1", "x")
-    assert.same({ "a/right | -- r  [0.0 ms]", "a/left  |    x" }, last(lines, 2))
+    assert.same({ "a/right | -- r  (+0.0 s)", "a/left  |    x" }, last(lines, 2))
   end)
 
   it("obeys no control character, and shows what stays of an overwritten line", function()
@@ -73,7 +82,7 @@ describe("the plain reporter", function()
     step(send, "a/run#1", "t\27[2J\7")
     print_line(send, "a/run#1", "10%\r99%\r")
     print_line(send, "a/run#1", "\27[31mred\27[0m\27]0;x\7")
-    assert.same({ "-- t\\x07  [0.0 ms]", "   99%", "   red\\x1b]0;x\\x07" }, last(lines, 3))
+    assert.same({ "-- t\\x07  (+0.0 s)", "   99%", "   red\\x1b]0;x\\x07" }, last(lines, 3))
   end)
 
   it("tells a failure once, where it happened", function()
@@ -83,7 +92,7 @@ describe("the plain reporter", function()
     step(send, "a/group#1/run#1", "unit", { parent = "a/group#1", depth = 1 })
     finish(send, "a/group#1/run#1", "failed", "unit: exit code 1")
     finish(send, "a/group#1", "failed", "unit: exit code 1")
-    assert.same({ "  -- unit  [0.0 ms]", "   FAILED after 1.0 s: exit code 1" }, last(lines, 2))
+    assert.same({ "  -- unit  (+0.0 s)", "   FAILED after 1.0 s: exit code 1" }, last(lines, 2))
     send("job.end", { id = "a", job = "a", status = "failed", seconds = 1, message = "unit: exit code 1" })
     assert.equal("   FAILED after 1.0 s: exit code 1", lines[#lines])
   end)
@@ -113,7 +122,7 @@ describe("the plain reporter", function()
     step(send, "a/run#1", "long")
     made.last = made.last - 9
     made:tick()
-    assert.equal("-- long  [0.0 ms]", lines[#lines])
+    assert.equal("-- long  (+0.0 s)", lines[#lines])
     made.last = made.last - 2
     made:tick()
     assert.matches("^   %.%.%. still running: long %([345] s%)$", lines[#lines])
@@ -145,7 +154,7 @@ describe("CI services", function()
   it("GitHub Actions: groups and an error at its line; output gives no commands", function()
     local send, lines = reporter { GITHUB_ACTIONS = "true" }
     failing(send)
-    assert.same({ "::group::build: 100%25  [0.0 ms]", "   \\x3a:error::not ours", "   FAILED after 1.0 s: build: exit code 1,", "::endgroup::",
+    assert.same({ "::group::build: 100%25  (+0.0 s)", "   \\x3a:error::not ours", "   FAILED after 1.0 s: build: exit code 1,", "::endgroup::",
       "::error file=ci/r.lua,line=12::a: build: exit code 1,\\x0areally" }, last(lines, 5))
     local clean = ci.dialect(function(name) return name == "GITHUB_ACTIONS" and "true" or nil end).clean
     assert.equal("  \\x3a:set-env", clean "  ::set-env")
@@ -155,14 +164,14 @@ describe("CI services", function()
   it("GitLab: sections that begin and end", function()
     local send, lines = reporter { GITLAB_CI = "true" }
     failing(send)
-    assert.matches("^\27%[0Ksection_start:%d+:orch_a_run_1\r\27%[0Kbuild: 100%%  %[", lines[3])
+    assert.matches("^\27%[0Ksection_start:%d+:orch_a_run_1\r\27%[0Kbuild: 100%%  %(%+", lines[3])
     assert.matches("^\27%[0Ksection_end:%d+:orch_a_run_1\r\27%[0K$", lines[#lines])
   end)
 
   it("Buildkite: groups, the failed one open", function()
     local send, lines = reporter { BUILDKITE = "true" }
     failing(send)
-    assert.same({ "--- build: 100%  [0.0 ms]", "   ::error::not ours", "   FAILED after 1.0 s: build: exit code 1,", "^^^ +++" }, last(lines, 4))
+    assert.same({ "--- build: 100%  (+0.0 s)", "   ::error::not ours", "   FAILED after 1.0 s: build: exit code 1,", "^^^ +++" }, last(lines, 4))
   end)
 
   it("have no groups while several things run", function()
@@ -171,7 +180,7 @@ describe("CI services", function()
     step(send, "a/run#1", "one")
     job(send, "b")
     step(send, "b/run#1", "two")
-    assert.same({ "::group::one  [0.0 ms]", "::endgroup::", "b | == b", "b | -- two  [0.0 ms]" }, last(lines, 4))
+    assert.same({ "::group::one  (+0.0 s)", "::endgroup::", "b | == b", "b | -- two  (+0.0 s)" }, last(lines, 4))
   end)
 end)
 

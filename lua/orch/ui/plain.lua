@@ -10,6 +10,7 @@ local SILENCE_MAX <const> = 10 -- seconds without a line
 local LOOK_SECONDS <const> = 0.5
 local LABEL_MAX <const> = 32
 local STILL_MAX <const> = 8  -- named when a silence is broken
+local LONG_SECONDS <const> = 1 -- a step that took less is not worth a line about it
 
 local Plain = {}
 Plain.__index = Plain
@@ -114,8 +115,11 @@ local function depth_of(step)
   return depth
 end
 
--- The time since the job began.
-function Plain:since_job(event) return clock.duration(event.clock - (self.model:job(event.job).started or event.clock)) end
+-- The time since the job began: "+1.5 s", so that nobody takes it for the step's own.
+function Plain:since_job(event)
+  local seconds = event.clock - (self.model:job(event.job).started or event.clock)
+  return "+" .. (seconds < 1 and ("%.1f s"):format(seconds) or clock.duration(seconds))
+end
 
 handlers["step.start"] = function(self, event)
   local step = self.model.steps[event.id]
@@ -123,10 +127,10 @@ handlers["step.start"] = function(self, event)
   if step.own then return end
   local title, since = self:shown(event.title), self:since_job(event)
   if self.ci and not self.prefixed and not step.group then
-    return self:enter_group(step, ("%s  [%s]"):format(self:shown(table.concat(self.model.titles(step), " > ")), since))
+    return self:enter_group(step, ("%s  (%s)"):format(self:shown(table.concat(self.model.titles(step), " > ")), since))
   end
   self:leave_group()
-  self:line("%s%s-- %s  [%s]", self:prefix(step.label), ("  "):rep(depth_of(step)), title, since)
+  self:line("%s%s-- %s  (%s)", self:prefix(step.label), ("  "):rep(depth_of(step)), title, since)
 end
 
 handlers["step.recorded"] = function(self, event)
@@ -151,7 +155,13 @@ end
 -- A failure is told where it happened, and not again by the steps around it.
 handlers["step.end"] = function(self, event)
   local step = self.model.steps[event.id]
-  if not step or event.status == "success" then return end
+  if not step then return end
+  if event.status == "success" then
+    if not step.own and not step.group and event.seconds >= LONG_SECONDS then
+      self:line("%s   ok after %s", self:prefix(step.label), clock.duration(event.seconds))
+    end
+    return
+  end
   local around, told = step.parent, step.told
   while around do around.told, around = event.message, around.parent end
   if told and told == event.message then return end
