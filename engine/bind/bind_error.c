@@ -134,6 +134,23 @@ static int l_exit_code(lua_State *L)
     return 1;
 }
 
+static int l_call(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_call(L, lua_gettop(L) - 1, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
+/* error.keeping_caller(f): a Lua function that is called last, as in `return f { … }`, takes its caller's frame. */
+static int l_keeping_caller(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_pushcclosure(L, l_call, 1);
+    return 1;
+}
+
 static int l_tostring(lua_State *L)
 {
     lua_settop(L, 1);
@@ -147,6 +164,7 @@ static const luaL_Reg functions[] = {
     {"new", l_new},
     {"is", l_is},
     {"exit_code", l_exit_code},
+    {"keeping_caller", l_keeping_caller},
     {NULL, NULL},
 };
 

@@ -22,12 +22,14 @@ local function docker(options)
   return require "orch.executor.docker".new(options or {})
 end
 
+local at_its_line <const> = error_value.keeping_caller
+
 return {
-  job = job.define,
-  pipeline = pipeline.define,
-  verb = verb.define,
-  host = host,
-  docker = docker,
+  job = at_its_line(job.define),
+  pipeline = at_its_line(pipeline.define),
+  verb = at_its_line(verb.define),
+  host = at_its_line(host),
+  docker = at_its_line(docker),
   fail = fail,
   all = branches.all,
   timeout = branches.timeout,

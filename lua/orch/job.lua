@@ -93,7 +93,6 @@ end
 ---@return orch.Definition
 local function define(description)
   local definition = head:check("orch.job", description)
-  -- Not the caller's line: `return orch.job { … }` is a tail call and leaves none.
   local info = debug.getinfo(definition.run, "S")
   definition.where = ("%s:%d"):format(info.short_src, info.linedefined)
   if not definition.name:match("^[%w][%w_.-]*$") then

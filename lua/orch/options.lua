@@ -64,7 +64,7 @@ local function schema(declared, positional)
   local self = setmetatable({ options = {}, names = {}, positional = positional }, Schema)
   for name, value in pairs(declared) do
     local option = parse(name, value)
-    if option.default ~= nil then self:check_value("the default", option, option.default) end
+    if option.default ~= nil then self:check_value(("the default of '%s'"):format(name), option, option.default) end
     self.options[name] = option
     self.names[#self.names + 1] = name
   end

@@ -64,6 +64,19 @@ return orch.pipeline { params = { count = "integer" }, orch.job { name = "j", ru
     check(scratch, scratch:orch { "run", path }, 2, "option 'count' is missing")
   end)
 
+  it("a declaration that contradicts itself names its line, though the call is the recipe's last", function()
+    local function declared(text)
+      return scratch:orch { "run", scratch:write("declared.lua", "local orch = require 'orch'\n\nreturn " .. text .. "\n") }
+    end
+    check(scratch, declared "orch.pipeline { params = { v = { 'string', default = 'x', pattern = '%d' } },\n}", 2,
+      "the default of 'v'", "declared.lua:3")
+    check(scratch, declared "orch.job {\n nmae = 'x' }", 2, "did you mean 'name'?", "declared.lua:3")
+    check(scratch, declared "orch.pipeline { orch.job { name = 'a', needs = { 'b' }, run = print } }", 2,
+      "which is no job", "declared.lua:3")
+    check(scratch, declared "orch.pipeline {\n orch.job { name = 'a', run = print,\n executor = orch.docker { imag = 'x' } } }",
+      2, "did you mean 'image'?", "declared.lua:5")
+  end)
+
   it("an unknown job", function()
     check(scratch, scratch:recipe("", { "--job", "jbo" }), 2, "there is no job 'jbo'", "did you mean 'job'?")
   end)

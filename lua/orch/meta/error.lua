@@ -40,4 +40,11 @@ function error_value.on_error(value) end
 ---@return integer code that the program ends with: 1 to 9, 130 for cancelled; 0 for an unknown kind
 function error_value.exit_code(kind) end
 
+---The same function, for recipes: an error in `return f { … }` tells the line of the recipe, which Lua forgets when it
+---calls a Lua function last. f must not wait.
+---@generic F: function
+---@param f F
+---@return F
+function error_value.keeping_caller(f) end
+
 return error_value
