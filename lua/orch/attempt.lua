@@ -7,7 +7,7 @@ local executor_host = require "orch.executor.host"
 local fnv = require "orch.fnv"
 local fs = require "orch.fs"
 local nearest = require "orch.nearest"
-local options = require "orch.options"
+local pipeline_values = require "orch.pipeline_values"
 local receiver = require "orch.receiver"
 local record = require "orch.record"
 local secrets = require "orch.secrets"
@@ -35,22 +35,6 @@ local function secrets_of(run, definition)
   return strict(values, "job.secrets", names)
 end
 
-local GIT <const> = { "branch", "revision", "tag", "url" }
-
--- job.pipeline; the git part costs a process and is read when first asked for, then kept with the run.
-local function pipeline_values(run)
-  return setmetatable({ number = run.journal.number, id = run.id }, { __index = function(values, key)
-    if key ~= "git" then
-      options.usage("job.pipeline has no '%s' (known: git, id, number)", tostring(key))
-    end
-    values.git = strict(run.journal:once(function()
-      local info = assert(require "orch.repo".info { dir = run.project.dir })
-      return { revision = info.sha, branch = info.branch, tag = info.tag, url = info.remote_url }
-    end), "job.pipeline.git", GIT)
-    return values.git
-  end })
-end
-
 local function new_receiver(run, definition, place)
   local needs = {}
   for _, need in ipairs(definition.resolved_needs) do
@@ -64,7 +48,7 @@ local function new_receiver(run, definition, place)
     verbs = run.recipe.verbs,
     executor = definition.executor or executor_host.new {},
     params = run.params,
-    pipeline = pipeline_values(run),
+    pipeline = pipeline_values.of_run(run),
     needs = strict(needs, "job.needs"),
     matrix = strict(definition.values or {}, "job.matrix"),
     secrets = secrets_of(run, definition),
@@ -136,7 +120,7 @@ local function wanted(run, definition)
   if not definition.when then return true end
   local needs = {}
   for _, need in ipairs(definition.resolved_needs) do needs[need.name] = run.outputs[need.name] end
-  return definition.when { params = run.params, pipeline = pipeline_values(run), needs = needs,
+  return definition.when { params = run.params, pipeline = pipeline_values.of_run(run), needs = needs,
     matrix = definition.values or {} }
 end
 

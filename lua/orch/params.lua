@@ -4,6 +4,7 @@ local fs = require "orch.fs"
 local json = require "orch.json"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
+local pipeline_values = require "orch.pipeline_values"
 
 local PREFIX <const> = "ORCH_PARAM_"
 
@@ -20,26 +21,34 @@ local function refuse_unknown(schema, name, from)
   end
 end
 
---- Values by name, checked.
+--- Values by name, checked; and those of job.pipeline that are given, by name without "pipeline.".
 ---@param schema table the pipeline's
 ---@param given table<string, string> NAME=VALUE of the command line
 ---@param file? string a JSON object
----@return table<string, any>
+---@return table<string, any> values, table<string, any> of_pipeline
 local function resolve(schema, given, file)
-  local values = {}
+  local values, of_pipeline = {}, {}
   for _, name in ipairs(schema.names) do
     local text = os.getenv(PREFIX .. name:upper())
     if text then values[name] = schema:from_text("environment", name, text) end
   end
   for name, value in pairs(file and read_file(file) or {}) do
-    refuse_unknown(schema, name, file)
-    values[name] = value
+    if pipeline_values.is(name) then
+      pipeline_values.note(of_pipeline, file, name, value, false)
+    else
+      refuse_unknown(schema, name, file)
+      values[name] = value
+    end
   end
   for name, text in pairs(given) do
-    refuse_unknown(schema, name, "orch run")
-    values[name] = schema:from_text("orch run", name, text)
+    if pipeline_values.is(name) then
+      pipeline_values.note(of_pipeline, "orch run", name, text, true)
+    else
+      refuse_unknown(schema, name, "orch run")
+      values[name] = schema:from_text("orch run", name, text)
+    end
   end
-  return schema:check("parameters", values)
+  return schema:check("parameters", values), of_pipeline
 end
 
 local function text_of(value)

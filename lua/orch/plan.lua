@@ -5,6 +5,7 @@ local event = require "orch.event"
 local fs = require "orch.fs"
 local json = require "orch.json"
 local params = require "orch.params"
+local pipeline_values = require "orch.pipeline_values"
 local receiver = require "orch.receiver"
 local scope = require "orch.scope"
 local secret = require "orch.secret"
@@ -78,11 +79,6 @@ local function secrets_of(definition)
   return values
 end
 
-local function pipeline_values()
-  return { number = unknown.new("pipeline.number"), id = unknown.new("pipeline.id"),
-    git = named_unknowns("pipeline.git.") }
-end
-
 local function plan_receiver(self, definition, planned)
   local needs = {}
   for _, need in ipairs(definition.resolved_needs) do needs[need.name] = self.outputs[need.name] or {} end
@@ -90,7 +86,7 @@ local function plan_receiver(self, definition, planned)
     name = definition.name, place = definition.name, bus = silent_bus(), verbs = self.recipe.verbs, executor = NO_WORLD,
     params = self.params, needs = needs, matrix = definition.values or {}, secrets = secrets_of(definition),
     secret_names = {}, env = {}, shell = definition.shell, project = self.project, planning = true,
-    pipeline = pipeline_values(),
+    pipeline = self.pipeline,
     grow = function(_, definitions)
       local order = self.recipe.pipeline:grow(definitions)
       table.move(order, 1, #order, #self.order + 1, self.order)
@@ -144,7 +140,7 @@ local function condition(self, definition)
   local function touch() touched = true end
   for _, need in ipairs(definition.resolved_needs) do needs[need.name] = self.outputs[need.name] end
   local good, value = pcall(definition.when, { params = self.params, matrix = definition.values or {},
-    needs = watched(needs, touch), pipeline = watched(pipeline_values(), touch) })
+    needs = watched(needs, touch), pipeline = watched(self.pipeline, touch) })
   if touched then return nil end
   if not good then error(value, 0) end
   return value and true or false
@@ -209,8 +205,8 @@ end
 ---@param loaded table from recipe.load
 ---@param spec { params: table<string, string>, params_file?: string, jobs?: string[], project: orch.Project }
 local function plan(loaded, spec)
-  local values = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file)
-  local self = { recipe = loaded, project = spec.project, outputs = {},
+  local values, given = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file)
+  local self = { recipe = loaded, project = spec.project, outputs = {}, pipeline = pipeline_values.planned(given),
     params = strict(values, "job.params", loaded.pipeline.params.names) }
   local result = { recipe = loaded.path, params = shown(values), jobs = json.array {} }
   self.order = loaded.pipeline:order(spec.jobs)

@@ -16,7 +16,7 @@ local task = require "orch.task"
 ---@class orch.Job
 ---@field name string
 ---@field params table<string, any>
----@field pipeline { number: integer, id: string, git: table }
+---@field pipeline orch.PipelineValues
 ---@field needs table<string, table> outputs of the jobs it needs
 ---@field matrix table<string, any> its values, when it is an instance of a matrix
 ---@field secrets table<string, any> secret values by name

@@ -246,6 +246,7 @@ end
 ---@field params? table<string, string> as given on the command line
 ---@field params_file? string JSON
 ---@field values? table<string, any> instead of both: parameters as values
+---@field pipeline? table<string, any> with them: given values of job.pipeline
 ---@field adopt? integer a run whose finished jobs are not done again
 ---@field keep_going? boolean other jobs go on when one fails
 ---@field slots? integer jobs at once; default: the processors
@@ -259,12 +260,13 @@ end
 local function run(spec)
   local pipeline = spec.recipe.pipeline
   pipeline:order(spec.jobs) -- raises for an unknown name, before anything is recorded
-  local values = spec.values and pipeline.params:check("parameters", spec.values)
-    or params.resolve(pipeline.params, spec.params, spec.params_file)
+  local values, of_pipeline = spec.values, spec.pipeline
+  if values then values = pipeline.params:check("parameters", values)
+  else values, of_pipeline = params.resolve(pipeline.params, spec.params, spec.params_file) end
   local opened = state.open(spec.project)
   local id = new_id()
   local options = { jobs = spec.jobs, keep_going = spec.keep_going or false, slots = spec.slots or task.cores(),
-    version = task.version, rerun_of = spec.adopt }
+    version = task.version, rerun_of = spec.adopt, pipeline = of_pipeline }
   local kept = journal.begin(opened, { id = id, recipe = fs.join(assert(fs.cwd()), spec.recipe.path),
     project = spec.project.dir, params = values, options = options })
   if spec.adopt then

@@ -223,6 +223,18 @@ job:persist_to_workspace { paths = { "f" } }]]
     assert.same({}, scratch:leftovers(true))
   end)
 
+  it("keeps the values of the pipeline that it was given", function()
+    local path = recipe [[job:log("%d %s %s", job.pipeline.number, job.pipeline.git.tag, tostring(job.pipeline.git.branch))
+job:run("test -e ready # " .. job.pipeline.number .. job.pipeline.git.revision)]]
+    assert.matches("7 v1 nil", orch("run", path, "pipeline.git.tag=v1", "pipeline.number=7").out, 1, true)
+    assert.matches("7 v1 nil", orch("resume", "1").out, 1, true)
+    assert.matches("7 v1 nil", orch("rerun", "1").out, 1, true)
+    local wrong = orch("run", path, "pipeline.git.tga=v1")
+    assert.equal(2, wrong.code)
+    assert.matches("did you mean 'pipeline.git.tag'?", wrong.err, 1, true)
+    assert.matches("# 7‹pipeline.git.revision›", orch("plan", path, "pipeline.number=7").out, 1, true)
+  end)
+
   it("waits on hold for an answer, given in each way", function()
     local path = recipe [[local yes = job:ask { "deploy", question = "Deploy?" }
 local version = job:ask { id = "version", type = "string", pattern = "%d+%.%d+" }

@@ -32,7 +32,8 @@ Exit codes: 0 good, 1 a program or check said no, 2 wrong call or recipe, 3 cred
 local PAGES <const> = {
   run = [[
 orch run RECIPE [NAME=VALUE]... [options]
-Runs the jobs of a recipe. NAME=VALUE sets a parameter; `orch run RECIPE --help` lists them.
+Runs the jobs of a recipe. NAME=VALUE sets a parameter; `orch run RECIPE --help` lists them. A value of job.pipeline
+is given likewise: pipeline.git.branch=main; also number, id, git.tag, git.revision, project.type and others.
 
   --job NAME       only this job and what it needs; may be repeated
   -j, --jobs N     at most N jobs at once (default: the processors)

@@ -32,7 +32,7 @@ local function main(given)
   local loaded = resume.load_recipe(row, parsed.recipe, "rerun")
   return ui.report(parsed.format, function(reporters)
     return run.run { recipe = loaded, project = here, jobs = kept.jobs, values = record.decode(row.params),
-      adopt = parsed.failed and row.number or nil, keep_going = kept.keep_going, slots = kept.slots,
+      pipeline = kept.pipeline, adopt = parsed.failed and row.number or nil, keep_going = kept.keep_going, slots = kept.slots,
       reporters = reporters, answers = args.pairs_of("rerun", "--answer", parsed.answer),
       interactive = ui.interactive(parsed.format) }
   end)

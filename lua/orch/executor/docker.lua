@@ -207,7 +207,7 @@ local function close(self, job, world, failure)
   end
   keep_logs(self, job, world)
   if world.id then
-    job:log("container %s and its volumes are kept for `orch resume %d`", world.id:sub(1, 12), job.pipeline.number)
+    job:log("container %s and its volumes are kept for `orch resume %d`", world.id:sub(1, 12), job.journal.number)
   end
 end
 

@@ -12,11 +12,27 @@ local orch = {}
 ---@class orch.Verb: table what `orch.verb` made
 ---@class orch.Executor: table where a job's steps run
 
+---What a CI service would tell of the pipeline. Each can be given: `orch run RECIPE pipeline.git.branch=main`.
+---@class orch.PipelineValues
+---@field number integer the run's
+---@field id string the run's, a UUID
+---@field event_time string "2020-01-01T00:00:00Z" unless it is given
+---@field project { git_url?: string, type: "github"|"gitlab"|"bitbucket" } by the URL of origin
+---@field git orch.PipelineGit of the project as the run found it; error missing where there is no git
+
+---@class orch.PipelineGit
+---@field branch? string nil when HEAD is detached
+---@field tag? string
+---@field revision? string nil before the first commit
+---@field base_revision? string the revision unless it is given
+---@field is_default boolean false unless it is given
+---@field url? string origin's, without credentials
+
 ---The job that a body is given. Its methods are the verbs, and these.
 ---@class orch.Job
 ---@field name string
 ---@field params table<string, any> the pipeline's parameters
----@field pipeline { number: integer, id: string, git: table } of the run; git: { sha, branch, tag, dirty, … }
+---@field pipeline orch.PipelineValues
 ---@field needs table<string, table<string, any>> outputs of the jobs it needs, by job
 ---@field matrix table<string, any> its values, when it is an instance of a matrix
 ---@field secrets table<string, orch.Secret> those it declares, by name
