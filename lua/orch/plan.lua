@@ -1,5 +1,6 @@
 -- What a recipe would do: its bodies run with recorders for verbs and unknown values for what only a run can tell.
 -- No network, no credentials, no child; the same input gives the same plan.
+local engine = require "orch.engine"
 local error_value = require "orch.error"
 local event = require "orch.event"
 local fs = require "orch.fs"
@@ -53,7 +54,7 @@ local function recorder(planned)
     local verb = job.verbs:find(spec.verb)
     entry.options = chosen(verb, spec.given)
     if verb.effects then entry.effects = shown(verb.effects(spec.given)) end
-    if verb.plan then return verb.plan(job, spec.given) end
+    if verb.plan then return engine.outside_body(verb.plan, job, spec.given) end
     return unknown.new(spec.verb)
   end
 end

@@ -1,4 +1,5 @@
 -- Loads recipes and user verbs: trusted code, in an environment without what would pass around the job.
+local engine = require "orch.engine"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local job = require "orch.job"
@@ -72,7 +73,7 @@ local function run_file(path, environment, files)
   local chunk, message = load(text:gsub("^#[^\n]*", ""), "@" .. path, "t", environment)
   if not chunk then raise_load_error(path, message) end
   files:add(path, text)
-  return chunk()
+  return engine.outside_body(chunk)
 end
 
 -- The files that a recipe is made of, as they are read. told(path, text): who keeps a record of them.
@@ -98,7 +99,7 @@ local LOADING <const> = {}
 local function make_require(environment, search, files)
   local loaded = {}
   return function(name)
-    if name == "orch" or name:find("^orch%.") then return require(name) end
+    if name == "orch" or name:find("^orch%.") then return engine.module(name) end
     if loaded[name] == LOADING then error(("module '%s' requires itself"):format(name), 2) end
     if loaded[name] == nil then
       local path, message = package.searchpath(name, search)
@@ -128,9 +129,12 @@ local function environment_for(dirs, said, files)
   end
   search[#search + 1] = package.path
   local environment = without(_G, "dofile", "loadfile", "load", "arg")
-  for _, name in ipairs { "coroutine", "debug", "math", "string", "table", "utf8" } do
+  for _, name in ipairs { "coroutine", "math", "string", "table", "utf8" } do
     environment[name] = without(_G[name]) -- a recipe that changes one must not change the engine's
   end
+  -- The rest of debug leads everywhere, also to the engine's string functions, as a string's metatable does.
+  environment.debug = { traceback = debug.traceback, getinfo = debug.getinfo }
+  environment.getmetatable = function(value) return type(value) ~= "string" and getmetatable(value) or nil end
   local library
   environment.print, library = said:functions(without(io, "popen", "read", "lines", "stdin"))
   library.lines = function(name, ...) return io.lines(assert(name, "io.lines needs the name of a file"), ...) end

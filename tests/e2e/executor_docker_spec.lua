@@ -107,6 +107,12 @@ describe("a container of a job", function()
 
   it("has links that mean its own places, also to who reads its volumes from outside", function()
     suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\n" }
+    suite.scratch:write("verbs/outside.lua", [[
+      local fs, orch = require "orch.fs", require "orch"
+      return orch.verb { positional = "path", options = { path = "string" }, run = function(job, o)
+        local seen = job.fs.seen(o.path)
+        return { type = fs.stat(seen).type, copied = fs.real_path(seen):find(job.host_tmp, 1, true) == 1 }
+      end }]])
     good('orch.docker { image = "cimg/node:14.16.0" }', [[
       job:run "ln -s /etc inside; mkdir there; ln -s /etc/os-release there/os-release"
       job:persist_to_workspace { root = "inside", paths = { "os-release" } }
@@ -115,9 +121,8 @@ describe("a container of a job", function()
       assert(job:read("out/os-release"):find("stand-in for cimg/node", 1, true))
       assert(copy.entries == 1)
       for _, path in ipairs { "inside", "/etc", "there/os-release" } do
-        local stat = require "orch.fs".stat(job.fs.seen(path)) -- a copy
-        assert(stat.type == (path:find "os" and "file" or "directory"))
-        assert(require "orch.fs".real_path(job.fs.seen(path)):find(job.host_tmp, 1, true) == 1)
+        local outside = job:outside(path)
+        assert(outside.type == (path:find "os" and "file" or "directory") and outside.copied)
       end
       assert(job.fs.unpack { file = job.host_tmp .. "/a.tar", into = "inside" } == nil) -- as the user, not as root
     ]])

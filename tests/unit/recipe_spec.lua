@@ -74,6 +74,13 @@ describe("recipe", function()
     assert.is_nil(rawget(string, "shout"))
     assert.equal("function", type(os.getenv))
     assert.equal("function", type(table.sort))
+    assert.equal("nil", value_of 'getmetatable("")')
+    for _, absent in ipairs { "setmetatable", "getregistry", "getupvalue", "setupvalue", "sethook" } do
+      assert.equal("nil", value_of("debug." .. absent), absent)
+    end
+    assert.matches("r%.lua:1: orch%.fail cannot be changed", (refused 'require "orch".fail = print'))
+    assert.matches("r%.lua:1: orch%.json%.encode cannot be changed", (refused 'require "orch.json".encode = print'))
+    assert.equal("true", value_of('all', 'local all for name in pairs(require "orch") do all = all or name == "all" end'))
   end)
 
   it("has nothing that passes around the job", function()
@@ -159,5 +166,35 @@ describe("recipe", function()
     environment.ORCH_PATH, environment.ORCH_STATE = "/nowhere:" .. dir .. "/shared", dir .. "/state"
     local result = assert(proc.run { argv = { ORCH, "run", dir .. "/r.lua" }, env = environment, cwd = dir })
     assert.equal(0, result.code, result.stdout)
+  end)
+
+  -- A body that calls f, which a verb beside the recipe calls as well; and what a run of it says.
+  local function run_with(call)
+    write("verbs/past.lua", ('local fs, proc = require "orch.fs", require "orch.proc"\nlocal HOME <const> = fs.environment().HOME\n'
+      .. 'return require "orch".verb { run = function() return { HOME, (%s) } end }'):format(call))
+    write("r.lua", ([[local orch, fs, proc = require "orch", require "orch.fs", require "orch.proc"
+      assert(fs.stat "/")
+      return orch.job { name = "a", run = function(job)
+        assert(job:past()[2], "the verb could not")
+        assert(fs.join("a", "b") == "a/b")
+        job:group("g", function() orch.all { b = function()
+          local good, failure = pcall(function() return %s end)
+          print(good, failure, failure.hint)
+        end } end)
+        local _ = %s
+      end }]]):format(call, call))
+    local environment = fs.environment()
+    environment.ORCH_STATE = dir .. "/state"
+    return assert(proc.run { argv = { ORCH, "run", dir .. "/r.lua" }, env = environment, cwd = dir, split = true })
+  end
+
+  it("has the bare primitives while it loads and in verbs, not in a body", function()
+    for call, instead in pairs { ["proc.run { argv = { 'true' } }"] = "job:run", ["fs.stat '/'"] = "job:read" } do
+      local result = run_with(call)
+      assert.equal(2, result.code, result.stdout .. result.stderr)
+      local name = call:match("^[%w.]+"):gsub("%.", "%%.")
+      assert.matches("false\t" .. name .. ": a body does nothing past its job.*use " .. instead, result.stdout)
+      assert.matches(name .. ": a body does nothing past its job.*\n  at: job a, .*r%.lua:10", result.stderr)
+    end
   end)
 end)
