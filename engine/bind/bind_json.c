@@ -351,9 +351,21 @@ static void add_value(lua_State *L, struct writing *w, json_t *parent, int key)
     w->depth--;
 }
 
+/* DEL and the C1 controls are allowed in JSON, but a terminal would obey them. */
 static int add_text(const char *data, size_t len, void *arg)
 {
-    return buf_add(arg, data, len) ? 0 : -1;
+    size_t from = 0;
+    bool good = true;
+    for (size_t i = 0; i < len && good; i++) {
+        bool c1 = data[i] == '\xc2' && i + 1 < len && (unsigned char)data[i + 1] < 0xa0;
+        if (!c1 && data[i] != '\x7f')
+            continue;
+        good = buf_add(arg, data + from, i - from);
+        i += c1;
+        good = good && buf_format(arg, "\\u%04X", (unsigned char)data[i]);
+        from = i + 1;
+    }
+    return good && buf_add(arg, data + from, len - from) ? 0 : -1;
 }
 
 static const struct opt encode_options[] = {

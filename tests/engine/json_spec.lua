@@ -123,6 +123,15 @@ describe("json.encode", function()
     end
   end)
 
+  it("escapes every control character, those of C1 too", function()
+    assert.equal([["\u001Ba\u007F\u0080b\u009Fü\u00A0"]], json.encode "\27a\127\u{80}b\u{9f}ü\u{a0}":gsub("\u{a0}", "\\u00A0"))
+    for code = 1, 0xff do
+      local text = "a" .. utf8.char(code) .. "b"
+      assert.not_matches("[%c\127]", json.encode(text))
+      assert.equal(text, json.decode(json.encode(text)))
+    end
+  end)
+
   it("refuses what JSON cannot hold, telling the place", function()
     local loop = {}
     loop.a = { loop }
