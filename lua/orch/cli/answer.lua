@@ -5,6 +5,7 @@ local json = require "orch.json"
 local options = require "orch.options"
 local project = require "orch.project"
 local question = require "orch.question"
+local say = require "orch.cli.say"
 local state = require "orch.state"
 local task = require "orch.task"
 local term = require "orch.term"
@@ -20,7 +21,7 @@ local function list(asked, as_json)
   if #asked == 0 then print "nothing is asked" end
   for _, each in ipairs(asked) do
     local choices = question.choices(each)
-    print(("%s  %s%s"):format(each.id, term.printable(each.question or ""), choices and ("  (%s)"):format(choices) or ""))
+    say(("%s  %s%s"):format(each.id, each.question or "", choices and ("  (%s)"):format(choices) or ""))
   end
   return 0
 end
@@ -35,7 +36,7 @@ local function read_value(asked)
   local choices, text, failure = question.choices(asked), nil, nil
   local reader = task.spawn(function() text, failure = term.read_line { hidden = asked.type == "code" } end)
   task.sleep(0) -- nothing shows what is typed before the question is there
-  io.stderr:write(("%s%s: "):format(term.printable(asked.question or asked.id), choices and (" (%s)"):format(choices) or ""))
+  io.stderr:write(term.printable(("%s%s: "):format(asked.question or asked.id, choices and (" (%s)"):format(choices) or "")))
   reader:join()
   assert(text, failure)
   if asked.type == "code" then io.stderr:write("\n") end

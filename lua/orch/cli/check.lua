@@ -7,6 +7,7 @@ local options = require "orch.options"
 local plan = require "orch.plan"
 local project = require "orch.project"
 local recipe = require "orch.recipe"
+local say = require "orch.cli.say"
 
 local SPEC <const> = { command = "check", positional = { "recipe" }, pairs = true,
   flags = { json = "boolean", params = "string", project = "string" } }
@@ -21,8 +22,8 @@ local function main(given)
     print(json.encode(json.array(findings), { pretty = true }))
   else
     for _, each in ipairs(findings) do
-      print(("%s: %s"):format(each.where, each.message))
-      if each.suggestion then print("  try: " .. each.suggestion) end
+      say(("%s: %s"):format(each.where, each.message))
+      if each.suggestion then say("  try: " .. each.suggestion) end
     end
     print(#findings == 0 and "nothing found" or ("%d finding%s"):format(#findings, #findings > 1 and "s" or ""))
   end

@@ -7,6 +7,7 @@ local fs = require "orch.fs"
 local json = require "orch.json"
 local proc = require "orch.proc"
 local project = require "orch.project"
+local say = require "orch.cli.say"
 local state = require "orch.state"
 local task = require "orch.task"
 
@@ -186,8 +187,8 @@ end
 
 local function print_text(results, count)
   for _, each in ipairs(results) do
-    print(("%-8s %-" .. WIDTH .. "s %s"):format(each.status, each.name, each.text))
-    if each.mend then print(("%s mend: %s"):format((" "):rep(9 + WIDTH), each.mend)) end
+    say(("%-8s %-" .. WIDTH .. "s %s"):format(each.status, each.name, each.text))
+    if each.mend then say(("%s mend: %s"):format((" "):rep(9 + WIDTH), each.mend)) end
   end
   print(count == 0 and "nothing is missing" or ("%d missing"):format(count))
 end

@@ -4,6 +4,7 @@ local fs = require "orch.fs"
 local json = require "orch.json"
 local project = require "orch.project"
 local remains = require "orch.executor.docker.remains"
+local say = require "orch.cli.say"
 local state = require "orch.state"
 local task = require "orch.task"
 
@@ -109,7 +110,7 @@ local function main(given)
     local good, removed = true, true
     if not parsed.dry_run then good, removed = pcall(remove, opened, row) end
     if not good then
-      print(("run %d stays: %s"):format(row.number, removed.message))
+      say(("run %d stays: %s"):format(row.number, removed.message))
     elseif removed then
       print(("%s run %d (%s)"):format(parsed.dry_run and "would remove" or "removed", row.number, row.state))
       count = count + 1

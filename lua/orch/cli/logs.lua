@@ -3,8 +3,10 @@ local args = require "orch.cli.args"
 local error_value = require "orch.error"
 local json = require "orch.json"
 local project = require "orch.project"
+local say = require "orch.cli.say"
 local state = require "orch.state"
 local task = require "orch.task"
+local term = require "orch.term"
 
 local SPEC <const> = { command = "logs", positional = { "run", "step" },
   flags = { follow = "boolean", json = "boolean", project = "string" }, short = { f = "follow" } }
@@ -26,7 +28,8 @@ Follower.__index = Follower
 -- read: bytes of each file that have been printed. low: the first step that may still print.
 local function follower(opened, number, wanted, as_json)
   return setmetatable({ opened = opened, number = number, dir = opened:run_dir(number), wanted = wanted, as_json = as_json,
-    read = {}, low = 0, background = {}, found = false, last = nil }, Follower)
+    read = {}, low = 0, background = {}, found = false, last = nil,
+    on_terminal = term.is_tty(1) }, Follower)
 end
 
 local function read_log(path, from)
@@ -38,6 +41,9 @@ local function read_log(path, from)
   return text
 end
 
+-- As in the report of a run: a program's colours stay, of what it wrote over a line only the last.
+local function on_screen(line) return term.printable(line:match("([^\r]+)\r*$") or "", true) end
+
 -- Prints what a file has got since the last time. source: { id, job?, title? }; whole: nothing more will come.
 function Follower:print_new(name, source, whole)
   local text = read_log(self.dir .. "/" .. name, self.read[name] or 0)
@@ -48,8 +54,8 @@ function Follower:print_new(name, source, whole)
     print(json.encode { id = source.id, job = source.job, title = source.title, text = text })
     return
   end
-  if self.last ~= name then print("-- " .. (source.title and source.job .. " / " .. source.title or source.job or "run")) end
-  io.write(text)
+  if self.last ~= name then say("-- " .. (source.title and source.job .. " / " .. source.title or source.job or "run")) end
+  io.write(self.on_terminal and text:gsub("[^\n]+", on_screen) or text)
   self.last = name
 end
 

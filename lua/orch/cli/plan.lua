@@ -6,6 +6,7 @@ local options = require "orch.options"
 local plan = require "orch.plan"
 local project = require "orch.project"
 local recipe = require "orch.recipe"
+local say = require "orch.cli.say"
 
 local SPEC <const> = { command = "plan", positional = { "recipe" }, pairs = true,
   flags = { json = "boolean", diff = "string", job = "list", params = "string", project = "string" } }
@@ -17,10 +18,10 @@ local function main(given)
     jobs = parsed.job, project = project.find(parsed.project) })
   if parsed.diff then
     local lines = differ.lines(plan.text(plan.read(parsed.diff)), plan.text(made))
-    for _, line in ipairs(lines) do print(line) end
+    for _, line in ipairs(lines) do say(line) end
     return 0
   end
-  print(parsed.json and json.encode(made, { pretty = true }) or table.concat(plan.text(made), "\n"))
+  if parsed.json then print(json.encode(made, { pretty = true })) else say(table.concat(plan.text(made), "\n")) end
   return 0
 end
 

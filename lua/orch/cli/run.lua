@@ -5,6 +5,7 @@ local params = require "orch.params"
 local project = require "orch.project"
 local recipe = require "orch.recipe"
 local run = require "orch.run"
+local say = require "orch.cli.say"
 local ui = require "orch.ui"
 
 local SPEC <const> = {
@@ -17,14 +18,14 @@ local SPEC <const> = {
 }
 
 local function print_help(loaded, path)
-  print(("orch run %s [NAME=VALUE]..."):format(path))
+  say(("orch run %s [NAME=VALUE]..."):format(path))
   local lines = params.describe(loaded.pipeline.params)
-  print(#lines > 0 and "\nparameters:\n" .. table.concat(lines, "\n") or "\nno parameters")
+  say(#lines > 0 and "\nparameters:\n" .. table.concat(lines, "\n") or "\nno parameters")
   print("\njobs:")
   for _, name in ipairs(loaded.pipeline:order()) do
     local needs = {}
     for i, need in ipairs(loaded.pipeline.by_name[name].resolved_needs) do needs[i] = need.name end
-    print(("  %s%s"):format(name, #needs > 0 and "  after " .. table.concat(needs, ", ") or ""))
+    say(("  %s%s"):format(name, #needs > 0 and "  after " .. table.concat(needs, ", ") or ""))
   end
   return 0
 end

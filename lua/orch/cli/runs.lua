@@ -4,6 +4,7 @@ local clock = require "orch.ui.clock"
 local json = require "orch.json"
 local project = require "orch.project"
 local record = require "orch.record"
+local say = require "orch.cli.say"
 local state = require "orch.state"
 
 local SPEC <const> = { command = "runs", positional = {},
@@ -27,7 +28,7 @@ local function main(given)
   end
   if #list == 0 then print("no runs yet") end
   for _, each in ipairs(list) do
-    print(("%5d  %-11s  %s  %8s  %s"):format(each.number, each.state, os.date("%Y-%m-%d %H:%M:%S", each.started // 1),
+    say(("%5d  %-11s  %s  %8s  %s"):format(each.number, each.state, os.date("%Y-%m-%d %H:%M:%S", each.started // 1),
       each.ended and clock.duration(each.ended - each.started) or "", each.recipe:match("[^/]*$")))
   end
   opened:close()

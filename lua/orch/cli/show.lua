@@ -6,6 +6,7 @@ local materials = require "orch.materials"
 local project = require "orch.project"
 local record = require "orch.record"
 local runs = require "orch.cli.runs"
+local say = require "orch.cli.say"
 local state = require "orch.state"
 
 local SPEC <const> = { command = "show", positional = { "run" }, flags = { json = "boolean", project = "string" } }
@@ -37,16 +38,16 @@ local function read(opened, row)
 end
 
 local function print_job(job, steps)
-  print(("\n%s  %s  %s%s"):format(job.name, job.state, time_taken(job),
+  say(("\n%s  %s  %s%s"):format(job.name, job.state, time_taken(job),
     job.attempt > 1 and ("  attempt %d"):format(job.attempt) or ""))
   for _, step in ipairs(steps or {}) do
     local _, depth = step.parent:gsub("/", "")
-    print(("  %s%-9s %s  %s"):format(("  "):rep(depth), step.state, step.title, time_taken(step)))
+    say(("  %s%-9s %s  %s"):format(("  "):rep(depth), step.state, step.title, time_taken(step)))
     for _, artifact in ipairs(step.artifacts or {}) do
-      print(("            %s %s  %s"):format(artifact.kind, artifact.name, artifact.digest or ""))
+      say(("            %s %s  %s"):format(artifact.kind, artifact.name, artifact.digest or ""))
     end
   end
-  if job.error then print("  " .. job.error) end
+  if job.error then say("  " .. job.error) end
 end
 
 local function main(given)
@@ -58,7 +59,7 @@ local function main(given)
     print(json.encode(shown, { pretty = true }))
     return 0
   end
-  print(("run %d of %s: %s"):format(shown.number, shown.recipe, shown.state))
+  say(("run %d of %s: %s"):format(shown.number, shown.recipe, shown.state))
   local of_job = {}
   for _, step in ipairs(shown.steps) do
     of_job[step.job] = of_job[step.job] or {}

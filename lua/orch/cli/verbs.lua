@@ -3,6 +3,7 @@ local args = require "orch.cli.args"
 local fs = require "orch.fs"
 local library = require "orch.library"
 local recipe = require "orch.recipe"
+local say = require "orch.cli.say"
 local stub = require "orch.stub"
 
 -- The help text of a verb is the first comment line of its file.
@@ -24,7 +25,7 @@ local function print_list(finder)
   local width = 0
   for _, name in ipairs(names) do width = math.max(width, #name) end
   for _, name in ipairs(names) do
-    print(("%-" .. width .. "s  %s"):format(name, doc_of(finder, name)))
+    say(("%-" .. width .. "s  %s"):format(name, doc_of(finder, name)))
   end
 end
 
@@ -32,11 +33,11 @@ local COMMON <const> = { name = "the step's title", timeout = "seconds", when = 
 
 local function print_one(finder, name)
   local verb = finder:find(name) or finder:missing(name)
-  print(("%s: %s\n"):format(name, doc_of(finder, name)))
+  say(("%s: %s\n"):format(name, doc_of(finder, name)))
   local schema = verb.schema
   for _, each in ipairs(schema.names) do
     local option = schema.options[each]
-    print(("  %-12s %-12s %s%s%s"):format(each, option.type, default_text(option),
+    say(("  %-12s %-12s %s%s%s"):format(each, option.type, default_text(option),
       option.enum and (", one of " .. table.concat(option.enum, ", ")) or "",
       COMMON[each] and "; " .. COMMON[each] or option.doc and "; " .. option.doc or ""))
   end
@@ -45,7 +46,7 @@ local function print_one(finder, name)
   end
   print(("On resume it is %s.%s"):format(verb.replay == "again" and "done again" or "answered from the record",
     verb.external and " It has effects outside this machine." or ""))
-  print("Defined in " .. (finder:path(name) or "orch itself") .. ".")
+  say("Defined in " .. (finder:path(name) or "orch itself") .. ".")
 end
 
 local SPEC <const> = { command = "verbs", positional = { "name" },
@@ -55,7 +56,7 @@ local function main(given)
   local parsed = args.parse(SPEC, given)
   local finder = recipe.finder(parsed.recipe or "./recipe.lua")
   if parsed.stub then
-    io.write(stub.write(finder, function(name) return doc_of(finder, name) end))
+    say((stub.write(finder, function(name) return doc_of(finder, name) end):gsub("\n$", "")))
   elseif parsed.name then
     print_one(finder, parsed.name)
   else
