@@ -1,6 +1,7 @@
 -- One job of a run, from its lock to its end: waits for its turn, tries as often as it may, records what became of it.
 local answers = require "orch.answers"
 local branches = require "orch.branches"
+local earlier = require "orch.earlier"
 local error_value = require "orch.error"
 local event = require "orch.event"
 local executor_host = require "orch.executor.host"
@@ -116,6 +117,7 @@ local function take_serial(run, definition)
   end
 end
 
+--- Does the job's condition let it run?
 local function wanted(run, definition)
   if not definition.when then return true end
   local needs = {}
@@ -133,6 +135,7 @@ local function encode_outputs(run, definition, outputs)
 end
 
 local function perform(run, definition)
+  if run.journal.resumed then earlier.forget_outdated(run, definition) end
   if not wanted(run, definition) then return "not_run" end
   local lock = take_serial(run, definition)
   local recorded = run.journal.jobs[definition.name]
@@ -158,7 +161,8 @@ local function attempt(run, definition)
     state = failure.hold and "hold" or failure.kind == "cancelled" and "cancelled" or "failed"
   end
   branches.cleanup(function()
-    run.journal:job_end(definition.name, state, text, failure and run.bus.masker:apply(failure.message))
+    run.journal:job_end(definition.name, state, text, failure and run.bus.masker:apply(failure.message),
+      not failure)
   end)
   run.outputs[definition.name] = outputs
   run.bus:emit("job.end", { id = definition.name, job = definition.name, status = state,
@@ -166,4 +170,4 @@ local function attempt(run, definition)
   return state, failure
 end
 
-return { attempt = attempt }
+return { attempt = attempt, wanted = wanted }

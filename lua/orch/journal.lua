@@ -7,16 +7,19 @@ local fs = require "orch.fs"
 local record = require "orch.record"
 local replay = require "orch.replay"
 local sources = require "orch.sources"
+local standing = require "orch.standing"
 local task = require "orch.task"
 
 local HALTED <const> = '{"$halt":true}' -- in place of a result: the step ended the job; no value is encoded so
 
-local Journal = { answer = replay.answer, keep_source = sources.keep }
+local Journal = { answer = replay.answer, keep_source = sources.keep, fell = standing.fell,
+  begun_after = standing.begun_after }
 Journal.__index = Journal
 
 local function new(state, number, lock)
   return setmetatable({ state = state, base = state.base, number = number, lock = lock, seq = 0, recorded = {},
-    below = {}, of_job = {}, areas = {}, forgotten = {}, jobs = {}, sources = {} }, Journal)
+    below = {}, of_job = {}, areas = {}, forgotten = {}, jobs = {}, sources = {},
+    count = 0, began = {}, stands = {} }, Journal)
 end
 
 local NEW_RUN <const> = [[INSERT INTO runs (number, id, recipe, digest, project, params, options, state, started)
@@ -49,7 +52,7 @@ local function reopen(state, number, from, recipe)
     recipe, number)
   self.resumed = true
   replay.read(self)
-  for _, each in ipairs(state:all("jobs", number)) do self.jobs[each.name] = each end
+  standing.read(self)
   sources.read(self)
   return self
 end
@@ -58,7 +61,7 @@ end
 local function look(state, number)
   local self = new(state, number)
   replay.read(self)
-  for _, each in ipairs(state:all("jobs", number)) do self.jobs[each.name] = each end
+  standing.read(self)
   return self
 end
 
@@ -77,7 +80,7 @@ function Journal:forget(from)
     { "DELETE FROM layers WHERE run = ?1 AND step IN (SELECT id FROM steps WHERE " .. FROM .. ")", self.number, job,
       seq, from },
     { "DELETE FROM steps WHERE " .. FROM, self.number, job, seq, from },
-    { "UPDATE jobs SET state = 'failed' WHERE run = ? AND name = ?", self.number, job },
+    { "UPDATE jobs SET state = 'failed', stands = 0 WHERE run = ? AND name = ?", self.number, job },
   })
 end
 
@@ -100,7 +103,7 @@ function Journal:forget_job(name, reason, except)
     { "DELETE FROM steps WHERE run = ? AND job = ? AND id <> ?", self.number, name, except or "" },
     { except and "SELECT ?, ?" or "DELETE FROM jobs WHERE run = ? AND name = ?", self.number, name },
   })
-  if not except then self.jobs[name] = nil end
+  if except then self:fell(name) else standing.forget(self, name) end
   return true
 end
 
@@ -128,14 +131,15 @@ function Journal:has_grown(name)
   return self.growers[name] == true
 end
 
---- The jobs that have succeeded, as all before them have: a new run of the same need not do them.
+--- The jobs that have succeeded, or were not wanted, as all before them: a new run of the same need not do them.
 ---@param pipeline table
 ---@param jobs? string[]
 ---@return string[]
 function Journal:finished(pipeline, jobs)
   local names, done = {}, {}
   for _, name in ipairs(pipeline:order(jobs)) do
-    done[name] = self.jobs[name] and self.jobs[name].state == "success" and self.jobs[name].outputs
+    local job = self.jobs[name]
+    done[name] = job and (job.state == "success" and job.outputs or job.state == "not_run" and self.stands[name])
       and not self:has_grown(name)
     for _, need in ipairs(pipeline.by_name[name].resolved_needs) do done[name] = done[name] and done[need.name] end
     if done[name] then names[#names + 1] = name end
@@ -149,7 +153,8 @@ end
 function Journal:adopt(other, names)
   for _, name in ipairs(names) do
     assert(self.base:transaction {
-      { [[INSERT INTO jobs SELECT ?, name, attempt, state, started, ended, outputs, error FROM jobs
+      { [[INSERT INTO jobs (run, name, attempt, state, started, ended, outputs, error, began, stands)
+        SELECT ?, name, attempt, state, started, ended, outputs, error, began, stands FROM jobs
         WHERE run = ? AND name = ?]], self.number, other, name },
       { [[INSERT INTO steps SELECT ?, id, seq, job, parent, branch, verb, title, place, options, state, again, result,
         artifacts, started, ended, error, NULL FROM steps WHERE run = ? AND job = ?]], self.number, other, name },
@@ -159,7 +164,7 @@ function Journal:adopt(other, names)
   end
   local row = self.state:rows("SELECT max(seq) AS seq FROM steps WHERE run = ?", self.number)[1]
   self.seq = row.seq or 0
-  for _, each in ipairs(self.state:all("jobs", self.number)) do self.jobs[each.name] = each end
+  standing.read(self)
   self.adopted = true
 end
 
@@ -210,9 +215,10 @@ end
 -- --- jobs and the run -----------------------------------------------------------------------------------------
 
 function Journal:job_start(name, attempt)
-  self.base:post([[INSERT INTO jobs (run, name, attempt, state, started) VALUES (?, ?, ?, 'running', ?)
+  standing.begin(self, name)
+  self.base:post([[INSERT INTO jobs (run, name, attempt, state, started, began) VALUES (?, ?, ?, 'running', ?, ?)
     ON CONFLICT DO UPDATE SET attempt = excluded.attempt, state = 'running', started = excluded.started, ended = NULL,
-    outputs = NULL, error = NULL]], self.number, name, attempt, task.time())
+    outputs = NULL, error = NULL]], self.number, name, attempt, task.time(), self.began[name])
 end
 
 function Journal:job_attempt(name, attempt)
@@ -220,10 +226,14 @@ function Journal:job_attempt(name, attempt)
 end
 
 --- Posted: should it be lost, the job's steps are on record, and a resumed run answers them all.
-function Journal:job_end(name, state, outputs, message)
-  self.base:post([[INSERT INTO jobs (run, name, attempt, state, outputs, ended, error) VALUES (?, ?, 1, ?, ?, ?, ?)
-    ON CONFLICT DO UPDATE SET state = excluded.state, outputs = excluded.outputs, ended = excluded.ended,
-    error = excluded.error]], self.number, name, state, outputs, task.time(), message)
+--- settled: it has come to what other jobs may make something of.
+function Journal:job_end(name, state, outputs, message, settled)
+  standing.begin(self, name)
+  if settled then standing.settle(self, name) end
+  self.base:post([[INSERT INTO jobs (run, name, attempt, state, outputs, ended, error, began, stands)
+    VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, outputs = excluded.outputs,
+    ended = excluded.ended, error = excluded.error, stands = excluded.stands]], self.number, name, state, outputs,
+    task.time(), message, self.began[name], self.stands[name] or 0)
 end
 
 --- A value that the run read from outside once and keeps: git's, as recorded or as f gives it now.

@@ -1,7 +1,8 @@
--- What a resumed run does with what is recorded of its steps: the rules by which a call is answered or done.
+-- What a resumed run does with what is recorded of its steps: the rules by which a call is answered
+-- or done.
 --
--- A journal has recorded (steps by place), of_job (steps by job), below (steps by their parent's place), areas (finished steps of each job or
--- branch, in order) and forgotten (reasons by place).
+-- A journal has recorded (steps by place), of_job (steps by job), below (steps by their parent's
+-- place), areas (finished steps of each job or branch, in order) and forgotten (reasons by place).
 
 -- The finished steps of a job or branch, in the order in which they were done.
 local function area_of(self, id)
@@ -18,12 +19,14 @@ local function read(self)
     self.seq = math.max(self.seq, step.seq)
     self.below[step.parent] = self.below[step.parent] or {}
     table.insert(self.below[step.parent], step)
-    if step.state == "success" and step.verb ~= "group" then table.insert(area_of(self, step.branch).steps, step) end
+    if step.state == "success" and step.verb ~= "group" then
+      table.insert(area_of(self, step.branch).steps, step)
+    end
   end
 end
 
-local ENDINGS <const> = { running = "it was interrupted", failed = "it had failed", cancelled = "it was cancelled",
-  hold = "it waited for an answer" }
+local ENDINGS <const> = { running = "it was interrupted", failed = "it had failed",
+  cancelled = "it was cancelled", hold = "it waited for an answer" }
 
 -- A step that is answered answers for those that it consists of.
 local function consume(self, step)
@@ -36,8 +39,10 @@ local function next_of(area)
   return area.steps[area.at]
 end
 
--- From here on nothing recorded counts, in this branch and, once it has ended, in what it is part of.
-local function begin_anew(self, scope, reason)
+-- From here on nothing recorded counts, in this branch and, once it has ended, in what it is part
+-- of.
+local function begin_anew(self, scope, what, also)
+  local reason = ("%s: %swhat follows it in %s is done anew"):format(what, also or "", scope.id)
   while scope do
     local area = scope:area()
     area.anew = area.anew or reason
@@ -51,7 +56,7 @@ local function begin_anew(self, scope, reason)
     self.areas[area.id] = nil
     scope = area.parent
   end
-  return nil, reason
+  return nil, reason, true
 end
 
 local function redone_with(place)
@@ -63,34 +68,39 @@ local function redone_with(place)
 end
 
 --- What resume does with a call: the recorded step that answers it, or nil and a reason to do it.
+--- changed: the job does something else than it did.
 ---@param self table the journal
 ---@param place orch.Scope
 ---@param verb string
 ---@param options string fingerprint
----@return table? step, string? reason
+---@return table? step, string? reason, boolean? changed
 local function answer(self, place, verb, options)
   if not self.resumed then return nil end
   local scope = place:area()
   if scope.anew then return nil, scope.anew end
+  local with = redone_with(place)
+  if with then return nil, with end
   local step, expected = self.recorded[place.id], next_of(area_of(self, scope.id))
   if not step then
     local asked = self.forgotten[place.id]
-    if asked or not expected then return nil, asked or "it had not begun" end
-    return begin_anew(self, scope, ("%s is new: what follows it in %s is done anew"):format(place.id, scope.id))
+    if asked or not expected then return nil, asked or "it had not begun", true end
+    return begin_anew(self, scope, ("%s is new"):format(place.id))
   end
   if step.verb ~= verb or step.options ~= options then
-    return begin_anew(self, scope, ("%s was called with other options: it and what follows it in %s is done anew")
-      :format(place.id, scope.id))
+    return begin_anew(self, scope, ("%s was called with other options"):format(place.id), "it and ")
   end
   if step.state ~= "success" then return nil, ENDINGS[step.state] end
   if expected and expected ~= step and expected.seq < step.seq then
-    return begin_anew(self, scope, ("%s is gone: what followed it in %s is done anew"):format(expected.id, scope.id))
+    return begin_anew(self, scope, ("%s is gone"):format(expected.id))
   end
-  local with = redone_with(place)
   step.consumed = true
-  if with then return nil, with end
-  if step.again == 1 then return nil, "it is done again on every resume" end
-  if not step.result then return nil, "its result was not kept: no record can hold it, or it held a secret" end
+  if step.again == 1 then
+    consume(self, step)
+    return nil, "it is done again on every resume"
+  end
+  if not step.result then
+    return nil, "its result was not kept: no record can hold it, or it held a secret"
+  end
   consume(self, step)
   return step
 end

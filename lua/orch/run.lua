@@ -2,6 +2,7 @@
 local attempt = require "orch.attempt"
 local branches = require "orch.branches"
 local diff = require "orch.diff"
+local earlier = require "orch.earlier"
 local error_value = require "orch.error"
 local event = require "orch.event"
 local fs = require "orch.fs"
@@ -17,7 +18,7 @@ local strict = require "orch.strict".strict
 local task = require "orch.task"
 local workspace = require "orch.workspace"
 
-local Run = {}
+local Run = { wanted = attempt.wanted }
 Run.__index = Run
 
 -- A random UUID, RFC 9562 version 4.
@@ -96,38 +97,6 @@ local function definitions_of(self, names)
   return definitions
 end
 
--- What becomes of a job that an earlier session has finished: "done"; "entered" again, its steps being answered, because
--- it adds jobs, because its outputs were not kept, since they hold a secret, or because a job before it is; or nil: done
--- again, because it had not succeeded or a job before it is.
-local function fate_of(self, definition)
-  local recorded = self.journal.jobs[definition.name]
-  local fate, redone = "done", nil
-  for _, need in ipairs(definition.resolved_needs) do
-    if self.graph.nodes[need.name] and not self.fates[need.name] then redone = need.name end
-    if self.fates[need.name] == "entered" then fate = "entered" end
-  end
-  if redone and self.journal:forget_job(definition.name, ("job %s, which it needs, is done again"):format(redone)) then
-    assert(fs.remove(("%s/jobs/%s"):format(self.dir, definition.name)))
-  end
-  if redone or not recorded or recorded.state ~= "success" then return nil end
-  return (not recorded.outputs or self.journal:has_grown(definition.name)) and "entered" or fate
-end
-
--- What an earlier session of this run has finished is done.
-local function take_finished(self, order)
-  if next(self.journal.jobs) == nil then return end
-  for _, name in ipairs(order) do
-    local fate = fate_of(self, self.recipe.pipeline.by_name[name])
-    self.fates[name] = fate
-    if fate == "done" then
-      self.outputs[name] = record.decode(self.journal.jobs[name].outputs)
-      self.graph.nodes[name].state = "running"
-      self.graph:finish(name, "success")
-      self.bus:emit("job.recorded", { id = name, job = name })
-    end
-  end
-end
-
 -- A body that is run again, by a retry or a resumed run, adds again what it has added.
 local function not_yet_added(self, definitions, by)
   local list = {}
@@ -145,7 +114,7 @@ end
 function Run:add_jobs(definitions, by)
   local order = self.recipe.pipeline:grow(not_yet_added(self, definitions, by))
   self.graph:add(definitions_of(self, order))
-  take_finished(self, order)
+  earlier.take(self, order)
   self.coordinator:unpark()
   return order
 end
@@ -167,7 +136,7 @@ local function build_graph(self)
   self.said = output.aside(self.bus, "run.log", { id = self.id, journal = self.journal, name = "logs/run.log" })
   self.recipe.words:go_to(self.said)
   self.recipe.files:tell(function(path, text) keep_source(self, path, text) end)
-  take_finished(self, order)
+  earlier.take(self, order)
 end
 
 -- --- a whole run ---------------------------------------------------------------------------------------------

@@ -81,6 +81,11 @@ local VERSIONS <const> = {
     PRIMARY KEY (run, path, digest)
   ) WITHOUT ROWID]] },
   },
+  { -- the order in which jobs began and came to what other jobs made something of; 0: they have not
+    { "ALTER TABLE jobs ADD COLUMN began INTEGER NOT NULL DEFAULT 2" },
+    { "ALTER TABLE jobs ADD COLUMN stands INTEGER NOT NULL DEFAULT 0" },
+    { "UPDATE jobs SET stands = 1 WHERE state = 'success'" },
+  },
 }
 
 local State = {}

@@ -109,8 +109,9 @@ local function run(job, spec, f, ...)
     external = spec.external, started = task.clock() }
   place.step = step
   if spec.verb ~= "group" then
-    local recorded, reason = job.journal:answer(place, spec.verb, given)
+    local recorded, reason, changed = job.journal:answer(place, spec.verb, given)
     if recorded then return answered(job, step, recorded) end
+    if changed then job.journal:fell(job.name) end
     step.reason = reason
     -- The steps that it consists of are done again with it.
     if reason and spec.again then place.redo = ("%s, of which it is a part, is done again"):format(place.id) end

@@ -112,6 +112,87 @@ return orch.pipeline { orch.job { name = "%s", run = function(job) say(job, shar
     end
   end)
 
+  -- The job `grow` is entered again in each session, because it has added a job.
+  local GROWING <const> = [[
+local function grow(job)
+  job:run { name = "server", background = true, "test -e OPEN || touch GO; sleep 60", ready = { command = "test -e OPEN" } }
+  say(job, "SAID")
+  job:write { path = "f", text = "SAID" }
+  job:persist_to_workspace { paths = { "f" } }
+  job:add_jobs { orch.job { name = "late", needs = { "grow" }, run = function(late)
+    late:attach_workspace "."
+    late:run { name = "late", "echo late-$(cat f) >> TRACE" }
+  end } }
+end
+return orch.pipeline { orch.job { name = "grow", run = grow },
+  orch.job { name = "last", needs = { "grow" }, run = function(job)
+    job:run { name = "wait", "until grep -q late TRACE; do sleep 0.01; done" }
+    say(job, "last")
+    die(job)
+  end } }]]
+
+  local function growing(said)
+    local names = { OPEN = scratch:path("open"), GO = go, TRACE = trace, SAID = said }
+    return (GROWING:gsub("%u%u+", names))
+  end
+
+  it("repeats nothing of the jobs that need one which it was just entering again when it was killed once more", function()
+    scratch:write("open", "")
+    run_and_kill(growing("one"), "-j", "2")
+    assert.equal("one late-one last", traced())
+    assert(fs.remove(scratch:path("open")))
+    assert(fs.remove(go))
+    kill(scratch:start { "resume" }) -- while the server of `grow` is awaited
+    scratch:write("open", "")
+    local result = resume()
+    assert.equal(0, result.code, result.all)
+    assert.equal("one late-one last", traced())
+  end)
+
+  it("does again what needs a job that is entered again and does something else now", function()
+    scratch:write("open", "")
+    run_and_kill(growing("one"), "-j", "2")
+    recipe(growing("two"))
+    local result = resume()
+    assert.equal(0, result.code, result.all)
+    assert.equal("one late-one last two late-two last", traced())
+  end)
+
+  it("does not repeat what accepted that a job was not wanted, until that is", function()
+    local function skipping(condition)
+      return ([[return orch.pipeline {
+  orch.job { name = "lint", when = function() return %s end, run = function(job) say(job, "lint") end },
+  orch.job { name = "deploy", needs = { lint = { "success", "not_run" } }, run = function(job) say(job, "deploy") end },
+  orch.job { name = "last", needs = { "deploy" }, run = function(job) say(job, "last") die(job) orch.fail "no" end } }]])
+        :format(condition)
+    end
+    run_and_kill(skipping("false"))
+    assert.equal(1, resume().code)
+    assert.equal("deploy last", traced())
+    assert.equal(1, scratch:orch({ "rerun", "1", "--failed" }).code)
+    assert.equal("deploy last last", traced())
+    recipe(skipping("true"))
+    assert.equal(1, resume("1").code)
+    assert.equal("deploy last last lint deploy last", traced())
+  end)
+
+  it("repeats nothing behind a step that is done again on each resume, however often that asks", function()
+    scratch:write("verbs/ask.lua", ([[
+-- ask asks until there is an answer; on each resume again.
+local orch = require "orch"
+return orch.verb { options = {}, replay = "again", run = function(job)
+  for i = 1, 9 do
+    job:run { "echo asked >> ASKED" }
+    if job:run { "wc -l < ASKED", capture = true }.output:match "[3467]" then break end
+  end
+end }]]):gsub("ASKED", scratch:path("asked")))
+    run_and_kill [[return orch.job { name = "j", run = function(job)
+  job:ask() say(job, "one") job:ask() say(job, "two") die(job) job:ask() say(job, "three") end }]]
+    local result = resume()
+    assert.equal(0, result.code, result.all)
+    assert.equal("one two three", traced())
+  end)
+
   it("of more steps than one answer of the database holds is gone on with", function()
     local body = [[return orch.job { name = "j", run = function(job)
   for i = 1, 3 do job:group("g", function() say(job, "s" .. i) end) end die(job) say(job, "end") end }]]
