@@ -120,7 +120,7 @@ local function from_terminal(run, o, tell)
   end
 end
 
---- The text of the answer; raises kind failed with hold = true when there is none.
+--- The text of the answer; raises kind missing with hold = true when there is none.
 ---@param run table
 ---@param job orch.Job
 ---@param o orch.Question
@@ -143,7 +143,7 @@ local function get(run, job, o)
     tell()
   end
   local number = run.journal.number
-  error(error_value.new { kind = "failed", hold = true,
+  error(error_value.new { kind = "missing", hold = true,
     message = ("run %d is on hold: it asks '%s'%s"):format(number, o.id, o.question and ": " .. o.question or ""),
     hint = ("orch answer %d %s VALUE && orch resume %d"):format(number, o.id, number) }, 0)
 end

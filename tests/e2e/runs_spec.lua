@@ -240,12 +240,12 @@ job:run("test -e ready # " .. job.pipeline.number .. job.pipeline.git.revision)]
 local version = job:ask { id = "version", type = "string", pattern = "%d+%.%d+" }
 job:log("going with %s %s", tostring(yes), version)]]
     local result = orch("run", path)
-    assert.equal(1, result.code)
+    assert.equal(5, result.code)
     assert.matches("run 1 is on hold: it asks 'deploy': Deploy%?", result.err)
     assert.matches("orch answer 1 deploy VALUE && orch resume 1", result.err, 1, true)
     assert.equal("hold", list()[1].state)
     assert.matches("nothing to remove", orch("gc", "--keep", "0", "--days", "0").out)
-    assert.equal(1, orch("resume", "1").code)
+    assert.equal(5, orch("resume", "1").code)
     assert.equal(0, orch("answer", "1", "deploy", "yes").code)
     assert.matches("it asks 'version'", orch("resume", "1").err)
     local wrong = orch("resume", "1", "--answer", "version=x")
@@ -260,6 +260,10 @@ job:log("going with %s %s", tostring(yes), version)]]
     assert.equal(1, no.code)
     assert.matches("not approved: Deploy%?", no.err)
     assert.equal(2, orch("run", path, "--answer", "deploy").code)
+    -- A script tells it from what failed, and from what else is missing.
+    local held = orch("run", path, "--format", "json")
+    assert.equal(5, held.code)
+    assert.is_true(json.decode(held.err).error.hold)
   end)
 
   it("tidies nothing up while it waits for an answer", function()
@@ -278,7 +282,7 @@ job:ask "go"]]
     local path = recipe [[local code = job:ask { id = "mfa", type = "code" }
 job:run { "test ${#MFA} = 9", environment = { MFA = code } } job:log("the code is %s", code)
 job:run "test -e ready"]]
-    assert.equal(1, orch("run", path).code)
+    assert.equal(5, orch("run", path).code)
     assert.equal(0, orch("answer", "1", "mfa", "918273645").code)
     local result = orch("resume", "1")
     assert.equal(1, result.code, result.all)

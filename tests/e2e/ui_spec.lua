@@ -150,7 +150,7 @@ end }]]):format(scratch:path("touched")))
       assert.is_true(coloured.colours > 0)
       assert.equal(0, without.colours)
       has(without.screen, "✓ run 2 in ")
-      has(see("80x50", "", { "run", DEMO, "speed=50", "--job", "lint" }, { TERM = "dumb" }).all, "-- luacheck  [", "== summary of run 3")
+      has(see("80x50", "", { "run", DEMO, "speed=50", "--job", "lint" }, { TERM = "dumb" }).all, "-- luacheck  (+", "== summary of run 3")
     end)
 
     it("asks", function()

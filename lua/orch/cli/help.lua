@@ -26,7 +26,8 @@ orch runs build jobs written in Lua.
 
 `orch help COMMAND` says more. --debug adds tracebacks to errors.
 Exit codes: 0 good, 1 a program or check said no, 2 wrong call or recipe, 3 credentials, 4 network or remote,
-5 missing, 6 conflict, 7 findings, 8 timeout or limit, 9 disk, 130 Ctrl-C, 143 SIGTERM.
+5 missing (also an answer: the run is on hold), 6 conflict, 7 findings, 8 timeout or limit, 9 disk, 130 Ctrl-C,
+143 SIGTERM.
 ]]
 
 local PAGES <const> = {

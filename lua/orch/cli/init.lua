@@ -39,7 +39,7 @@ local SHOWN_AS_JSON <const> = { "kind", "message", "op", "code", "status", "step
 
 --- For programs: one line {"error": {…}}.
 local function print_json(failure, debugging, code)
-  local shown = { exit_code = code, traceback = debugging and failure.traceback or nil }
+  local shown = { exit_code = code, hold = failure.hold or nil, traceback = debugging and failure.traceback or nil }
   for _, key in ipairs(SHOWN_AS_JSON) do
     local value = failure[key]
     if type(value) == "string" or math.type(value) == "integer" then shown[key] = value end
