@@ -33,13 +33,14 @@ local function secrets_of(run, definition)
     run.warned[message] = true
     run.bus:emit("warning", { id = definition.name, job = definition.name, message = message })
   end)
-  return strict(values, "job.secrets", names)
+  return strict(values, "job.secrets", names, "declare it in the head of the job: secrets = { \"%s\" }")
 end
 
 local function new_receiver(run, definition, place)
   local needs = {}
   for _, need in ipairs(definition.resolved_needs) do
-    needs[need.name] = strict(run.outputs[need.name] or {}, "job.needs." .. need.name)
+    needs[need.name] = strict(run.outputs[need.name] or {}, "job.needs." .. need.name, nil,
+      ("its body returns it: return { %%s = … } in job %s"):format(need.name))
   end
   return receiver.new {
     name = definition.name,
@@ -50,7 +51,7 @@ local function new_receiver(run, definition, place)
     executor = definition.executor or executor_host.new {},
     params = run.params,
     pipeline = pipeline_values.of_run(run),
-    needs = strict(needs, "job.needs"),
+    needs = strict(needs, "job.needs", nil, "only jobs that this one needs are there: needs = { \"%s\" }"),
     matrix = strict(definition.values or {}, "job.matrix"),
     secrets = secrets_of(run, definition),
     secret_names = secrets.hidden(definition.secrets),

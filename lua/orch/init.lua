@@ -3,6 +3,7 @@ local branches = require "orch.branches"
 local error_value = require "orch.error"
 local job = require "orch.job"
 local pipeline = require "orch.pipeline"
+local strict = require "orch.strict".strict
 local task = require "orch.task"
 local verb = require "orch.verb"
 
@@ -24,7 +25,7 @@ end
 
 local at_its_line <const> = error_value.keeping_caller
 
-return {
+return strict({
   job = at_its_line(job.define),
   pipeline = at_its_line(pipeline.define),
   verb = at_its_line(verb.define),
@@ -35,4 +36,4 @@ return {
   timeout = branches.timeout,
   cleanup = branches.cleanup,
   sleep = task.sleep,
-}
+}, "orch", nil, "a recipe has its verbs from its job: job:%s { … }")

@@ -8,6 +8,9 @@ local pipeline_values = require "orch.pipeline_values"
 
 local PREFIX <const> = "ORCH_PARAM_"
 
+-- Of a parameter that a body reads and that is not declared.
+local ADVICE <const> = "declare it: orch.pipeline { params = { %s = \"string\" }, … }"
+
 local function read_file(path)
   local values, failure = json.decode(assert(fs.read(path)))
   if type(values) == "table" and #values == 0 then return values end
@@ -79,4 +82,4 @@ local function describe(schema)
   return lines
 end
 
-return { resolve = resolve, describe = describe }
+return { resolve = resolve, describe = describe, ADVICE = ADVICE }

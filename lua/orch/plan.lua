@@ -208,7 +208,7 @@ end
 local function plan(loaded, spec)
   local values, given = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file)
   local self = { recipe = loaded, project = spec.project, outputs = {}, pipeline = pipeline_values.planned(given),
-    params = strict(values, "job.params", loaded.pipeline.params.names) }
+    params = strict(values, "job.params", loaded.pipeline.params.names, params.ADVICE) }
   local result = { recipe = loaded.path, params = shown(values), jobs = json.array {} }
   self.order = loaded.pipeline:order(spec.jobs)
   formatting_unknowns(function()

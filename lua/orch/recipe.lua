@@ -3,6 +3,7 @@ local engine = require "orch.engine"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local job = require "orch.job"
+local nearest = require "orch.nearest"
 local pipeline = require "orch.pipeline"
 local unknown = require "orch.unknown"
 local verb = require "orch.verb"
@@ -58,8 +59,12 @@ local function refuse_global(_, name)
   error(("assignment to global '%s': write `local %s = …`"):format(tostring(name), tostring(name)), 2)
 end
 
-local function unknown_global(_, name)
-  error(("there is no global '%s'"):format(tostring(name)), 2)
+local function unknown_global(environment, name)
+  local names = {}
+  for each in next, environment do names[#names + 1] = each end
+  table.sort(names)
+  local near = nearest.find(tostring(name), names)
+  error(("there is no global '%s'%s"):format(tostring(name), near and ("; did you mean '%s'?"):format(near) or ""), 2)
 end
 
 local function raise_load_error(path, message)
@@ -94,6 +99,17 @@ end
 
 local LOADING <const> = {}
 
+local function not_found(name, search)
+  local looked = {}
+  for each in search:sub(1, -#package.path - 2):gmatch("[^;]+") do
+    looked[#looked + 1] = each:gsub("%?", (name:gsub("%.", "/")))
+  end
+  error(error_value.new { kind = "usage",
+    message = ("there is no module '%s'%s"):format(name, nearest.find(name, { "orch" }) and "; did you mean 'orch'?" or ""),
+    hint = ("looked for in %s, and among the installed Lua modules; ORCH_PATH names more directories")
+      :format(table.concat(looked, ", ")) }, 0)
+end
+
 -- Modules of the engine come from the engine; others from beside the recipe, ORCH_PATH and the
 -- installed Lua modules, and run in the recipe's environment.
 local function make_require(environment, search, files)
@@ -102,8 +118,8 @@ local function make_require(environment, search, files)
     if name == "orch" or name:find("^orch%.") then return engine.module(name) end
     if loaded[name] == LOADING then error(("module '%s' requires itself"):format(name), 2) end
     if loaded[name] == nil then
-      local path, message = package.searchpath(name, search)
-      if not path then error(("module '%s' not found:%s"):format(name, message), 2) end
+      local path = package.searchpath(name, search)
+      if not path then not_found(name, search) end
       loaded[name] = LOADING
       local value = run_file(path, environment, files)
       loaded[name] = value == nil and true or value

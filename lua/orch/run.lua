@@ -205,7 +205,7 @@ local function new(spec, opened, kept)
 end
 
 local function given_params(self, values)
-  self.params = strict(values, "job.params", self.recipe.pipeline.params.names)
+  self.params = strict(values, "job.params", self.recipe.pipeline.params.names, params.ADVICE)
 end
 
 ---@class orch.RunSpec

@@ -1,12 +1,13 @@
 -- Tables in which a missing key names itself, as a recipe's typo should.
+local error_value = require "orch.error"
 local nearest = require "orch.nearest"
-local options = require "orch.options"
 
 ---@param values table changed
 ---@param what string "job.params"
 ---@param known? string[] keys that may be nil
+---@param advice? string what to do about a key that is not there; %s: the key
 ---@return table values
-local function strict(values, what, known)
+local function strict(values, what, known, advice)
   return setmetatable(values, { __index = function(_, key)
     if known and nearest.contains(known, key) then return nil end
     local names = {}
@@ -14,7 +15,10 @@ local function strict(values, what, known)
       if type(name) == "string" then names[#names + 1] = name end
     end
     table.sort(names)
-    options.usage("%s has no '%s'%s", what, tostring(key), nearest.hint(tostring(key), known or names))
+    local list = known or names
+    error(error_value.new { kind = "usage", hint = advice and advice:format(tostring(key)),
+      message = ("%s has no '%s'%s"):format(what, tostring(key),
+        #list > 0 and nearest.hint(tostring(key), list) or ": it is empty") }, 0)
   end })
 end
 

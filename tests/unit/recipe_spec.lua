@@ -133,9 +133,10 @@ describe("recipe", function()
   end)
 
   it("names what was looked for when a module is missing", function()
-    local message = refused '\nrequire "absent"'
-    assert.matches("r%.lua:2: module 'absent' not found:", message)
-    assert.matches(dir .. "/absent.lua", message, 1, true)
+    local message, failure = refused '\nrequire "absent"'
+    assert.equal("there is no module 'absent'", message)
+    assert.matches(dir .. "/absent.lua", failure.hint, 1, true)
+    assert.matches("did you mean 'orch'?", (refused 'require "ocrh"'), 1, true)
   end)
 
   it("tells of modules that require each other", function()
