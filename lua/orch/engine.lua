@@ -2,6 +2,7 @@
 -- around its job, whose steps may be in a container, and of which plan, record and resume must know.
 local error_value = require "orch.error"
 local scope = require "orch.scope"
+local strict = require "orch.strict".strict
 local task = require "orch.task"
 
 -- What touches the world; of each, the functions that do not.
@@ -72,6 +73,7 @@ local function module(name)
     local guard = PRIMITIVES[name] and type(value) == "function" and not PRIMITIVES[name][key]
     values[key] = guard and guarded(name, key, value) or value
   end
+  strict(values, name, nil, name == "orch" and "a recipe has its verbs from its job: job:%s { … }" or nil)
   views[name] = view(name, values)
   return views[name]
 end

@@ -3,7 +3,6 @@ local branches = require "orch.branches"
 local error_value = require "orch.error"
 local job = require "orch.job"
 local pipeline = require "orch.pipeline"
-local strict = require "orch.strict".strict
 local task = require "orch.task"
 local verb = require "orch.verb"
 
@@ -25,7 +24,7 @@ end
 
 local at_its_line <const> = error_value.keeping_caller
 
-return strict({
+return {
   job = at_its_line(job.define),
   pipeline = at_its_line(pipeline.define),
   verb = at_its_line(verb.define),
@@ -36,4 +35,4 @@ return strict({
   timeout = branches.timeout,
   cleanup = branches.cleanup,
   sleep = task.sleep,
-}, "orch", nil, "a recipe has its verbs from its job: job:%s { … }")
+}

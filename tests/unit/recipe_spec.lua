@@ -67,6 +67,12 @@ describe("recipe", function()
     assert.matches("r%.lua:1: there is no global 'prnt'", (refused "prnt 'x'"))
     assert.matches("r%.lua:1: assignment to global 'x'", (refused "_G.x = 1"))
     assert.equal("table", value_of("type(_G)"))
+    assert.matches("prnt'; did you mean 'print'?", (refused "prnt 'x'"), 1, true)
+  end)
+
+  it("says what was meant by a name that a module does not have", function()
+    assert.matches("orch has no 'jbo'; did you mean 'job'?", (refused "return require 'orch'.jbo {}"), 1, true)
+    assert.matches("orch.json has no 'encod'; did you mean 'encode'?", (refused "require 'orch.json'.encod {}"), 1, true)
   end)
 
   it("cannot change what others see", function()
