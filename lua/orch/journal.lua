@@ -205,8 +205,10 @@ function Journal:encode(value)
 end
 
 --- The end of a step; waits until it is recorded, except for groups, which are entered again anyway.
+--- result: its failure's fields when it failed.
 function Journal:step_end(step, state, result, message)
-  local text = step.halted and HALTED or state == "success" and self:encode(result) or nil
+  local kept = state == "success" or state == "failed"
+  local text = step.halted and HALTED or kept and self:encode(result) or nil
   local artifacts = step.artifacts and self:encode(step.artifacts) or nil
   local how = step.verb == "group" and "post" or step.external and "exec_durable" or "exec"
   put(self, how, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)

@@ -19,6 +19,7 @@ local function read(self)
     self.seq = math.max(self.seq, step.seq)
     self.below[step.parent] = self.below[step.parent] or {}
     table.insert(self.below[step.parent], step)
+    if step.verb ~= "group" then area_of(self, step.branch).last = step end
     if step.state == "success" and step.verb ~= "group" then
       table.insert(area_of(self, step.branch).steps, step)
     end
@@ -59,6 +60,13 @@ local function begin_anew(self, scope, what, also)
   return nil, reason, true
 end
 
+-- Did the body go on after that step had failed?
+local function caught(self, step)
+  local last = area_of(self, step.branch).last
+  return step.state == "failed" and step.result and last.seq > step.seq
+    and last.id:sub(1, #step.id + 1) ~= step.id .. "/"
+end
+
 local function redone_with(place)
   local scope = place.parent
   while scope do
@@ -89,7 +97,8 @@ local function answer(self, place, verb, options)
   if step.verb ~= verb or step.options ~= options then
     return begin_anew(self, scope, ("%s was called with other options"):format(place.id), "it and ")
   end
-  if step.state ~= "success" then return nil, ENDINGS[step.state] end
+  local failed = caught(self, step)
+  if step.state ~= "success" and not failed then return nil, ENDINGS[step.state] end
   if expected and expected ~= step and expected.seq < step.seq then
     return begin_anew(self, scope, ("%s is gone"):format(expected.id))
   end

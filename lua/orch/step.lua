@@ -51,6 +51,15 @@ local function announce(job, step, kind)
     title = step.title, where = step.where, group = step.verb == "group" or nil })
 end
 
+-- What of a failure is recorded, so that a resumed body that caught it gets it again.
+local function kept_failure(failure)
+  local fields = {}
+  for key, value in pairs(error_value.is(failure) and failure or {}) do
+    if type(value) ~= "table" and key ~= "detail" and key ~= "traceback" then fields[key] = value end
+  end
+  return fields
+end
+
 local function finish(job, step, good, ...)
   step.output:close()
   local failure
@@ -68,7 +77,7 @@ local function finish(job, step, good, ...)
   if state == "success" then
     job.journal:step_end(step, state, (...), nil)
   else
-    branches.cleanup(function() job.journal:step_end(step, state, nil, message) end)
+    branches.cleanup(function() job.journal:step_end(step, state, kept_failure(failure), message) end)
   end
   job.bus:emit("step.end", { id = step.id, job = job.name, status = state, seconds = task.clock() - step.started,
     message = message, error = event.told(failure), log = step.log })
@@ -82,6 +91,7 @@ local function answered(job, step, recorded)
     for _, artifact in ipairs(record.decode(recorded.artifacts)) do job.bus:emit("artifact", artifact) end
   end
   if recorded.result == journal.HALTED then error(HALT, 0) end
+  if recorded.state == "failed" then error(error_value.new(record.decode(recorded.result)), 0) end
   return record.decode(recorded.result)
 end
 

@@ -193,6 +193,23 @@ end }]]):gsub("ASKED", scratch:path("asked")))
     assert.equal("one two three", traced())
   end)
 
+  it("gives a body that went on after a failure the same failure again", function()
+    run_and_kill((([[return orch.job { name = "j", run = function(job)
+  local function flaky(n) job:run { name = "flaky", "echo try >> TRACE; test $(grep -c try TRACE) -gt " .. n } end
+  for i = 1, 5 do if pcall(flaky, 2) then break end end
+  say(job, "one")
+  local good, failure = pcall(job.group, job, "a group", function() job:run "echo in-group >> TRACE; exit 7" end)
+  say(job, ("%s-%d-%s"):format(good, failure.code, failure.kind))
+  local _, both = pcall(orch.all, { a = function() job:run "exit 5" end, b = function() job:sleep(9) end })
+  say(job, both.code)
+  die(job)
+  say(job, "two")
+end }]]):gsub("TRACE", trace)))
+    local result = resume()
+    assert.equal(0, result.code, result.all)
+    assert.equal("try try try one in-group false-7-failed 5 two", traced())
+  end)
+
   it("of more steps than one answer of the database holds is gone on with", function()
     local body = [[return orch.job { name = "j", run = function(job)
   for i = 1, 3 do job:group("g", function() say(job, "s" .. i) end) end die(job) say(job, "end") end }]]
