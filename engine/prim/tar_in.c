@@ -106,6 +106,35 @@ static unsigned long long position(const struct tar_in *in)
     return (unsigned long long)archive_filter_bytes(in->archive, 0);
 }
 
+static bool check_position(struct tar_in *in, struct err *err)
+{
+    const struct tar_in_spec *spec = &in->spec;
+    return position(in) <= spec->bytes_max + SLACK + spec->entries_max * SLACK_PER_ENTRY ||
+           err_set(err, ERR_LIMIT, "%s holds more than its entries may", spec->file);
+}
+
+/* Past what is left of an entry. What is compressed may be a hundred thousand times the file: nor must a link
+   of such a size hold us. */
+static bool skip_content(struct tar_in *in, struct err *err)
+{
+    const void *data;
+    size_t len;
+    la_int64_t at;
+    int result = ARCHIVE_OK;
+    if (!in->any)
+        return true;
+    if (archive_filter_code(in->archive, 0) == ARCHIVE_FILTER_NONE)
+        return archive_read_data_skip(in->archive) >= ARCHIVE_WARN || malformed(in, err);
+    while (result != ARCHIVE_EOF) {
+        if (!go_on(in, err) || !check_position(in, err))
+            return false;
+        result = archive_read_data_block(in->archive, &data, &len, &at);
+        if (result < ARCHIVE_WARN)
+            return malformed(in, err);
+    }
+    return true;
+}
+
 /* libarchive takes the end of the file for the end of the archive; a tar that was cut between two entries
    lacks the block of zeros. */
 static bool check_end(struct tar_in *in, unsigned long long before, struct err *err)
@@ -169,13 +198,9 @@ bool tar_in_next(struct tar_in *in, struct tar_item *item, bool *end, struct err
     struct archive_entry *entry;
     *end = false;
     *item = (struct tar_item){0};
-    if (!go_on(in, err))
+    if (!go_on(in, err) || !skip_content(in, err) || !check_position(in, err))
         return false;
-    if (in->any && archive_read_data_skip(in->archive) < ARCHIVE_WARN)
-        return malformed(in, err);
     unsigned long long before = position(in);
-    if (before > in->spec.bytes_max + SLACK + in->spec.entries_max * SLACK_PER_ENTRY)
-        return err_set(err, ERR_LIMIT, "%s holds more than its entries may", in->spec.file);
     int result = archive_read_next_header(in->archive, &entry);
     if (result == ARCHIVE_EOF) {
         *end = true;

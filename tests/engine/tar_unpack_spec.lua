@@ -150,6 +150,13 @@ describe("tar.unpack", function()
     assert.equal("limit", err.kind)
   end)
 
+  it("reads no further into a compressed link than its limit", function()
+    local _, err = unpack("swollen_link", { entries_max = 9, bytes_max = 9 })
+    assert.same({ "limit", dir .. "/t holds more than its entries may" }, { err.kind, err.message })
+    _, err = unpack("swollen_link", { entries_max = 9, bytes_max = 100 << 20 })
+    assert.equal("remote", err.kind)
+  end)
+
   it("takes an empty archive, and does not mind what is behind the end", function()
     assert.same({ entries = 0, bytes = 0 }, unpack "empty")
     assert.equal(1, assert(unpack "garbage_after").entries)

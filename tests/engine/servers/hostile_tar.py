@@ -134,6 +134,14 @@ def huge():
     buffer.write(info.tobuf(tarfile.GNU_FORMAT))
 
 
+def swollen_link():
+    """A link of a petabyte, of which a compressed archive holds some: no limit but what is read of it."""
+    add("f")
+    info = tarfile.TarInfo("h")
+    info.type, info.linkname, info.pax_headers = tarfile.LNKTYPE, "f", {"size": str(1 << 50)}
+    buffer.write(info.tobuf(tarfile.PAX_FORMAT) + bytes(80 << 20))
+
+
 def damaged():
     plenty()
     buffer.seek(512 * 40)
@@ -151,7 +159,7 @@ def empty(): pass
 
 
 globals()[case]()
-if case != "huge":
+if case not in ("huge", "swollen_link"):
     tar.close()
 data = buffer.getvalue()
 if case == "garbage_after":
@@ -162,6 +170,8 @@ elif case == "cut_between":
     data = data[:1024 * 50]
 elif case == "cut_gzip":
     data = gzip.compress(data)[:-20]
+elif case == "swollen_link":
+    data = gzip.compress(data, 1)
 elif case == "nothing":
     data = b""
 elif case == "nonsense":
