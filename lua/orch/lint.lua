@@ -20,8 +20,10 @@ local rules = {}
 function rules.ends(plan, findings)
   for _, job in ipairs(plan.jobs) do
     if job.ends and job.ends.decided then
+      local given = job.ends.message:match("‹(pipeline%.[%w_.]+)›")
       findings:add(job.ends.where, ("job '%s' is %s: the plan ends here"):format(job.name, job.ends.message),
-        "decide on parameters or outputs where you can, so that plan and check see what follows")
+        given and ("say what it is, so that plan and check see what follows: %s=VALUE"):format(given)
+          or "decide on parameters or outputs where you can, so that plan and check see what follows")
     elseif job.ends then
       findings:add(job.ends.where, job.ends.message, job.ends.hint)
     end

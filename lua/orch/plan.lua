@@ -1,6 +1,7 @@
 -- What a recipe would do: its bodies run with recorders for verbs and unknown values for what only a run can tell.
 -- No network, no credentials, no child; the same input gives the same plan.
 local engine = require "orch.engine"
+local decisions = require "orch.decisions"
 local error_value = require "orch.error"
 local event = require "orch.event"
 local fs = require "orch.fs"
@@ -38,8 +39,9 @@ local function chosen(verb, given)
 end
 
 -- Takes the place of step.run: records the call, gives what the verb's plan knows.
-local function recorder(planned)
+local function recorder(planned, watcher)
   return function(job, spec, f, ...)
+    watcher.watch() -- in a branch, too
     local parent = scope.current() or job.scope
     local place = parent:child("step", spec.verb)
     local entry = { id = place.id, verb = spec.verb, title = spec.title, where = spec.where,
@@ -94,7 +96,7 @@ local function plan_receiver(self, definition, planned)
       return order
     end,
   }
-  made.run_step = recorder(planned)
+  made.run_step = recorder(planned, self.watcher)
   return made
 end
 
@@ -160,7 +162,11 @@ local function plan_job(self, definition)
     end
   end
   local made = plan_receiver(self, definition, planned)
-  local good, outputs = receiver.perform(made, definition.run)
+  local good, outputs = receiver.perform(made, function(...)
+    self.watcher.watch()
+    return definition.run(...)
+  end)
+  self.watcher.leave()
   if good then
     self.outputs[definition.name] = outputs
     planned.outputs = shown(outputs)
@@ -208,6 +214,7 @@ end
 local function plan(loaded, spec)
   local values, given = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file)
   local self = { recipe = loaded, project = spec.project, outputs = {}, pipeline = pipeline_values.planned(given),
+    watcher = decisions.watcher(),
     params = strict(values, "job.params", loaded.pipeline.params.names, params.ADVICE) }
   local result = { recipe = loaded.path, params = shown(values), jobs = json.array {} }
   self.order = loaded.pipeline:order(spec.jobs)

@@ -211,6 +211,7 @@ job:docker_push { tags = { "r/x:1" } }]], 3, "the tag r/x:2 is built but never p
 
   it("finds a body that decides on what only a run can tell", function()
     finds(job "if job:now() > 3 then job:run 'x' end", 3, "job 'j' is decided at run time, on ‹now›", "decide on parameters")
+    finds(job "if job.pipeline.git.branch == 'main' then job:run 'x' end", 3, "on ‹pipeline.git.branch›", "pipeline.git.branch=VALUE")
   end)
 
   it("finds files that two jobs persist side by side", function()
