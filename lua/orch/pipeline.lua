@@ -177,13 +177,13 @@ function Pipeline:order(wanted)
   return order
 end
 
---- All that a job needs, directly or through others, as a set.
+--- All that a job needs, directly or through others.
+---@return table<string, true> set, string[] order each after what it needs
 function Pipeline:upstream(name)
-  local set = {}
-  for _, each in ipairs(self:order { name }) do
-    if each ~= name then set[each] = true end
-  end
-  return set
+  local set, order = {}, self:order { name }
+  order[#order] = nil
+  for _, each in ipairs(order) do set[each] = true end
+  return set, order
 end
 
 return { define = define, is = is }

@@ -24,7 +24,7 @@ local function blob_path(self, digest) return self.store .. "/blobs/sha256/" .. 
 ---@param store string directory
 ---@param journal table
 local function new(store, journal)
-  local self = setmetatable({ store = store, number = journal.number, journal = journal, layers = {}, order = {} },
+  local self = setmetatable({ store = store, number = journal.number, journal = journal, layers = {} },
     Workspace)
   if journal.resumed or journal.adopted then
     -- What a killed process was packing.
@@ -41,12 +41,8 @@ local function attempt_of(layer) return math.tointeger(tonumber(layer.step:match
 
 -- A step that is done again makes its layer anew; an attempt at a job makes those of earlier ones void.
 function Workspace:add(job, layer)
-  if not self.layers[job] then
-    self.layers[job] = {}
-    table.insert(self.order, job)
-  end
   local kept = {}
-  for _, each in ipairs(self.layers[job]) do
+  for _, each in ipairs(self.layers[job] or {}) do
     if each.step ~= layer.step and attempt_of(each) == attempt_of(layer) then kept[#kept + 1] = each end
   end
   kept[#kept + 1] = layer
@@ -56,7 +52,7 @@ end
 -- The layers of a job that still count.
 local function layers_of(self, job)
   local list = {}
-  for _, each in ipairs(self.layers[job]) do
+  for _, each in ipairs(self.layers[job] or {}) do
     if not self.journal.forgotten[each.step] then list[#list + 1] = each end
   end
   return list
@@ -64,7 +60,7 @@ end
 
 --- What one job sees: its own layers to add to, those of the jobs upstream to attach.
 ---@param name string
----@param upstream fun(name: string): table<string, true> all that a job needs
+---@param upstream fun(name: string): table<string, true>, string[] all that a job needs, as a set and in order
 function Workspace:for_job(name, upstream)
   return setmetatable({ workspace = self, job = name, upstream = upstream }, View)
 end
@@ -127,7 +123,17 @@ end
 
 --- Makes what was adopted from another run this run's own.
 function Workspace:publish()
-  for _, job in ipairs(self.order) do write_manifest(self, job) end
+  for job in pairs(self.layers) do write_manifest(self, job) end
+end
+
+-- Says what was looked for in vain.
+local function with_paths(failure, paths)
+  local text = table.concat(paths, ", ")
+  if failure.kind == "missing" and failure.message:find("match any files", 1, true) then
+    failure.message = ("%s: %s"):format(failure.message, text)
+    failure.hint = text:find("$", 1, true) and "variables are not expanded here: the '$' is taken as it stands" or nil
+  end
+  return failure
 end
 
 --- Packs the paths below root as a layer of this job.
@@ -139,7 +145,8 @@ function View:persist(files, root, paths, step)
   prepare(self_ws.store)
   local temporary = ("%s/blobs/.%d-%s-%d"):format(self_ws.store, self_ws.number, self.job,
     #(self_ws.layers[self.job] or {}))
-  local layer = assert(files.pack { root = root, paths = paths, file = temporary })
+  local layer, failure = files.pack { root = root, paths = paths, file = temporary }
+  if not layer then error(with_paths(failure, paths), 0) end
   assert(fs.rename(temporary, blob_path(self_ws, layer.digest)))
   layer.step = step
   self_ws.journal:add_layer(step, self.job, layer)
@@ -149,21 +156,19 @@ function View:persist(files, root, paths, step)
 end
 
 --- Forgets what an earlier session of this job has persisted: the job begins anew.
-function View:forget()
-  local order = self.workspace.order
-  self.workspace.layers[self.job] = nil
-  for i = #order, 1, -1 do
-    if order[i] == self.job then table.remove(order, i) end
-  end
-end
+function View:forget() self.workspace.layers[self.job] = nil end
 
 -- Two jobs of which neither comes before the other must not have persisted the same path.
 local function check_conflicts(visible, upstream)
-  local owner = {}
+  local owner, above = {}, {}
+  local function comes_after(job, other)
+    above[job] = above[job] or upstream(job)
+    return above[job][other]
+  end
   for _, layer in ipairs(visible) do
     for _, path in ipairs(layer.paths) do
       local other = owner[path]
-      if other and other.job ~= layer.job and not upstream(layer.job)[other.job] then
+      if other and other.job ~= layer.job and not comes_after(layer.job, other.job) then
         error(error_value.new { kind = "conflict",
           message = ("jobs '%s' and '%s' run side by side and both persisted %s"):format(other.job,
             layer.job, path),
@@ -174,16 +179,14 @@ local function check_conflicts(visible, upstream)
   end
 end
 
---- Unpacks the layers of all jobs upstream, in the order in which they were made.
+--- Unpacks the layers of all jobs upstream, each after those of the jobs that it needs.
 ---@return table[] layers what was applied
 function View:attach(files, at)
-  local visible, upstream = {}, self.upstream(self.job)
-  for _, name in ipairs(self.workspace.order) do
-    if upstream[name] then
-      for _, layer in ipairs(layers_of(self.workspace, name)) do
-        layer.job = name
-        visible[#visible + 1] = layer
-      end
+  local visible, _, order = {}, self.upstream(self.job)
+  for _, name in ipairs(order) do
+    for _, layer in ipairs(layers_of(self.workspace, name)) do
+      layer.job = name
+      visible[#visible + 1] = layer
     end
   end
   check_conflicts(visible, self.upstream)
