@@ -1,5 +1,5 @@
 -- Finds in a plan what would go wrong, or not do what its author thinks.
-local fs = require "orch.fs"
+local overlap = require("orch.overlap").overlap
 
 local Findings = {}
 Findings.__index = Findings
@@ -58,11 +58,6 @@ local function ancestors(plan)
   return all
 end
 
--- Could the two patterns match one path? Equal ones, or one that matches the other's text.
-local function overlap(a, b)
-  return a == b or a == "." or b == "." or fs.matches(a, b) == true or fs.matches(b, a) == true
-end
-
 function rules.persisted_twice(plan, findings)
   local above = ancestors(plan)
   for i, a in ipairs(plan.persist) do
@@ -76,14 +71,15 @@ function rules.persisted_twice(plan, findings)
   end
 end
 
-local PATHS <const> = { path = true, file = true, root = true, at = true, context = true, working_directory = true }
+local PATHS <const> = { path = true, file = true, root = true, at = true, context = true, working_directory = true,
+  output = true }
 
 function rules.variables_in_paths(plan, findings)
   each_step(plan, function(entry)
     for name, value in pairs(entry.options or {}) do
       local texts = PATHS[name] and { value } or name == "paths" and value or {}
       for _, text in ipairs(texts) do
-        if type(text) == "string" and text:find("%$[%a_{]") then
+        if type(text) == "string" and (text:find("%$[%a_{]") or text:find("^~/") or text == "~") then
           findings:add(entry.where, ("%s: option '%s' is '%s'; no shell expands it"):format(entry.verb, name, text),
             "use a Lua value: job.dir, job.tmp, a parameter, or os.getenv")
         end
@@ -92,40 +88,154 @@ function rules.variables_in_paths(plan, findings)
   end)
 end
 
+-- Outside of the root there is nothing to keep.
+function rules.persisted_outside(plan, findings)
+  for _, each in ipairs(plan.persist) do
+    local outside = ("/" .. each.name .. "/"):find("/../", 1, true)
+    if outside or each.name:sub(1, 1) == "/" then
+      findings:add(each.where, ("persist_to_workspace: '%s' is not below the root '%s'"):format(each.name, each.root or "."),
+        "name paths relative to the root, or another root")
+    end
+  end
+end
+
 local function command_of(entry)
   local command = entry.verb == "run" and entry.options and entry.options.command
   return type(command) == "table" and table.concat(command, " ") or command
 end
 
-function rules.traced_secrets(plan, findings)
-  each_step(plan, function(entry)
+local function each_command(plan, visit)
+  each_step(plan, function(entry, job)
     local command = command_of(entry)
-    if command and (command:find("set %-%a*x") or command:find("^%S*sh %-%a*x"))
-      and #((entry.options or {}).secrets or {}) > 0 then
+    if command then visit(command, entry, job) end
+  end)
+end
+
+-- Names of the secrets that a step is given: by name, or in its environment under any.
+local function given_secrets(entry)
+  local names, count = {}, 0
+  for _, name in ipairs(entry.options.secrets or {}) do names[name], count = true, count + 1 end
+  for name, value in pairs(entry.options.environment or {}) do
+    names[name] = true
+    if tostring(value):find("‹secret ", 1, true) then count = count + 1 end
+  end
+  return names, count
+end
+
+local function traces(text)
+  return text:find("set %-%a*x") or text:find("set %-o%s+xtrace") or text:find("^%S*sh %-%a*x")
+end
+
+function rules.traced_secrets(plan, findings)
+  each_command(plan, function(command, entry)
+    local shell = entry.options.shell or ""
+    if type(shell) == "table" then shell = table.concat(shell, " ") end
+    local _, count = given_secrets(entry)
+    if count > 0 and (traces(command) or traces(shell)) then
       findings:add(entry.where, "run: `set -x` prints each command with its secrets",
         "leave `set -x` out of steps that are given secrets")
     end
   end)
 end
 
+function rules.secrets_in_commands(plan, findings)
+  each_command(plan, function(command, entry)
+    local name = command:match("‹secret (.-)›")
+    if name then
+      findings:add(entry.where, ("run: the secret '%s' would stand in the command line, for all to read"):format(name),
+        ("give it by name: job:run { \"… $%s …\", secrets = { \"%s\" } }"):format(name, name))
+    end
+  end)
+end
+
+-- The shell would put nothing in its place.
+function rules.secrets_not_given(plan, findings)
+  each_command(plan, function(command, entry, job)
+    local given = given_secrets(entry)
+    for _, declared in ipairs(job.secrets) do
+      local name = declared:match("^[%w_]+")
+      local used = command:find("%$" .. name .. "%f[^%w_]") or command:find("%${" .. name .. "%f[^%w_]")
+      if used and not given[name] and not command:find("%f[%w_]" .. name .. "=") then
+        findings:add(entry.where, ("run: $%s is empty: the step is not given the secret"):format(name),
+          ("job:run { …, secrets = { \"%s\" } }"):format(name))
+      end
+    end
+  end)
+end
+
 function rules.ecr_public_region(plan, findings)
-  each_step(plan, function(entry)
-    local command = command_of(entry)
-    local region = command and command:find("ecr%-public") and command:match("%-%-region[ =](%S+)")
-    if region and region ~= "us-east-1" then
+  each_command(plan, function(command, entry)
+    if not command:find("ecr%-public") then return end
+    local set = entry.options.environment or {}
+    local region = command:match("%-%-region[ =](%S+)") or set.AWS_REGION or set.AWS_DEFAULT_REGION
+    if region and region ~= "us-east-1" and not tostring(region):find("[‹$]") then
       findings:add(entry.where, ("run: ECR Public gives tokens in us-east-1 only, not in %s"):format(region),
         "use --region us-east-1, or the verb ecr_login")
     end
   end)
 end
 
---- What is wrong with a plan, in the order of the rules' names and the plan's own.
+-- `docker push NAME` has sent only NAME:latest since docker 20.10, whatever was built.
+function rules.pushed_without_tag(plan, findings)
+  each_command(plan, function(command, entry)
+    for words in command:gmatch("docker%s+push%s+([^\n;&|]+)") do
+      local name = not words:find("%-%-all%-tags") and not words:find("^%-a%s") and words:match("(%S+)%s*$")
+      local last = name and name:gsub("[\"']", ""):match("[^/]+$")
+      if last and not last:find("[:@$]") then
+        findings:add(entry.where, ("run: `docker push %s` sends only the tag latest"):format(name),
+          "name the tag, or use docker_push { tags = … }, which sends each tag it names")
+      end
+    end
+  end)
+end
+
+local BIND_MOUNTS <const> = { "%s%-v[ =]?[\"']?[./$~]", "%s%-%-volume[ =][\"']?[./$~]", "type=bind" }
+
+-- The daemon looks for such a directory on its own machine.
+function rules.bind_mounts(plan, findings)
+  each_command(plan, function(command, entry, job)
+    if not (job.executor or ""):find("^container ") or not command:find("docker%s+%l*%s*run%f[%s]")
+      and not command:find("docker%s+%l*%s*create%f[%s]") then return end
+    for _, pattern in ipairs(BIND_MOUNTS) do
+      if command:find(pattern) then
+        return findings:add(entry.where, "run: the daemon mounts its own machine's files, not those of the job's container",
+          "bring files in with docker cp or a build, or run the job on the host")
+      end
+    end
+  end)
+end
+
+-- Put off until the body has ended, but only once the call is reached: after what may fail, it is too late.
+function rules.put_off_too_late(plan, findings)
+  for _, job in ipairs(plan.jobs) do
+    for _, entry in ipairs(job.ends and {} or job.steps) do
+      local after = entry.put_off and entry.put_off.after or 0
+      local following = job.steps[after + 1]
+      if after > 0 and following.put_off then
+        local before = job.steps[after]
+        findings:add(entry.where, ("%s: when = \"%s\" comes too late: when '%s' (%s) fails, this call is never reached")
+          :format(entry.verb, entry.put_off.when, before.title, before.where or "?"),
+          "call it before what may fail; it is done when the body has ended")
+      end
+    end
+  end
+end
+
+local function by_place(a, b)
+  local x, y = a.where:match("^(.-):?%d*$"), b.where:match("^(.-):?%d*$")
+  if x ~= y then return x < y end
+  local m, n = tonumber(a.where:match("(%d+)$")) or 0, tonumber(b.where:match("(%d+)$")) or 0
+  return m < n or m == n and a.message < b.message
+end
+
+--- What is wrong with a plan, in the order of the recipe's lines.
 ---@return { where: string, message: string, suggestion?: string }[]
 local function check(plan)
   local names, findings = {}, setmetatable({ list = {} }, Findings)
   for name in pairs(rules) do names[#names + 1] = name end
   table.sort(names)
   for _, name in ipairs(names) do rules[name](plan, findings) end
+  table.sort(findings.list, by_place)
   return findings.list
 end
 

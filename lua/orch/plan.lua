@@ -45,7 +45,7 @@ local function recorder(planned, watcher)
     local parent = scope.current() or job.scope
     local place = parent:child("step", spec.verb)
     local entry = { id = place.id, verb = spec.verb, title = spec.title, where = spec.where,
-      depth = parent:shown().depth }
+      depth = parent:shown().depth, put_off = spec.put_off }
     table.insert(planned.steps, entry)
     if spec.verb == "group" or spec.verb == "add_jobs" then
       place.step = { output = { write = function() end } }
@@ -79,15 +79,30 @@ end
 local function secrets_of(definition)
   local values = {}
   for _, each in ipairs(definition.secrets) do values[each.name] = secret.new("", each.name) end
-  return values
+  return strict(values, "job.secrets")
+end
+
+local function table_copy(values)
+  local copy = {}
+  for key, value in next, values do copy[key] = value end
+  return copy
+end
+
+-- As at run time: what is not there names itself.
+local function needs_for(self, definition)
+  local needs = {}
+  for _, need in ipairs(definition.resolved_needs) do
+    local outputs = self.outputs[need.name] or {}
+    needs[need.name] = getmetatable(outputs) and outputs or strict(table_copy(outputs), "job.needs." .. need.name)
+  end
+  return strict(needs, "job.needs")
 end
 
 local function plan_receiver(self, definition, planned)
-  local needs = {}
-  for _, need in ipairs(definition.resolved_needs) do needs[need.name] = self.outputs[need.name] or {} end
   local made = receiver.new {
     name = definition.name, place = definition.name, bus = silent_bus(), verbs = self.recipe.verbs, executor = NO_WORLD,
-    params = self.params, needs = needs, matrix = definition.values or {}, secrets = secrets_of(definition),
+    params = self.params, needs = needs_for(self, definition), secrets = secrets_of(definition),
+    matrix = strict(table_copy(definition.values or {}), "job.matrix"),
     secret_names = {}, env = {}, shell = definition.shell, project = self.project, planning = true,
     pipeline = self.pipeline,
     grow = function(_, definitions)
@@ -97,6 +112,7 @@ local function plan_receiver(self, definition, planned)
     end,
   }
   made.run_step = recorder(planned, self.watcher)
+  made.planned_steps = function() return #planned.steps end
   return made
 end
 
@@ -151,7 +167,8 @@ end
 
 local function plan_job(self, definition)
   local planned = { name = definition.name, where = definition.where, needs = needs_of(definition),
-    secrets = secret_names(definition), steps = json.array {} }
+    secrets = secret_names(definition), steps = json.array {},
+    executor = definition.executor and definition.executor.title }
   if definition.when then
     local good, runs = pcall(condition, self, definition)
     if not good then return end_plan(self, definition, planned, runs) end
@@ -247,12 +264,14 @@ local function job_lines(lines, job)
   for i, need in ipairs(job.needs) do needs[i] = need.name end
   lines[#lines + 1] = ""
   lines[#lines + 1] = ("job %s%s"):format(job.name, #needs > 0 and "  after " .. table.concat(needs, ", ") or "")
+  if job.executor then lines[#lines + 1] = "  in " .. job.executor end
   if #job.secrets > 0 then lines[#lines + 1] = "  secrets: " .. table.concat(job.secrets, ", ") end
   if job.not_run then lines[#lines + 1] = "  is not run: its condition says no" end
   if job.conditional then lines[#lines + 1] = "  runs only when its condition says so" end
   for _, entry in ipairs(job.steps) do
     local indent = ("  "):rep(entry.depth + 1)
-    lines[#lines + 1] = ("%s%s%s"):format(indent, entry.verb, entry.title ~= entry.verb and "  " .. entry.title or "")
+    lines[#lines + 1] = ("%s%s%s%s"):format(indent, entry.verb, entry.title ~= entry.verb and "  " .. entry.title or "",
+      entry.put_off and ("  (%s, at the end)"):format(entry.put_off.when) or "")
     option_lines(lines, indent .. "    ", entry.options)
   end
   if job.ends then

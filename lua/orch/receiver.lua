@@ -175,6 +175,7 @@ local function call_verb(job, name, verb, given)
     again = verb.replay == "again" or verb.again ~= nil and verb.again(checked) == true, external = verb.external }
   local f = timed(seconds, verb.run)
   if when == "on_success" then return job.run_step(job, spec, f, job, checked) end
+  if job.planning then spec.put_off = { when = when, after = job:planned_steps() } end
   -- Only when the body has ended is it known whether it failed.
   methods.defer(job, function() job.run_step(job, spec, f, job, checked) end, when)
 end

@@ -1,6 +1,5 @@
 local fs = require "orch.fs"
 local json = require "orch.json"
-local lint = require "orch.lint"
 local plan = require "orch.plan"
 local proc = require "orch.proc"
 local recipe = require "orch.recipe"
@@ -132,6 +131,15 @@ job:http { url = "http://x", headers = { Authorization = "Bearer " .. job.secret
     assert.same({ "error", 0 }, { fate "c.params.stgae" })
   end)
 
+  it("shows what there may be to do when the body has failed, and where it runs", function()
+    local made = plan_of [[return orch.job { name = "j", executor = orch.docker { image = "alpine:3" }, run = function(job)
+    job:run { "dump", when = "on_fail" }
+    job:run "make" end }]]
+    local text = table.concat(plan.text(made), "\n")
+    assert.matches("in container alpine:3", text, 1, true)
+    assert.matches("run  make\n.*run  dump  %(on_fail, at the end%)", text)
+  end)
+
   it("sums up what is built, pushed and persisted", function()
     local made = plan_of [[return orch.job { name = "j", run = function(job)
   job:docker_build { tags = { "r/x:1", "r/x:" .. job.pipeline.number } }
@@ -174,77 +182,5 @@ job:http { url = "http://x", headers = { Authorization = "Bearer " .. job.secret
     assert.equal(texts[1], texts[3])
     for _, job in ipairs(json.decode(texts[1]).jobs) do assert.is_nil(job.ends, job.ends and job.ends.message) end
     assert.is_nil(fs.stat(dir .. "/.local"))
-  end)
-end)
-
-describe("check", function()
-  local function findings(text) return lint.check(plan_of(text)) end
-  local function job(text, head)
-    return findings(("return orch.job { name = 'j', %s run = function(job)\n%s\nend }"):format(head or "", text))
-  end
-
-  local function finds(list, line, message, suggestion)
-    assert.equal(1, #list, list[2] and list[2].message)
-    assert.matches("r.lua:" .. line .. "$", list[1].where)
-    assert.matches(message, list[1].message)
-    assert.matches(suggestion, list[1].suggestion)
-  end
-
-  it("finds nothing in what is good", function()
-    assert.same({}, job [[job:run "make"
-job:docker_build { tags = { "r/x:1" } }
-job:docker_push { tags = { "r/x:1" } }]])
-  end)
-
-  it("finds an unknown verb and an unknown option", function()
-    finds(job "job:rnu 'x'", 3, "there is no verb 'rnu'; did you mean 'run'", "looked for in")
-    local list = job "job:docker_build { tag = 'x' }"
-    assert.matches("r.lua:3$", list[1].where)
-    assert.matches("unknown option 'tag'; did you mean 'tags'", list[1].message)
-  end)
-
-  it("finds a tag that is built and not pushed, when others are", function()
-    finds(job [[job:docker_build { tags = { "r/x:1", "r/x:2" } }
-job:docker_push { tags = { "r/x:1" } }]], 3, "the tag r/x:2 is built but never pushed", "docker_push")
-    assert.same({}, job [[job:docker_build { tags = { "local:1" } }]])
-  end)
-
-  it("finds a body that decides on what only a run can tell", function()
-    finds(job "if job:now() > 3 then job:run 'x' end", 3, "job 'j' is decided at run time, on ‹now›", "decide on parameters")
-    finds(job "if job.pipeline.git.branch == 'main' then job:run 'x' end", 3, "on ‹pipeline.git.branch›", "pipeline.git.branch=VALUE")
-  end)
-
-  it("finds files that two jobs persist side by side", function()
-    local function two(needs, a, b)
-      return findings(([[return orch.pipeline {
-  orch.job { name = "a", run = function(job) job:persist_to_workspace { paths = { "%s" } } end },
-  orch.job { name = "b", needs = { %s }, run = function(job) job:persist_to_workspace { paths = { "%s" } } end } }]]):format(a, needs, b))
-    end
-    finds(two("", "out", "out"), 4, "'a' and 'b' may run side by side, and both persist out", "let one need the other")
-    finds(two("", "*.txt", "a.txt"), 4, "side by side", "different names")
-    finds(two("", "a.txt", "."), 4, "side by side", "different names")
-    assert.same({}, two("'a'", "out", "out"))
-    assert.same({}, two("", "a", "b"))
-  end)
-
-  it("finds a variable where no shell expands it", function()
-    finds(job "job:attach_workspace { at = '$HOME/x' }", 3, "option 'at' is '$HOME/x'; no shell expands it", "job.dir")
-    finds(job "job:persist_to_workspace { paths = { '${OUT}/*' } }", 3, "option 'paths'", "Lua value")
-    assert.same({}, job "job:run 'echo $HOME'\njob:write { path = 'f', text = '$HOME' }\njob:read 'cost$'")
-  end)
-
-  it("finds set -x beside secrets", function()
-    local head = "secrets = { 'T' },"
-    finds(job("job:run { 'set -x; deploy', secrets = { 'T' } }", head), 3, "set %-x", "leave")
-    finds(job("job:run { 'set -eux\\ndeploy', secrets = { 'T' } }", head), 3, "set %-x", "leave")
-    finds(job("job:run { 'bash', '-ex', 'deploy.sh', secrets = { 'T' } }", head), 3, "set %-x", "leave")
-    assert.same({}, job("job:run 'set -x; make'", head))
-    assert.same({}, job("job:run { 'set -e; deploy', secrets = { 'T' } }", head))
-  end)
-
-  it("finds ECR Public in another region", function()
-    finds(job "job:run 'aws ecr-public get-login-password --region eu-west-1'", 3, "in us%-east%-1 only, not in eu%-west%-1", "ecr_login")
-    finds(job "job:run 'aws --region=eu-west-1 ecr-public describe-repositories'", 3, "not in eu%-west%-1", "us%-east%-1")
-    assert.same({}, job "job:run 'aws ecr-public get-login-password --region us-east-1'\njob:run 'aws ecr x --region eu-west-1'")
   end)
 end)

@@ -65,9 +65,10 @@ run can tell prints as ‹name›. The same input gives the same bytes.
 ]],
   check = [[
 orch check RECIPE [NAME=VALUE]... [--json]
-Finds without running: unknown verbs and options, tags built but never pushed, files that two jobs persist side by
-side, $VAR in a path, secrets beside `set -x`, ECR Public outside us-east-1, bodies that decide on what only a run
-can tell. Exit code 7 when something is found.
+Finds without running: unknown verbs, options and outputs; tags built but never pushed; files that two jobs persist
+side by side, or from outside the root; $VAR in a path; secrets beside `set -x`, in a command, or not given to the
+step that names them; ECR Public outside us-east-1; clean-up that is put off too late; directories that a daemon does
+not see; bodies that decide on what only a run can tell. Exit code 7 when something is found.
 
   orch check recipes/build_push_docker_image.lua
   orch check deploy.lua --json
