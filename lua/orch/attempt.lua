@@ -69,7 +69,7 @@ local function try(run, definition, place)
   local made = new_receiver(run, definition, place)
   local function body() return receiver.perform(made, definition.run) end
   if definition.timeout == 0 then return body() end
-  return branches.timeout(definition.timeout, body)
+  return branches.timeout(definition.timeout, body, "the job")
 end
 
 local function worth_another(definition, failure, left)

@@ -65,7 +65,8 @@ end
 --- Calls f and gives it that many seconds; then it is cancelled, and an error of kind timeout raised.
 ---@param seconds number
 ---@param f fun(): any
-local function timeout(seconds, f)
+---@param what? string what takes so long, for the error
+local function timeout(seconds, f, what)
   if type(seconds) ~= "number" or not (seconds >= 0 and seconds < SECONDS_MAX) or type(f) ~= "function" then
     error("orch.timeout: expected orch.timeout(seconds, function() … end)", 2)
   end
@@ -76,7 +77,7 @@ local function timeout(seconds, f)
   end)
   local function finish(good, ...)
     if good ~= nil then return pass_on(good, ...) end
-    local late = error_value.new { kind = "timeout", message = ("took longer than %g s"):format(seconds) }
+    local late = error_value.new { kind = "timeout", message = ("%stook longer than %g s"):format(what and what .. " " or "", seconds) }
     running:cancel(late)
     running:join()
     error(late, 0)

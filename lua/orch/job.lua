@@ -1,5 +1,6 @@
 -- A job's definition: its head says what must be known before anything runs, its body is a program.
 local duration = require "orch.duration"
+local environment = require "orch.environment"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
 local secrets = require "orch.secrets"
@@ -100,6 +101,7 @@ local function define(description)
   end
   definition.needs = read_needs(definition)
   definition.resources = read_resources(definition)
+  definition.env = environment.plain(("orch.job: env of '%s'"):format(definition.name), definition.env)
   definition.retry = read_retry(definition)
   definition.timeout = duration.seconds(("orch.job: timeout of '%s'"):format(definition.name), definition.timeout)
   definition.secrets = secrets.declared(definition.name, definition.secrets)

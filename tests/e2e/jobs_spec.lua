@@ -184,7 +184,7 @@ return orch.pipeline { orch.job { name = "a", serial = "deploy", run = body }, o
   job:defer(just "deferred" and function() say(job, "deferred") end)
   job:run "sleep 20" end }]]
     assert.equal(8, result.code, result.all)
-    assert.matches("took longer than 0.3 s", result.err)
+    assert.matches("the job took longer than 0.3 s", result.err)
     assert.same({ "deferred" }, traced())
     result = run [[return orch.job { name = "j", run = function(job)
   local good, problem = pcall(function() job:run { "sleep", "20", timeout = "100ms" } end)

@@ -47,12 +47,18 @@ job:run { 'test "$X" = mine', environment = { X = "mine" }, shell = "/bin/sh" }]
     good([[job:run 'test "$A$B" = jobenv'
 job:run { 'test "$A$B" = stepenv', environment = { A = "step" } }
 job:run { 'A=shell; test "$A$B" = shellenv', environment = { A = "step" } }
-job:run 'test "$CI" = true']], "env = { A = 'job' },", { A = "outer", B = "env" })
+job:run 'test "$CI" = true'
+job:run { 'test "$A$B" = 7true', environment = { A = 7, B = true } }]], "env = { A = 'job' },", { A = "outer", B = "env" })
+    bad(2, "run: environment: 'A' must be a string, a number, true or false, got table",
+      "job:run { 'true', environment = { A = {} } }")
+    bad(2, "orch.job: env of 'job': 'A' must be a string, a number, true or false, got function",
+      "", "env = { A = print },")
   end)
 
   it("ends when it is silent for too long", function()
     local started = task.clock()
-    bad(8, "sleep 30", "job:run { 'echo x; sleep 30', no_output_timeout = '200ms' }")
+    bad(8, "sleep 30: too long with no output (no_output_timeout is 200ms)",
+      "job:run { 'echo x; sleep 30', no_output_timeout = '200ms' }")
     assert.is_true(task.clock() - started < 10)
     good "job:run { 'for i in 1 2 3 4; do echo $i; sleep 0.1; done', no_output_timeout = '300ms' }"
     bad(2, "is no duration", "job:run { 'true', no_output_timeout = 'soon' }")

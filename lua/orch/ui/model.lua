@@ -49,7 +49,7 @@ end
 
 -- "job/branch" of a step's place: what runs in one label runs in sequence.
 local function label_of(event)
-  return (event.id:gsub("/[^/#]*#%d+", ""))
+  return (event.id:gsub("/[^/#]*#%d+", ""):gsub("/~tidying", ""))
 end
 
 local function remove(list, value)

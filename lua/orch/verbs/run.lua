@@ -1,5 +1,6 @@
 -- Runs a shell command, or a program with its arguments, and shows what it prints.
 local duration = require "orch.duration"
+local environments = require "orch.environment"
 local error_value = require "orch.error"
 local options = require "orch.options"
 local readiness = require "orch.readiness"
@@ -36,7 +37,7 @@ end
 local function environment_of(job, o)
   local environment = { BASH_ENV = job.tmp .. "/bash_env" }
   for _, name in ipairs(o.secrets) do environment[name] = job.secrets[name] end
-  for name, value in pairs(o.environment) do environment[name] = value end
+  for name, value in pairs(environments.plain("run: environment", o.environment)) do environment[name] = value end
   return environment
 end
 
@@ -84,6 +85,9 @@ local function once(job, o)
   local result, failure = child:wait()
   if not result then
     failure.message = ("%s: %s"):format(first_line(o), failure.message)
+    if failure.kind == "timeout" then
+      failure.message = ("%s (no_output_timeout is %s)"):format(failure.message, o.no_output_timeout)
+    end
     error(failure, 0)
   end
   check(o, result)
@@ -131,8 +135,10 @@ local function background(job, o)
       check(o, result)
     end)
     if not good then failure = what end
-    -- Nobody waits for it: it tells itself how it ended, unless the job's end ended it.
-    if failure and failure.kind ~= "cancelled" then sink:write(("in the background: %s\n"):format(tostring(failure))) end
+    -- Nobody waits for it: it tells itself how it ended, unless the job's end, or its time, ended it.
+    if failure and failure.kind ~= "cancelled" and failure.kind ~= "timeout" then
+      sink:write(("in the background: %s\n"):format(tostring(failure)))
+    end
     sink:close()
     ended = true
   end)

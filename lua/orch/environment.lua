@@ -1,0 +1,25 @@
+-- Variables of an environment, as a recipe gives them.
+local options = require "orch.options"
+local secret = require "orch.secret"
+
+local PLAIN <const> = { string = true, number = true, boolean = true }
+
+--- A copy with numbers, true and false as texts; raises for what is neither that, nor a text, nor a secret.
+---@param what string whose it is, for the error
+---@param map table<string, any>
+---@return table<string, any>
+local function plain(what, map)
+  local copy = {}
+  for name, value in pairs(map) do
+    if type(name) ~= "string" then
+      options.usage("%s: expected { NAME = value, … }, got %s", what, tostring(name))
+    end
+    if not PLAIN[type(value)] and not secret.is(value) then
+      options.usage("%s: '%s' must be a string, a number, true or false, got %s", what, name, type(value))
+    end
+    copy[name] = secret.is(value) and value or tostring(value)
+  end
+  return copy
+end
+
+return { plain = plain }
