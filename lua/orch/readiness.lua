@@ -50,6 +50,17 @@ local function probe_of(how)
   options.usage("run: ready needs one of port, http, command, log")
 end
 
+--- Raises kind conflict when another program has the port already: it would be taken for the one that is begun.
+---@param job orch.Job
+---@param given table
+local function expect_free(job, given)
+  local how = schema:check("run: ready", given)
+  if not how.port or not probes.port(job, how) then return end
+  error(error_value.new { kind = "conflict", op = "run",
+    message = ("port %d of %s is in use by another program, before this one is begun"):format(how.port, how.host),
+    hint = ("end that program (`ss -ltnp 'sport = %d'` shows it), or use another port"):format(how.port) }, 0)
+end
+
 --- Waits; ended() tells that what should become ready is gone.
 ---@param job orch.Job
 ---@param given table
@@ -72,4 +83,4 @@ local function wait(job, given, seen, ended)
   end
 end
 
-return { wait = wait }
+return { wait = wait, expect_free = expect_free }

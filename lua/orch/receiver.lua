@@ -236,15 +236,15 @@ local function in_world(job, body)
   return body(job)
 end
 
--- What still runs in the background must have ended before its world goes.
+-- What still runs in the background must have ended before its world goes, or another attempt makes it again.
 local function leave_world(job, failure)
-  if not job.executor.close then return end
+  if not job.executor.close and #job.in_background == 0 then return end
   branches.cleanup(function()
     for _, each in ipairs(job.in_background) do
       each:cancel(error_value.new { kind = "cancelled", message = "the job is over" })
       each:join()
     end
-    scope.within(job.scope, function() job.executor:close(job, failure) end)
+    if job.executor.close then scope.within(job.scope, function() job.executor:close(job, failure) end) end
   end, LEAVE_SECONDS)
 end
 

@@ -94,6 +94,25 @@ job:run "test -e flag"]]):format(marker, marker, port, marker, port, marker, por
       bad(2, "unknown option 'prot'; did you mean 'port'", "job:run { background = true, 'sleep 20', ready = { prot = 1 } }")
     end)
 
+    it("is not taken for another program that has its port", function()
+      local port = 20000 + math.random(20000)
+      local other = assert(proc.start { argv = { "python3", "-m", "http.server", "--bind", "127.0.0.1", tostring(port) } })
+      repeat task.sleep(0.02) until require "orch.http".request { url = ("http://127.0.0.1:%d/"):format(port) }
+      local result = scratch:recipe(("job:run { background = true, 'sleep 20', ready = { port = %d } }"):format(port))
+      other:signal(15)
+      other:wait()
+      assert.equal(6, result.code, result.all)
+      assert.matches(("port %d of 127.0.0.1 is in use by another program"):format(port), result.err, 1, true)
+    end)
+
+    it("is gone when the job is tried again, and begun anew", function()
+      local port = 20000 + math.random(20000)
+      local result = scratch:recipe(([[job:run { background = true, "exec python3 -m http.server --bind 127.0.0.1 %d", ready = { port = %d } }
+job:run { "test -e $FLAG || { touch $FLAG; false; }", environment = { FLAG = "%s" } }]]):format(port, port, scratch:path("flag")),
+        {}, {}, "retry = { attempts = 2, delay = 0 },")
+      assert.equal(0, result.code, result.all)
+    end)
+
     it("tells how it ended, when nobody waits for it", function()
       assert.matches("in the background: echo x; exit 3: exit code 3", good("job:run { background = true, 'echo x; exit 3' } job:sleep(0.3)").out, 1, true)
     end)

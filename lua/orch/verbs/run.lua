@@ -124,6 +124,7 @@ end
 
 -- Goes on beside the steps that follow, and ends with the job.
 local function background(job, o)
+  if o.ready then readiness.expect_free(job, o.ready) end
   local seen, ended, sink = { line = false }, false, job:background_output()
   local failure
   job:background(function()
