@@ -188,6 +188,22 @@ local function surroundings(path, said, files)
   return environment, verb.finder(verb_dirs, function(file) return run_file(file, environment, files) end)
 end
 
+local NEAR_MAX <const> = 8
+
+-- What there is instead of a recipe that is not there.
+local function near_recipes(path)
+  local dir, name = path:match("^(.*)/([^/]*)$")
+  local found = {}
+  for _, each in ipairs(fs.list(dir or ".") or {}) do
+    if each:find("%.lua$") then found[#found + 1] = each end
+  end
+  if #found == 0 then return "write one with: orch new recipe NAME" end
+  local near = nearest.find(name or path, found)
+  if near then return ("did you mean %s?"):format(dir and dir .. "/" .. near or near) end
+  return ("in %s there %s %s%s"):format(dir or ".", #found == 1 and "is" or "are",
+    table.concat(found, ", ", 1, math.min(#found, NEAR_MAX)), #found > NEAR_MAX and ", …" or "")
+end
+
 --- Loads a recipe.
 ---@param path string
 ---@param to_run? boolean what it prints waits for the run; else it goes to stderr
@@ -195,8 +211,12 @@ end
 local function load_recipe(path, to_run)
   local stat, failure = fs.stat(path)
   if not stat then
-    failure.message = ("there is no recipe %s"):format(path)
+    failure.message, failure.hint = ("there is no recipe %s"):format(path), near_recipes(path)
     error(failure, 0)
+  end
+  if stat.type == "directory" then
+    error(error_value.new { kind = "usage", message = ("%s is a directory, not a recipe"):format(path),
+      hint = near_recipes(path .. "/x") }, 0)
   end
   local said, files = words.new(to_run), setmetatable({}, Files)
   local environment, finder = surroundings(path, said, files)

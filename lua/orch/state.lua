@@ -122,11 +122,17 @@ end
 --- Opens, and makes if need be, a state in that directory.
 ---@param dir string
 local function open_at(dir)
-  local good, failure = fs.make_dir(dir, tonumber("700", 8))
-  if not good then error(failure, 0) end
-  local self = setmetatable({ dir = dir, base = db.open(dir .. "/orch.db") }, State)
-  self:prepare()
-  return self
+  local self
+  local opened, failure = pcall(function()
+    assert(fs.make_dir(dir, tonumber("700", 8)))
+    self = setmetatable({ dir = dir, base = db.open(dir .. "/orch.db") }, State)
+    self:prepare()
+  end)
+  if opened then return self end
+  if error_value.is(failure) and not failure.hint and failure.kind ~= "cancelled" then
+    failure.hint = ("the record of runs is in %s; ORCH_STATE=DIR keeps it elsewhere"):format(dir)
+  end
+  error(failure, 0)
 end
 
 --- Opens, and makes if need be, the state of a project.

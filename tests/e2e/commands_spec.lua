@@ -45,6 +45,15 @@ describe("the command line", function()
     end
   end)
 
+  it("makes no recipe of a typo, and takes no negative numbers", function()
+    local wrong = scratch:orch { "new", "recpie", "x" }
+    assert.equal(2, wrong.code)
+    assert.matches("there is no 'recpie' to make; did you mean 'recipe'?", wrong.err, 1, true)
+    wrong = scratch:orch { "gc", "--keep", "-1" }
+    assert.equal(2, wrong.code)
+    assert.matches("--keep takes a whole number that is not negative, got '-1'", wrong.err, 1, true)
+  end)
+
   it("takes short options with their value glued on, and no more than that", function()
     local path = scratch:write("r.lua", "return require('orch').job { name = 'a', run = function() end }")
     assert.equal(0, orch("run", path, "-j2", "-k").code)

@@ -12,7 +12,9 @@ end
 local function convert(command, flag, kind, text)
   if kind ~= "integer" then return text end
   local value = math.tointeger(tonumber(text))
-  if not value then options.usage("orch %s: %s takes a whole number, got '%s'", command, flag, text) end
+  if not value or value < 0 then
+    options.usage("orch %s: %s takes a whole number%s, got '%s'", command, flag, value and " that is not negative" or "", text)
+  end
   return value
 end
 

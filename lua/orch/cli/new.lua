@@ -1,7 +1,10 @@
 -- orch new recipe|verb NAME: a file to start from
 local error_value = require "orch.error"
 local fs = require "orch.fs"
+local nearest = require "orch.nearest"
 local options = require "orch.options"
+
+local KINDS <const> = { "recipe", "verb" }
 
 local RECIPE <const> = [[
 -- %s: what this recipe is for, in one line.
@@ -57,7 +60,10 @@ end
 
 local function main(args)
   local what, name = args[1], args[2]
-  if what ~= "recipe" and what ~= "verb" or not name or args[3] then
+  if what and not nearest.contains(KINDS, what) then
+    options.usage("orch new: there is no '%s' to make%s", what, nearest.hint(what, KINDS))
+  end
+  if not name or args[3] then
     options.usage("orch new: orch new recipe NAME, or orch new verb NAME")
   end
   if not name:match("^[%a_][%w_]*$") then
