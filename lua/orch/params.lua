@@ -70,6 +70,18 @@ local function rules_of(option)
   return table.concat(words, "; ")
 end
 
+--- The same for programs: plain values, in the order of the names.
+---@return table[]
+local function list(schema)
+  local described = {}
+  for i, name in ipairs(schema.names) do
+    local option = schema.options[name]
+    described[i] = { name = name, type = option.type, doc = option.doc, default = option.default, min = option.min,
+      enum = option.enum, max = option.max, pattern = option.pattern, required = not option.optional }
+  end
+  return described
+end
+
 --- Lines that tell what a recipe may be given.
 ---@return string[]
 local function describe(schema)
@@ -82,4 +94,4 @@ local function describe(schema)
   return lines
 end
 
-return { resolve = resolve, describe = describe, ADVICE = ADVICE }
+return { resolve = resolve, describe = describe, list = list, ADVICE = ADVICE }

@@ -177,6 +177,14 @@ function Pipeline:order(wanted)
   return order
 end
 
+--- The names of the jobs that a job needs directly.
+---@return string[]
+function Pipeline:needs(name)
+  local names = {}
+  for i, need in ipairs(self.by_name[name].resolved_needs) do names[i] = need.name end
+  return names
+end
+
 --- All that a job needs, directly or through others.
 ---@return table<string, true> set, string[] order each after what it needs
 function Pipeline:upstream(name)

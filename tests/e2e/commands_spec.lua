@@ -111,6 +111,21 @@ return orch.pipeline { params = { tag = { "string", default = "1" } },
     end
   end)
 
+  it("describes a recipe to machines", function()
+    local path = scratch:write("p.lua", [[
+local orch = require "orch"
+return orch.pipeline { params = { n = { "integer", default = 1, max = 5, doc = "how many" }, s = "string" },
+  orch.job { name = "a", run = print }, orch.job { name = "b", needs = { a = "failed" }, run = print } }]])
+    local told = json.decode(orch("run", path, "--help", "--json").out)
+    assert.same({ { name = "n", type = "integer", default = 1, max = 5, doc = "how many", required = false },
+      { name = "s", type = "string", required = true } }, told.params)
+    assert.same({ { name = "a", needs = {} }, { name = "b", needs = { "a" } } }, told.jobs)
+    assert.same({ { name = "a", on = { "failed" } } }, json.decode(orch("graph", path, "--json").out).jobs[2].needs)
+    local events = orch("run", path, "--json", "s=x", "--job", "a")
+    assert.equal("run.start", json.decode(events.out:match("[^\n]+")).type)
+    assert.equal(2, orch("run", path, "--json", "--format", "tty", "s=x").code)
+  end)
+
   it("writes what machines read to stdout, and nothing else", function()
     scratch:recipe "job:run 'exit 1'"
     for _, command in ipairs { { "runs" }, { "show" }, { "logs" } } do
@@ -119,6 +134,13 @@ return orch.pipeline { params = { tag = { "string", default = "1" } },
       assert.equal("", result.err)
       for line in (command[1] == "logs" and result.out or ""):gmatch("[^\n]+") do assert(json.decode(line)) end
       if command[1] ~= "logs" then assert(json.decode(result.out)) end
+    end
+    for _, command in ipairs { { "version" }, { "verbs" }, { "verbs", "docker_build" }, { "gc", "--dry-run" } } do
+      table.insert(command, "--json")
+      local result = scratch:orch(command)
+      assert.equal(0, result.code, result.all)
+      assert.equal("", result.err)
+      assert(json.decode(result.out))
     end
     local plain = assert(proc.run { argv = { support.orch, "version" }, env = {}, split = true })
     assert.matches("^orch %d+%.%d+%.%d+\n$", plain.stdout)

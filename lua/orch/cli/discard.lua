@@ -1,12 +1,13 @@
--- orch discard RUN: gives a run up; what it kept for `orch resume` is removed, its logs stay
+-- orch discard RUN [--json]: gives a run up; what it kept for `orch resume` is removed, its logs stay
 local args = require "orch.cli.args"
 local error_value = require "orch.error"
+local json = require "orch.json"
 local options = require "orch.options"
 local project = require "orch.project"
 local remains = require "orch.executor.docker.remains"
 local state = require "orch.state"
 
-local SPEC <const> = { command = "discard", positional = { "run" }, flags = { project = "string" } }
+local SPEC <const> = { command = "discard", positional = { "run" }, flags = { json = "boolean", project = "string" } }
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
@@ -28,7 +29,7 @@ local function main(given)
   opened:rows("UPDATE runs SET state = 'discarded' WHERE number = ?", number)
   lock:release()
   opened:close()
-  print(("discarded run %d (%s)"):format(number, now))
+  print(parsed.json and json.encode { run = number, was = now } or ("discarded run %d (%s)"):format(number, now))
   return 0
 end
 

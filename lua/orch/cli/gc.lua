@@ -1,4 +1,4 @@
--- orch gc [--keep N] [--days N] [--dry-run]: removes old runs; never live, held or interrupted ones
+-- orch gc [--keep N] [--days N] [--dry-run] [--json]: removes old runs; never live, held or interrupted ones
 local args = require "orch.cli.args"
 local fs = require "orch.fs"
 local json = require "orch.json"
@@ -9,7 +9,7 @@ local state = require "orch.state"
 local task = require "orch.task"
 
 local SPEC <const> = { command = "gc", positional = {},
-  flags = { keep = "integer", days = "integer", dry_run = "boolean", project = "string" } }
+  flags = { keep = "integer", days = "integer", dry_run = "boolean", json = "boolean", project = "string" } }
 
 local KEEP <const>, DAYS <const> = 50, 15
 local DAY <const> = 24 * 60 * 60
@@ -105,28 +105,33 @@ end
 local function main(given)
   local parsed = args.parse(SPEC, given)
   local opened = state.open(project.find(parsed.project))
-  local count = 0
+  local count, told = 0, { dry_run = parsed.dry_run or false, runs = json.array {}, kept = json.array {}, blobs = 0 }
+  local tell = parsed.json and function() end or say
   for _, row in ipairs(removable(opened, parsed)) do
     local good, removed = true, true
     if not parsed.dry_run then good, removed = pcall(remove, opened, row) end
     if not good then
-      say(("run %d stays: %s"):format(row.number, removed.message))
+      tell(("run %d stays: %s"):format(row.number, removed.message))
+      table.insert(told.kept, { run = row.number, reason = removed.message })
     elseif removed then
-      print(("%s run %d (%s)"):format(parsed.dry_run and "would remove" or "removed", row.number, row.state))
+      tell(("%s run %d (%s)"):format(parsed.dry_run and "would remove" or "removed", row.number, row.state))
+      table.insert(told.runs, { run = row.number, state = row.state })
       count = count + 1
     end
   end
   if not parsed.dry_run and any_live(opened) then
-    print("a run is live: blobs that no run needs stay until the next gc")
+    tell("a run is live: blobs that no run needs stay until the next gc")
   elseif not parsed.dry_run then
     local blobs = sweep_store(opened)
-    if blobs > 0 then print(("removed %d blobs"):format(blobs)) end
+    if blobs > 0 then tell(("removed %d blobs"):format(blobs)) end
+    told.blobs = blobs
     count = count + blobs
   end
   for _, name in ipairs(fs.list(opened.dir) or {}) do -- what a run had no time to delete at its end
     if name:find("^%.done%-") and not parsed.dry_run then assert(fs.remove(opened.dir .. "/" .. name)) end
   end
-  if count == 0 then print("nothing to remove") end
+  if count == 0 then tell("nothing to remove") end
+  if parsed.json then print(json.encode(told)) end
   opened:close()
   return 0
 end

@@ -1,16 +1,33 @@
--- orch graph RECIPE [--dot]: which job needs which
+-- orch graph RECIPE [--dot | --json]: which job needs which
 local args = require "orch.cli.args"
+local json = require "orch.json"
 local options = require "orch.options"
 local recipe = require "orch.recipe"
 
-local SPEC <const> = { command = "graph", positional = { "recipe" }, flags = { dot = "boolean" } }
+local SPEC <const> = { command = "graph", positional = { "recipe" }, flags = { dot = "boolean", json = "boolean" } }
 
-local function on(need)
-  if need.states.success and not need.states.failed then return "" end
+local function states_of(need)
   local states = {}
   for state in pairs(need.states) do states[#states + 1] = state end
   table.sort(states)
-  return table.concat(states, "|")
+  return states
+end
+
+local function on(need)
+  local text = table.concat(states_of(need), "|")
+  return text == "success" and "" or text
+end
+
+local function print_json(pipeline)
+  local jobs = json.array {}
+  for i, name in ipairs(pipeline:order()) do
+    local needs = json.array {}
+    for k, need in ipairs(pipeline.by_name[name].resolved_needs) do
+      needs[k] = { name = need.name, on = json.array(states_of(need)) }
+    end
+    jobs[i] = { name = name, needs = needs }
+  end
+  print(json.encode({ jobs = jobs }, { pretty = true }))
 end
 
 local function print_dot(pipeline)
@@ -52,7 +69,7 @@ local function main(given)
   local parsed = args.parse(SPEC, given)
   if not parsed.recipe then options.usage("orch graph: which recipe? (orch graph RECIPE)") end
   local pipeline = recipe.load(parsed.recipe).pipeline
-  if parsed.dot then print_dot(pipeline) else print_levels(pipeline) end
+  if parsed.json then print_json(pipeline) elseif parsed.dot then print_dot(pipeline) else print_levels(pipeline) end
   return 0
 end
 

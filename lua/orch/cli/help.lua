@@ -33,8 +33,8 @@ Exit codes: 0 good, 1 a program or check said no, 2 wrong call or recipe, 3 cred
 local PAGES <const> = {
   run = [[
 orch run RECIPE [NAME=VALUE]... [options]
-Runs the jobs of a recipe. NAME=VALUE sets a parameter; `orch run RECIPE --help` lists them. A value of job.pipeline
-is given likewise: pipeline.git.branch=main; also number, id, git.tag, git.revision, project.type and others.
+Runs the jobs of a recipe. NAME=VALUE sets a parameter; `orch run RECIPE --help [--json]` lists them. A value of
+job.pipeline is given likewise: pipeline.git.branch=main; also number, id, git.tag, git.revision and others.
 
   --job NAME       only this job and what it needs; may be repeated
   -j, --jobs N     at most N jobs at once (default: the processors)
@@ -42,7 +42,7 @@ is given likewise: pipeline.git.branch=main; also number, id, git.tag, git.revis
   --params FILE    parameters as a JSON object; the command line wins
   --answer NAME=VALUE  answers a question beforehand; may be repeated
   --project DIR    the project (default: the git top of the working directory)
-  --format FORMAT  plain, json (events as lines), tty (default on a terminal)
+  --format FORMAT  plain, json (events as lines; also --json), tty (default on a terminal)
 
 ORCH_PARAM_NAME in the environment sets a parameter too. Recipes find modules and verbs/ beside them and in
 the directories of ORCH_PATH.
@@ -75,7 +75,7 @@ not see; bodies that decide on what only a run can tell. Exit code 7 when someth
   orch check deploy.lua && orch run deploy.lua
 ]],
   graph = [[
-orch graph RECIPE [--dot]
+orch graph RECIPE [--dot | --json]
 Shows which job needs which: each level may begin when the one above has ended.
 
   orch graph deploy.lua
@@ -83,7 +83,7 @@ Shows which job needs which: each level may begin when the one above has ended.
   orch graph recipes/build_push_docker_image.lua
 ]],
   resume = [[
-orch resume [RUN] [--from STEP] [--recipe FILE] [--why]
+orch resume [RUN] [--from STEP] [--recipe FILE] [--why] [--json]
 Goes on with a run (default: the newest that is not done). Finished steps are answered from the record; logins and
 background steps are done again, and so is the step that was interrupted.
 
@@ -96,7 +96,7 @@ background steps are done again, and so is the step that was interrupted.
   orch resume 12 --from "Push AWS ECR Public"
 ]],
   rerun = [[
-orch rerun RUN [--failed] [--recipe FILE]
+orch rerun RUN [--failed] [--recipe FILE] [--json]
 Does a run again as a new one, with its recipe, parameters and options.
 
   --failed             only what did not succeed, and what comes after it; the new run takes over the outputs and
@@ -143,7 +143,7 @@ Asks the process that works on a live run to stop, as Ctrl-C there would, and wa
   orch cancel 12 && orch resume 12
 ]],
   discard = [[
-orch discard RUN
+orch discard RUN [--json]
 Gives a run up that failed, was cancelled or interrupted, or is on hold: its directories, containers and volumes
 are deleted, and it can no longer be resumed. Its record and logs stay until `orch gc`.
 
@@ -152,7 +152,7 @@ are deleted, and it can no longer be resumed. Its record and logs stay until `or
   orch runs --json | jq '.[] | select(.state == "failed") | .number' | xargs -n 1 orch discard
 ]],
   version = [[
-orch version
+orch version [--json]
 Prints the version of orch.
 
   orch version
@@ -178,7 +178,7 @@ command line.
   pass otp aws | orch answer 12 mfa && orch resume 12
 ]=],
   gc = [[
-orch gc [--keep N] [--days N] [--dry-run]
+orch gc [--keep N] [--days N] [--dry-run] [--json]
 Removes runs with their logs, layers and containers: all but the newest N (default 50) that are older than DAYS
 (default 15). Live, held and interrupted runs stay.
 
@@ -196,7 +196,7 @@ kernel, AWS variables (by name). Exit code 0, or 7 when something is missing.
   DOCKER_HOST=ssh://build.example orch doctor
 ]],
   verbs = [[
-orch verbs [NAME] [--recipe RECIPE] [--stub]
+orch verbs [NAME] [--recipe RECIPE] [--stub | --json]
 Lists what a job can do: built-in verbs, those in verbs/ beside the recipe, and on ORCH_PATH. With a NAME, its
 options with types and defaults.
 

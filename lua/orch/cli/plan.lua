@@ -18,7 +18,8 @@ local function main(given)
     jobs = parsed.job, project = project.find(parsed.project) })
   if parsed.diff then
     local lines = differ.lines(plan.text(plan.read(parsed.diff)), plan.text(made))
-    for _, line in ipairs(lines) do say(line) end
+    if parsed.json then print(json.encode(json.array(lines), { pretty = true })) end
+    for _, line in ipairs(parsed.json and {} or lines) do say(line) end
     return 0
   end
   if parsed.json then print(json.encode(made, { pretty = true })) else say(table.concat(plan.text(made), "\n")) end

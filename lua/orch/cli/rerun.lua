@@ -12,7 +12,8 @@ local ui = require "orch.ui"
 local SPEC <const> = {
   command = "rerun",
   positional = { "run" },
-  flags = { answer = "list", failed = "boolean", recipe = "string", project = "string", format = "string" },
+  flags = { answer = "list", failed = "boolean", recipe = "string", project = "string", format = "string",
+    json = "boolean" },
 }
 
 local function main(given)
@@ -30,11 +31,11 @@ local function main(given)
   local kept = record.decode(row.options)
   opened:close()
   local loaded = resume.load_recipe(row, parsed.recipe, "rerun")
-  return ui.report(parsed.format, function(reporters)
+  return ui.report(ui.format(parsed), function(reporters)
     return run.run { recipe = loaded, project = here, jobs = kept.jobs, values = record.decode(row.params),
       pipeline = kept.pipeline, adopt = parsed.failed and row.number or nil, keep_going = kept.keep_going, slots = kept.slots,
       reporters = reporters, answers = args.pairs_of("rerun", "--answer", parsed.answer),
-      interactive = ui.interactive(parsed.format) }
+      interactive = ui.interactive(ui.format(parsed)) }
   end)
 end
 

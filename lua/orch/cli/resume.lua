@@ -11,7 +11,8 @@ local ui = require "orch.ui"
 local SPEC <const> = {
   command = "resume",
   positional = { "run" },
-  flags = { answer = "list", from = "string", recipe = "string", why = "boolean", project = "string", format = "string" },
+  flags = { answer = "list", from = "string", recipe = "string", why = "boolean", project = "string",
+    format = "string", json = "boolean" },
 }
 
 -- The place of the step that a person names by place or title.
@@ -72,9 +73,9 @@ local function main(given)
   check(opened, row)
   local from = parsed.from and place_of(opened, row.number, parsed.from)
   local loaded = load_recipe(row, parsed.recipe, "resume")
-  return ui.report(parsed.format, function(reporters)
+  return ui.report(ui.format(parsed), function(reporters)
     return run.resume { recipe = loaded, project = here, row = row, state = opened, from = from, reporters = reporters,
-      interactive = ui.interactive(parsed.format), answers = args.pairs_of("resume", "--answer", parsed.answer) }
+      interactive = ui.interactive(ui.format(parsed)), answers = args.pairs_of("resume", "--answer", parsed.answer) }
   end, { why = parsed.why })
 end
 

@@ -1,5 +1,6 @@
 -- orch run RECIPE [NAME=VALUE]…
 local args = require "orch.cli.args"
+local json = require "orch.json"
 local options = require "orch.options"
 local params = require "orch.params"
 local project = require "orch.project"
@@ -13,9 +14,17 @@ local SPEC <const> = {
   positional = { "recipe" },
   pairs = true,
   flags = { job = "list", project = "string", keep_going = "boolean", jobs = "integer", format = "string",
-    params = "string", help = "boolean", answer = "list" },
+    params = "string", help = "boolean", answer = "list", json = "boolean" },
   short = { j = "jobs", k = "keep-going", h = "help" },
 }
+
+-- For programs: what a recipe may be given, and its jobs.
+local function print_json(loaded)
+  local pipeline, described = loaded.pipeline, { params = json.array(params.list(loaded.pipeline.params)), jobs = json.array {} }
+  for i, name in ipairs(pipeline:order()) do described.jobs[i] = { name = name, needs = json.array(pipeline:needs(name)) } end
+  print(json.encode(described, { pretty = true }))
+  return 0
+end
 
 local function print_help(loaded, path)
   say(("orch run %s [NAME=VALUE]..."):format(path))
@@ -23,8 +32,7 @@ local function print_help(loaded, path)
   say(#lines > 0 and "\nparameters:\n" .. table.concat(lines, "\n") or "\nno parameters")
   print("\njobs:")
   for _, name in ipairs(loaded.pipeline:order()) do
-    local needs = {}
-    for i, need in ipairs(loaded.pipeline.by_name[name].resolved_needs) do needs[i] = need.name end
+    local needs = loaded.pipeline:needs(name)
     say(("  %s%s"):format(name, #needs > 0 and "  after " .. table.concat(needs, ", ") or ""))
   end
   return 0
@@ -36,8 +44,10 @@ local function main(given)
   if not parsed.recipe then options.usage("orch run: which recipe? (orch run RECIPE)") end
   if parsed.jobs and parsed.jobs < 1 then options.usage("orch run: --jobs takes a number of at least 1") end
   local loaded = recipe.load(parsed.recipe, not parsed.help)
+  if parsed.help and parsed.json then return print_json(loaded) end
   if parsed.help then return print_help(loaded, parsed.recipe) end
-  return ui.report(parsed.format, function(reporters)
+  local format = ui.format(parsed)
+  return ui.report(format, function(reporters)
     return run.run {
       recipe = loaded,
       project = project.find(parsed.project),
@@ -47,7 +57,7 @@ local function main(given)
       answers = args.pairs_of("run", "--answer", parsed.answer),
       keep_going = parsed.keep_going,
       slots = parsed.jobs,
-      interactive = ui.interactive(parsed.format),
+      interactive = ui.interactive(format),
       reporters = reporters,
     }
   end)

@@ -1,6 +1,7 @@
--- orch verbs [NAME] [--recipe RECIPE] [--stub]: what a job can do
+-- orch verbs [NAME] [--recipe RECIPE] [--stub | --json]: what a job can do
 local args = require "orch.cli.args"
 local fs = require "orch.fs"
+local json = require "orch.json"
 local library = require "orch.library"
 local recipe = require "orch.recipe"
 local say = require "orch.cli.say"
@@ -49,13 +50,32 @@ local function print_one(finder, name)
   say("Defined in " .. (finder:path(name) or "orch itself") .. ".")
 end
 
+local function described(finder, name)
+  local verb, shown = finder:find(name) or finder:missing(name), json.array {}
+  for i, each in ipairs(verb.schema.names) do
+    local option = verb.schema.options[each]
+    shown[i] = { name = each, type = option.type, default = option.default, enum = option.enum, doc = option.doc or COMMON[each],
+      required = not option.optional }
+  end
+  return { name = name, doc = doc_of(finder, name), options = shown, positional = verb.schema.positional,
+    replay = verb.replay, external = verb.external, file = finder:path(name) }
+end
+
+local function print_json(finder, name)
+  local list = json.array {}
+  for i, each in ipairs(name and {} or finder:names()) do list[i] = described(finder, each) end
+  print(json.encode(name and described(finder, name) or list, { pretty = true }))
+end
+
 local SPEC <const> = { command = "verbs", positional = { "name" },
-  flags = { recipe = "string", stub = "boolean" } }
+  flags = { recipe = "string", stub = "boolean", json = "boolean" } }
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
   local finder = recipe.finder(parsed.recipe or "./recipe.lua")
-  if parsed.stub then
+  if parsed.json then
+    print_json(finder, parsed.name)
+  elseif parsed.stub then
     say((stub.write(finder, function(name) return doc_of(finder, name) end):gsub("\n$", "")))
   elseif parsed.name then
     print_one(finder, parsed.name)

@@ -1,6 +1,10 @@
--- orch version
-local function main()
-  print("orch " .. require "orch.task".version)
+-- orch version [--json]
+local args = require "orch.cli.args"
+
+local function main(given)
+  local parsed = args.parse({ command = "version", positional = {}, flags = { json = "boolean" } }, given)
+  local version = require "orch.task".version
+  print(parsed.json and require "orch.json".encode { version = version } or "orch " .. version)
   return 0
 end
 

@@ -19,6 +19,16 @@ local function default_format(env)
   return "tty"
 end
 
+--- The format that a command line asks for: --json is short for --format json.
+---@param parsed { format?: string, json?: boolean }
+---@return string?
+local function format_of(parsed)
+  if parsed.json and parsed.format and parsed.format ~= "json" then
+    options.usage("--json and --format %s contradict each other", parsed.format)
+  end
+  return parsed.json and "json" or parsed.format
+end
+
 -- Waits for the run while its reporter ticks. A cancellation is the run's: it is reported, not obeyed.
 local function attend(work, reporter)
   local told = false
@@ -73,4 +83,4 @@ local function interactive(format)
   return (format or default_format(os.getenv)) == "tty" and term.is_tty(STDIN)
 end
 
-return { report = report, interactive = interactive }
+return { format = format_of, report = report, interactive = interactive }
