@@ -20,8 +20,23 @@ end
 
 local function refuse_unknown(schema, name, from)
   if not schema.options[name] then
-    options.usage("%s: unknown parameter '%s'%s", from, name, nearest.hint(name, schema.names))
+    options.usage("%s: unknown parameter '%s'%s", from, name,
+      #schema.names > 0 and nearest.hint(name, schema.names) or "; the recipe declares none")
   end
+end
+
+local function refuse_missing(schema, values)
+  local missing, first = {}, nil
+  for _, name in ipairs(schema.names) do
+    local option = schema.options[name]
+    if values[name] == nil and not option.optional then
+      first = first or name
+      missing[#missing + 1] = ("'%s' (%s)"):format(name, option.type)
+    end
+  end
+  if not first then return end
+  error(error_value.new { kind = "usage", hint = ("give it: %s=VALUE; `orch run RECIPE --help` lists all"):format(first),
+    message = ("the recipe needs the parameter%s %s"):format(#missing > 1 and "s" or "", table.concat(missing, ", ")) }, 0)
 end
 
 --- Values by name, checked; and those of job.pipeline that are given, by name without "pipeline.".
@@ -45,12 +60,13 @@ local function resolve(schema, given, file)
   end
   for name, text in pairs(given) do
     if pipeline_values.is(name) then
-      pipeline_values.note(of_pipeline, "orch run", name, text, true)
+      pipeline_values.note(of_pipeline, "command line", name, text, true)
     else
-      refuse_unknown(schema, name, "orch run")
-      values[name] = schema:from_text("orch run", name, text)
+      refuse_unknown(schema, name, "command line")
+      values[name] = schema:from_text("command line", name, text)
     end
   end
+  refuse_missing(schema, values)
   return schema:check("parameters", values), of_pipeline
 end
 

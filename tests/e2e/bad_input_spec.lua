@@ -62,7 +62,7 @@ describe("a person's mistake", function()
   end)
 
   it("an unknown parameter", function()
-    check(scratch, scratch:recipe("", { "repo=x" }), 2, "unknown parameter 'repo'")
+    check(scratch, scratch:recipe("", { "repo=x" }), 2, "unknown parameter 'repo'; the recipe declares none")
   end)
 
   it("a parameter of the wrong type", function()
@@ -71,7 +71,7 @@ local orch = require "orch"
 return orch.pipeline { params = { count = "integer" }, orch.job { name = "j", run = function() end } }
 ]])
     check(scratch, scratch:orch { "run", path, "count=many" }, 2, "'count' must be a whole number, got 'many'")
-    check(scratch, scratch:orch { "run", path }, 2, "option 'count' is missing")
+    check(scratch, scratch:orch { "run", path }, 2, "the recipe needs the parameter 'count' (integer)", "count=VALUE")
   end)
 
   it("a declaration that contradicts itself names its line, though the call is the recipe's last", function()

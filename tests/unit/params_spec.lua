@@ -56,7 +56,7 @@ describe("params", function()
   end)
 
   it("needs what has no default, and lets go what is optional", function()
-    refused("option 'a' is missing", schema { a = "string" }, {})
+    refused("the recipe needs the parameters 'a' %(string%), 'b' %(integer%)", schema { a = "string", b = "integer" }, {})
     assert.same({}, params.resolve(schema { a = "string?" }, {}))
     refused("unknown parameter 'stgae'; did you mean 'stage'%? %(known: stage%)", schema { stage = "string?" }, { stgae = "x" })
   end)
