@@ -47,7 +47,7 @@ end
 local function resolve(schema, given, file)
   local values, of_pipeline = {}, {}
   for _, name in ipairs(schema.names) do
-    local text = os.getenv(PREFIX .. name:upper())
+    local text = os.getenv(PREFIX .. name:upper():gsub("-", "_"))
     if text then values[name] = schema:from_text("environment", name, text) end
   end
   for name, value in pairs(file and read_file(file) or {}) do
@@ -82,7 +82,7 @@ local function rules_of(option)
   if option.max then words[#words + 1] = "at most " .. option.max end
   if option.pattern then words[#words + 1] = "like " .. option.pattern end
   if option.default ~= nil then words[#words + 1] = "default " .. text_of(option.default)
-  elseif not option.optional then words[#words + 1] = "required" end
+  else words[#words + 1] = option.optional and "optional" or "required" end
   return table.concat(words, "; ")
 end
 

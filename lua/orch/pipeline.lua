@@ -150,6 +150,11 @@ local function define(description)
   local checked = head:check("orch.pipeline", given)
   local self = setmetatable({ by_name = {}, by_lower_name = {}, names = {}, instances = {}, connected = {},
     params = options.schema(checked.params), resources = checked.resources }, Pipeline)
+  for name in pairs(checked.params) do
+    if type(name) ~= "string" or not name:find("^[%a_][%w_-]*$") then
+      options.usage("orch.pipeline: parameter '%s' must be letters, digits and _ -, as it is given as NAME=VALUE", tostring(name))
+    end
+  end
   for name, slots in pairs(self.resources) do
     if type(name) ~= "string" or math.type(slots) ~= "integer" or slots < 1 then
       options.usage("orch.pipeline: resources must be name = slots (1 or more)")

@@ -69,7 +69,7 @@ return orch.pipeline { params = { stage = { "string", default = "test", enum = {
   orch.job { name = "b", needs = { "a" }, run = function() end } }]])
     local help = orch("run", path, "--help").out
     assert.matches("stage +string +one of test, live; default test\n +where it goes", help)
-    assert.matches("count +integer +\n", help)
+    assert.matches("count +integer +optional\n", help)
     assert.matches("b  after a", help)
     local file = scratch:write("p.json", [[{ "stage": "live", "count": 2 }]])
     assert.matches("stage test count nil", orch("run", path).out)

@@ -61,6 +61,14 @@ describe("params", function()
     refused("unknown parameter 'stgae'; did you mean 'stage'%? %(known: stage%)", schema { stage = "string?" }, { stgae = "x" })
   end)
 
+  it("takes names that can be given, and no others", function()
+    local job = require("orch.job").define { name = "a", run = print }
+    local define = require("orch.pipeline").define
+    assert.has_error(function() define { job, params = { ["a b"] = "string" } } end)
+    assert.has_error(function() define { job, params = { ["a=b"] = "string" } } end)
+    assert.same({ ["my-name"] = "x" }, params.resolve(define({ job, params = { ["my-name"] = "string" } }).params, { ["my-name"] = "x" }))
+  end)
+
   it("refuses a declaration that contradicts itself", function()
     for _, bad in ipairs { { "integer", default = "x" }, { "string", default = "x", enum = { "a" } },
       { "integer", default = 0, min = 1 }, { "strin" } } do

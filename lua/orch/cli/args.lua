@@ -52,7 +52,7 @@ end
 local function parse(spec, args)
   local parsed, at, i = { pairs = {} }, 0, 1
   while i <= #args do
-    local name, value = args[i]:match("^([%a_][%w_.]*)=(.*)$")
+    local name, value = args[i]:match("^([%a_][%w_.-]*)=(.*)$")
     if args[i]:find("^%-.") then
       i = take_flag(spec, parsed, args, i)
     elseif spec.pairs and name and at > 0 then
