@@ -149,7 +149,7 @@ local function perform(run, definition)
   return "success", value, encode_outputs(run, definition, value)
 end
 
---- Runs a job to its end, whatever it is; never raises.
+--- Runs a job to its end, whatever it is; raises only when that cannot be recorded.
 ---@param run table
 ---@param definition orch.Definition
 ---@return string state, table? failure

@@ -30,10 +30,10 @@ end
 -- --- the schedule ------------------------------------------------------------------------------------------
 
 local function cancel_running(self, failed)
+  local reason = failed and ("job '%s' failed"):format(failed) or "the run cannot be recorded"
   for name, running in pairs(self.running) do
     if name ~= failed then
-      running:cancel(error_value.new { kind = "cancelled",
-        message = ("cancelled, because job '%s' failed"):format(failed) })
+      running:cancel(error_value.new { kind = "cancelled", message = "cancelled, because " .. reason })
     end
   end
 end
@@ -71,8 +71,13 @@ function Run:start(node)
   if not self.slots:take(node) then return end
   self.running_count = self.running_count + 1
   self.running[node.name] = task.spawn(function()
-    local end_state, failure = attempt.attempt(self, node.definition)
-    self:finished(node, end_state, failure)
+    local good, problem = pcall(function()
+      self:finished(node, attempt.attempt(self, node.definition))
+    end)
+    if good then return end
+    -- What became of it cannot be recorded: nothing more may be done.
+    self.broken = self.broken or problem
+    self.coordinator:unpark()
   end)
 end
 
@@ -86,6 +91,10 @@ function Run:schedule()
     end
     if self.running_count == 0 then break end -- the rest waits for a job that is on hold
     task.park()
+    if self.broken then
+      cancel_running(self)
+      error(self.broken, 0)
+    end
   end
 end
 

@@ -147,6 +147,32 @@ describe("a project's state", function()
     end
   end)
 
+  it("ends a run that it has no room for, wherever that is; with room the run goes on", function()
+    local path = recipe((([[
+local function job(name) return orch.job { name = name, run = function(job)
+  job:run "echo begun >> EFFECTS"
+  for i = 1, 100 do job:write { path = "f", text = ("x"):rep(1000) } end
+  job:run "echo done >> EFFECTS"
+end } end
+return orch.pipeline { job "a", job "b" }]]):gsub("EFFECTS", scratch:path("effects"))))
+    local resumed = 0
+    for _, size in ipairs { 84, 92, 100, 120, 150, 300 } do
+      local script = ([[mkdir -p $ORCH_STATE; mount -t tmpfs -o size=%dk x $ORCH_STATE || exit 77
+        timeout 20 $ORCH run %s; echo "code $?"; mount -o remount,size=20m $ORCH_STATE
+        if $ORCH runs | grep -q interrupted; then $ORCH resume > /dev/null; echo "resumed $?"; fi]]):format(size, path)
+      local result = assert(proc.run { argv = { "unshare", "-m", "sh", "-c", script }, split = true,
+        env = { PATH = os.getenv("PATH"), ORCH = support.orch, ORCH_STATE = scratch:path("state"),
+          TMPDIR = scratch:path("tmp"), ASAN_OPTIONS = "detect_leaks=0" } })
+      if result.code == 77 then return pending("no mounts here") end
+      local words = ("%d kB: %s%s"):format(size, result.stdout, result.stderr)
+      assert.matches("code 9\n", words)
+      assert.matches("full", words)
+      if words:find "resumed" then assert.matches("resumed 0", words) end
+      resumed = resumed + (words:find "resumed" and 1 or 0)
+    end
+    assert.is_true(resumed >= 2)
+  end)
+
   it("is told to survive a power cut around effects outside the machine", function()
     local function syncs(verb)
       local path = recipe((([[return orch.job { name = "j", run = function(job) for i = 1, 5 do %s end end }]]):format(verb)))
