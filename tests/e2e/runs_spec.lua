@@ -107,6 +107,24 @@ job:run "cp trace %s"]]):format(scratch:path(word), scratch:path("trace")) end
     assert.equal("first\nsecond\nthird\nsecond\nthird\n", fs.read(scratch:path("trace")))
   end)
 
+  it("is resumed from a step of the job that is named", function()
+    local path = scratch:write("two.lua", ([[
+local orch = require "orch"
+local function job(name, needs) return orch.job { name = name, needs = needs, run = function(job)
+  job:run { name = "one", "echo " .. name .. 1 .. " >> TRACE" }
+  job:run { name = "two", "echo " .. name .. 2 .. " >> TRACE; " .. (needs and "false" or ":") } end } end
+return orch.pipeline { job "a", job("b", { "a" }) }]]):gsub("TRACE", scratch:path("trace")))
+    assert.equal(1, orch("run", path).code)
+    local several = orch("resume", "1", "--from", "one")
+    assert.equal(2, several.code, several.all)
+    assert.matches("several jobs have a step 'one'\n.*say whose: %-%-from a/one, or b/one\n", several.err)
+    for from, words in pairs { ["a/two"] = "a2 b1 b2", ["b/run#2"] = "b2", a = "a1 a2 b1 b2" } do
+      scratch:write("trace", "")
+      assert.equal(1, orch("resume", "1", "--from", from).code)
+      assert.equal(words, (fs.read(scratch:path("trace")):gsub("\n$", ""):gsub("\n", " ")))
+    end
+  end)
+
   it("is done again as a new one, wholly or where it failed", function()
     local path = scratch:write("two.lua", ([[
 local orch = require "orch"

@@ -15,10 +15,27 @@ local SPEC <const> = {
     format = "string", json = "boolean" },
 }
 
--- The place of the step that a person names by place or title.
+local NAMED <const> = [[SELECT id, job, title FROM steps
+  WHERE run = ?1 AND (id = ?2 OR title = ?2 OR job || '/' || title = ?2 OR job = ?2) ORDER BY seq]]
+local TOLD_MAX <const> = 10
+
+-- Refuses a name that means steps of several jobs: those before would be done again, or not, by chance.
+local function refuse_several(rows, name)
+  local places = {}
+  for i = 1, math.min(#rows, TOLD_MAX) do places[i] = ("%s/%s"):format(rows[i].job, rows[i].title) end
+  error(error_value.new { kind = "usage", message = ("several jobs have a step '%s'"):format(name),
+    hint = "say whose: --from " .. table.concat(places, ", or ") }, 0)
+end
+
+-- The place of the step that a person names by place, title, job/title, or as the first of a job.
 local function place_of(opened, number, name)
-  local rows = opened:rows("SELECT id, title FROM steps WHERE run = ? AND (id = ? OR title = ?) ORDER BY seq", number,
-    name, name)
+  local rows = opened:rows(NAMED, number, name)
+  for _, row in ipairs(rows) do
+    if row.id == name then return row.id end
+  end
+  for _, row in ipairs(rows) do
+    if row.job ~= rows[1].job then refuse_several(rows, name) end
+  end
   if rows[1] then return rows[1].id end
   local titles = {}
   for _, each in ipairs(opened:rows("SELECT DISTINCT title FROM steps WHERE run = ? LIMIT 1000", number)) do
