@@ -157,7 +157,7 @@ static int run(struct program *program, lua_State *L)
     task_run_ready(host);
     lua_gc(L, LUA_GCRESTART);
     while (!task_ended(program->root)) {
-        loop_turn(host->loop, true);
+        loop_turn(host->loop, !host->ready_first);
         task_run_ready(host);
     }
     for (int i = 0; i < STOP_SIGNALS; i++)

@@ -26,7 +26,7 @@ struct host {
 struct task *task_root(struct host *host, lua_State *L, int nargs);
 /* Pushes the task's userdata, which lives as long as it stands on L's stack. */
 void task_keep(lua_State *L, struct task *task);
-/* Resumes what is ready until nothing is. */
+/* Resumes some of what is ready; the rest after the loop has had its turn. */
 void task_run_ready(struct host *host);
 bool task_ended(const struct task *task);
 /* Moves the results (true, …) or (false, error) of an ended task to L; returns how many. */

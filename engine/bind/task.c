@@ -6,7 +6,10 @@
 
 /* Values that fit on a task's stack, from each wait on, before it moves. Lua before 5.4.5 goes on with the old
    stack when it moves under a __concat, and "a" .. "b" .. secret then loses its secret. */
-enum { STACK_ROOM = 240 };
+enum {
+    STACK_ROOM = 240,
+    TURN_MAX = 64, /* tasks resumed before the loop looks for signals, children, answers again */
+};
 
 /* --- the queue of the ready ------------------------------------------------------------------ */
 
@@ -274,7 +277,7 @@ static void resume(struct host *host, struct task *task)
 
 void task_run_ready(struct host *host)
 {
-    while (host->ready_first) {
+    for (int left = TURN_MAX; host->ready_first && left > 0; left--) {
         struct task *task = host->ready_first;
         host->ready_first = task->ready_next;
         if (!host->ready_first)

@@ -146,6 +146,19 @@ describe("task", function()
     assert.equal(before, task.live().tasks)
   end)
 
+  it("sees what happens outside while tasks only wake each other", function()
+    local slept, rounds = false, 0
+    task.spawn(function()
+      task.sleep(0.001)
+      slept = true
+    end)
+    while not slept and rounds < 1000000 do
+      task.spawn(function() end):join()
+      rounds = rounds + 1
+    end
+    assert.is_true(slept)
+  end)
+
   it("passes an error through many tasks that start each other", function()
     local function nest(depth)
       if depth == 0 then orch.fail("at the bottom") end
