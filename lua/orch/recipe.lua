@@ -137,6 +137,14 @@ local function pointing(library, name, instead)
   end })
 end
 
+-- For a plan, whose values may be unknown.
+local function take_unknowns(environment)
+  for _, each in ipairs { environment.string, environment.math } do
+    for name, f in pairs(each) do each[name] = unknown.tolerant(name, f) end
+  end
+  environment.tonumber = unknown.tolerant("tonumber", tonumber)
+end
+
 local function environment_for(dirs, said, files)
   local search = {}
   for _, dir in ipairs(dirs) do
@@ -220,6 +228,7 @@ local function load_recipe(path, to_run)
   end
   local said, files = words.new(to_run), setmetatable({}, Files)
   local environment, finder = surroundings(path, said, files)
+  if not to_run then take_unknowns(environment) end
   local value = run_file(path, environment, files)
   return { path = path, pipeline = as_pipeline(value, path), verbs = finder, words = said, files = files }
 end

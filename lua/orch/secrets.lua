@@ -96,7 +96,8 @@ function readers.command(source, dir)
   local result, failure = proc.run { argv = source.command, cwd = dir, split = true, timeout = COMMAND_SECONDS }
   if not result then return nil, failure.message end
   if result.code == 0 then return without_newline(result.stdout), "its command printed nothing" end
-  return nil, ("%s: exit code %d: %s"):format(source.command[1], result.code, result.stderr:match("([^\n]*)\n*$"))
+  local said = result.stderr:match("([^\n]*)\n*$")
+  return nil, ("%s: exit code %d%s"):format(source.command[1], result.code, said ~= "" and ": " .. said or "")
 end
 
 --- In words, for people.

@@ -1,4 +1,5 @@
--- Values that only a run can tell. A plan may join, print and index them; to decide on one ends the job's plan.
+-- Values that only a run can tell. A plan may join, print and index them, and make texts and numbers of them; to decide
+-- on one ends the job's plan.
 local error_value = require "orch.error"
 
 local INDEX_MAX <const> = 1000
@@ -41,9 +42,58 @@ function Unknown.__index(value, key)
   return new(("%s.%s"):format(labels[value].label, tostring(key)))
 end
 
-for _, event in ipairs { "call", "len", "lt", "le", "add", "sub", "mul", "div", "mod", "pow", "unm", "idiv", "band",
-  "bor", "bxor", "bnot", "shl", "shr", "newindex", "pairs", "eq" } do
+for _, event in ipairs { "len", "lt", "le", "band", "bor", "bxor", "bnot", "shl", "shr", "newindex", "pairs", "eq" } do
   Unknown["__" .. event] = function(a, b) decided(is(a) and a or b) end
+end
+
+local function term(value) return is(value) and labels[value].label or tostring(value) end
+
+for event, sign in pairs { add = "+", sub = "-", mul = "*", div = "/", mod = "%", pow = "^", idiv = "//" } do
+  Unknown["__" .. event] = function(a, b) return new(("%s %s %s"):format(term(a), sign, term(b))) end
+end
+
+function Unknown.__unm(value) return new("-" .. term(value)) end
+
+-- Functions that make a text or a number of theirs, and decide nothing.
+local MAKES <const> = { match = true, gsub = true, sub = true, lower = true, upper = true, rep = true, reverse = true,
+  find = true, byte = true, len = true, format = true, tonumber = true, floor = true, ceil = true, abs = true, max = true,
+  min = true, tointeger = true, fmod = true }
+
+-- As many results as the function would have, as far as its arguments tell.
+local function made(value, name, pattern)
+  local result, count = new(("%s:%s"):format(labels[value].label, name)), 1
+  if name == "match" and type(pattern) == "string" then
+    count = math.max(1, select(2, pattern:gsub("%%.", ""):gsub("%(", "")))
+  elseif name == "gsub" or name == "find" then
+    count = 2
+  end
+  if count == 1 then return result end
+  local results = { result }
+  for i = 2, count do results[i] = new(("%s:%s %d"):format(labels[value].label, name, i)) end
+  return table.unpack(results)
+end
+
+-- text:match("…") and its like; any other call decides.
+function Unknown.__call(f, value, ...)
+  local name = is(value) and labels[f].label:match("^" .. labels[value].label:gsub("%W", "%%%0") .. "%.([%a_]+)$")
+  if name and MAKES[name] then return made(value, name, (...)) end
+  decided(f)
+end
+
+local ARGUMENTS_MAX <const> = 4 -- that are looked at
+
+--- A function of Lua's library, which an unknown argument makes an unknown result of.
+---@param name string
+---@param f function
+local function tolerant(name, f)
+  if not MAKES[name] or name == "format" then return f end
+  return function(...)
+    for i = 1, math.min(select("#", ...), ARGUMENTS_MAX) do
+      local value = select(i, ...)
+      if is(value) then return made(value, name, (select(i + 1, ...))) end
+    end
+    return f(...)
+  end
 end
 
 --- Ends the job's plan when the value is unknown.
@@ -51,4 +101,4 @@ local function refuse(value)
   if is(value) then decided(value) end
 end
 
-return { new = new, is = is, refuse = refuse }
+return { new = new, is = is, refuse = refuse, tolerant = tolerant }

@@ -30,6 +30,20 @@ describe("decisions", function()
     assert.equal("5 ‹read›", ends "local text = job:read 'f'\nlocal is = text == 'x' job:log(tostring(is))")
   end)
 
+  it("are found in what is made of an unknown value", function()
+    for _, condition in ipairs { "v:match 'x'", "v:find('x')", "v:sub(1, 2) == 'x'", "v:match 'x' ~= nil", "tonumber(v) == 3",
+      "string.match(v, 'x')", "not v:find 'x'", "'a' == v:lower()" } do
+      assert.equal("5 ‹read›", ends("local v = job:read 'f'\nif " .. condition .. " then job:run 'x' end"), condition)
+    end
+    for _, condition in ipairs { "job:read 'f' == 'x'", "job:read('f'):find 'x'", "not job:read 'f'", "'x' == job:read 'f'" } do
+      assert.equal("4 ‹read›", ends("if " .. condition .. " then job:run 'x' end"), condition)
+    end
+    assert.equal("4 ‹run›", ends "if job:run { 'x', check = false }.code == 0 then job:run 'y' end")
+    assert.equal("4 ‹read›", ends "local same = job:read 'f' == 'x'\njob:log(tostring(same))")
+    assert.is_nil(ends "if job.name == 'j' then job:run(job:read 'f') end")
+    assert.is_nil(ends "local v = job:read('f'):match '%S+'\njob:run('x' .. v:lower() .. tonumber(v))")
+  end)
+
   it("are found within branches and groups", function()
     assert.equal("7 ‹read›", ends [[orch.all { a = function()
   local text = job:read "f"
@@ -52,7 +66,7 @@ describe("decisions", function()
     assert.equal("x", names "local y = x == 3")
     assert.equal("", names "local y = 'if x == 3 then'")
     assert.equal("", names "x = y -- if z then")
-    assert.equal("", names "if f(x) and job:read 'y' then")
+    assert.equal("job", names "if f(x) and job:read 'y' then")
     assert.equal("z", names "elseif z then")
   end)
 end)

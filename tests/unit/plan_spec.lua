@@ -36,10 +36,9 @@ describe("an unknown value", function()
 
   it("decides nothing", function()
     local x, y = unknown.new "x", unknown.new "y"
-    for name, f in pairs { call = function() return x() end, method = function() return x:match "a" end, len = function() return #x end,
+    for name, f in pairs { call = function() return x() end, method = function() return x:gmatch "a" end, plain = function() return x.match "a" end, len = function() return #x end,
       lt = function() return x < 1 end, gt = function() return 1 < x end, le = function() return x <= y end,
-      eq = function() return x == y end, add = function() return x + 1 end, radd = function() return 1 + x end,
-      neg = function() return -x end, idiv = function() return x // 2 end, band = function() return x & 1 end,
+      eq = function() return x == y end, band = function() return x & 1 end,
       set = function() x.a = 1 end, pairs = function() return pairs(x) end } do
       local good, failure = pcall(f)
       assert.is_false(good, name)
@@ -47,6 +46,31 @@ describe("an unknown value", function()
       assert.matches("^decided at run time, on ‹[xy.a-z]+›$", failure.message)
       assert.matches("plan_spec.lua:%d+", failure.where)
     end
+  end)
+end)
+
+describe("what is made of an unknown value", function()
+  it("is unknown, and no decision", function()
+    local x = unknown.new "x"
+    assert.same({ "‹x + 1›", "‹1 - x›", "‹-x›", "‹x * 2 // x›" }, { tostring(x + 1), tostring(1 - x), tostring(-x), tostring((x * 2) // x) })
+    assert.equal("‹read:match:upper›", tostring(unknown.new("read"):match("%S+"):upper()))
+    local major, minor, patch = x:match "^(%d+)%.(%d+)%(a%)"
+    assert.same({ "‹x:match›", "‹x:match 2›", nil }, { tostring(major), tostring(minor), patch })
+    assert.equal(2, select("#", x:gsub("a", "b")))
+  end)
+
+  it("is so for the functions of Lua's library, too", function()
+    local function command(expression)
+      local job = body_of("local v = job:read 'V'\njob:run('x' .. tostring(" .. expression .. "))")
+      assert.is_nil(job.ends, job.ends and job.ends.message)
+      return job.steps[2].options.command
+    end
+    assert.equal("x‹read:match›", command "string.match(v, '%S+')")
+    assert.equal("x‹read:tonumber + 1›", command "tonumber(v) + 1")
+    assert.equal("x‹read:floor›", command "math.floor(v)")
+    assert.equal("x‹read:max›", command "math.max(3, v)")
+    assert.equal("x7", command "math.max(3, 7)")
+    assert.equal("xA", command "string.upper('a')")
   end)
 end)
 
