@@ -4,10 +4,11 @@ local error_value = require "orch.error"
 local options = require "orch.options"
 local task = require "orch.task"
 
-local POLL <const> = 0.1 -- seconds
+local POLL <const> = 0.1            -- seconds
+local COMMAND_SECONDS <const> = 30  -- for one call of a command
 
 local schema = options.schema {
-  port = "integer?",
+  port = { "integer?", min = 1, max = 65535 },
   host = { "string", default = "127.0.0.1" },
   http = "string?",
   log = "string?",      -- a Lua pattern
@@ -36,7 +37,8 @@ function probes.http(job, how)
 end
 
 function probes.command(job, how)
-  local result = job.proc.run { argv = { "/bin/sh", "-c", how.command }, timeout = 30 }
+  local left = math.max(0.1, math.min(COMMAND_SECONDS, how.deadline - task.clock()))
+  local result = job.proc.run { argv = { "/bin/sh", "-c", how.command }, timeout = left }
   return result ~= nil and result.code == 0
 end
 
@@ -44,17 +46,36 @@ end
 function probes.log(_, _, seen) return seen.line end
 
 local function probe_of(how)
+  local found
   for _, name in ipairs { "port", "http", "command", "log" } do
-    if how[name] then return name, probes[name] end
+    if how[name] and found then options.usage("run: ready takes one of %s and %s, not both", found, name) end
+    found = how[name] and name or found
   end
-  options.usage("run: ready needs one of port, http, command, log")
+  if not found then options.usage("run: ready needs one of port, http, command, log") end
+  return found, probes[found]
+end
+
+--- Checks it before anything is begun.
+---@param given table
+local function checked(given)
+  local how = schema:check("run: ready", given)
+  probe_of(how)
+  how.limit = duration.seconds("run: ready: timeout", how.timeout)
+  if how.http and not how.http:find("^https?://[^/]") then
+    options.usage("run: ready: http must be a URL, as http://127.0.0.1:8080/, got '%s'", how.http)
+  end
+  local good, problem = pcall(string.find, "", how.log or "")
+  if not good then
+    options.usage("run: ready: log: '%s' is no Lua pattern: %s", how.log, tostring(problem))
+  end
+  return how
 end
 
 --- Raises kind conflict when another program has the port already: it would be taken for the one that is begun.
 ---@param job orch.Job
 ---@param given table
 local function expect_free(job, given)
-  local how = schema:check("run: ready", given)
+  local how = checked(given)
   if not how.port or not probes.port(job, how) then return end
   error(error_value.new { kind = "conflict", op = "run",
     message = ("port %d of %s is in use by another program, before this one is begun"):format(how.port, how.host),
@@ -67,17 +88,16 @@ end
 ---@param seen { line: boolean } set by who reads the output
 ---@param ended fun(): boolean
 local function wait(job, given, seen, ended)
-  local how = schema:check("run: ready", given)
+  local how = checked(given)
   local name, probe = probe_of(how)
-  local limit = duration.seconds("run: ready", how.timeout)
-  local deadline = task.clock() + limit
+  how.deadline = task.clock() + how.limit
   while not probe(job, how, seen) do
     if ended() then
       error(error_value.new { kind = "failed", message = "the background command ended before it was ready" }, 0)
     end
-    if task.clock() > deadline then
+    if task.clock() > how.deadline then
       error(error_value.new { kind = "timeout",
-        message = ("not ready after %g s: %s %s"):format(limit, name, tostring(how[name])) }, 0)
+        message = ("not ready after %g s: %s %s"):format(how.limit, name, tostring(how[name])) }, 0)
     end
     task.sleep(POLL)
   end

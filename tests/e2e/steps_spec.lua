@@ -91,6 +91,17 @@ job:run "test -e flag"]]):format(marker, marker, port, marker, port, marker, por
       bad(1, "ended before it was ready", "job:run { background = true, 'exit 0', ready = { port = 1 } }")
       bad(8, "not ready after 0.2 s: log nothing", "job:run { background = true, 'sleep 20', ready = { log = 'nothing', timeout = '200ms' } }")
       bad(2, "ready needs one of port, http, command, log", "job:run { background = true, 'sleep 20', ready = {} }")
+      bad(2, "ready takes one of port and log, not both",
+        "job:run { background = true, 'sleep 20', ready = { port = 1, log = 'x' } }")
+      bad(2, "'port' must be at most 65535", "job:run { background = true, 'sleep 20', ready = { port = 70000 } }")
+      bad(2, "http must be a URL", "job:run { background = true, 'sleep 20', ready = { http = 'localhost:80' } }")
+      bad(2, "'[' is no Lua pattern: malformed pattern",
+        "job:run { background = true, 'sleep 20', ready = { log = '[' } }")
+      bad(2, "ready is for a background command", "job:run { 'sleep 20', ready = { port = 1 } }")
+      local started = task.clock()
+      bad(8, "not ready after 0.3 s: command sleep 20",
+        "job:run { background = true, 'sleep 20', ready = { command = 'sleep 20', timeout = 0.3 } }")
+      assert.is_true(task.clock() - started < 10)
       bad(2, "unknown option 'prot'; did you mean 'port'", "job:run { background = true, 'sleep 20', ready = { prot = 1 } }")
     end)
 

@@ -169,6 +169,7 @@ return verb.define {
   run = function(job, o)
     refuse_secrets(o)
     if o.background then return background(job, o) end
+    if o.ready then options.usage("run: ready is for a background command: background = true") end
     return foreground(job, o)
   end,
 }
