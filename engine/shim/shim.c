@@ -2,8 +2,10 @@
 
    Runs PATH in a process group of its own and outlives every descendant of it, also those that forked twice,
    changed their session or were stopped: as a subreaper it inherits them. The tree is ended (TERM, grace,
-   KILL) when a zero byte comes on CONTROL_FD or its other end closes, which happens however orch dies; any
-   other byte is a signal for the group. What the program leaves running when it exits is ended too.
+   KILL) when a zero byte comes on CONTROL_FD or its other end closes, which happens however orch dies: nobody
+   waits for the tree then, and a resumed run may be about to do the same, so that its grace is short, or over if
+   it had begun. Any other byte is a signal for the group. What the program leaves running when it exits is ended
+   too.
 
    STATUS_FD (a pipe or a file) gets one line: "exit CODE …", "signal NUMBER …" or "exec ERRNO …", then user
    and system microseconds and the largest resident set in KiB.
@@ -31,7 +33,7 @@
 #include "shim/tree.h"
 
 enum {
-    STRAY_GRACE_MS = 500, /* for what is left when the program itself has exited */
+    STRAY_GRACE_MS = 500, /* for what is left when the program itself has exited, or orch */
     KILL_LIMIT_MS = 10000,
     EXEC_FAILED = 127,
 };
@@ -42,6 +44,7 @@ struct shim {
     long grace_ms;
     bool exited; /* the program has been reaped */
     bool childless;
+    bool alone; /* orch is gone */
 };
 
 static void say(int fd, const char *word, long value, const struct rusage *usage)
@@ -77,27 +80,42 @@ static void reap(struct shim *shim)
     }
 }
 
-static void wait_for_child(int ms)
+/* Until a child changes, or control, unless -1, has an order: true. */
+static bool wait_for_child(int control, int ms)
 {
     sigset_t none;
     sigemptyset(&none);
     struct timespec limit = {.tv_sec = ms / 1000, .tv_nsec = ms % 1000 * 1000000L};
-    ppoll(NULL, 0, &limit, &none);
+    struct pollfd poll = {.fd = control, .events = POLLIN};
+    return ppoll(&poll, 1, &limit, &none) > 0;
+}
+
+/* The next order; 0, which ends the tree, also when orch is gone. */
+static int read_order(struct shim *shim)
+{
+    unsigned char order = 0;
+    ssize_t len = read(shim->control, &order, 1);
+    if (len == 0)
+        shim->alone = true;
+    return len < 0 ? -1 : order;
 }
 
 static void end_tree(struct shim *shim, long grace_ms)
 {
+    bool alone = shim->alone;
     tree_signal(SIGTERM);
     for (long deadline = now_ms() + grace_ms; !shim->childless && now_ms() < deadline;) {
         reap(shim);
-        if (!shim->childless)
-            wait_for_child(20);
+        if (!shim->childless && wait_for_child(alone ? -1 : shim->control, 20))
+            read_order(shim); /* it ends already */
+        if (shim->alone && !alone)
+            break;
     }
     for (long deadline = now_ms() + KILL_LIMIT_MS; !shim->childless && now_ms() < deadline;) {
         tree_signal(SIGKILL);
         reap(shim);
         if (!shim->childless)
-            wait_for_child(10);
+            wait_for_child(-1, 10);
     }
 }
 
@@ -131,13 +149,10 @@ static void start(struct shim *shim, char **argv)
 
 static void obey(struct shim *shim)
 {
-    unsigned char order;
-    ssize_t len = read(shim->control, &order, 1);
-    if (len < 0)
-        return;
-    if (len == 0 || order == 0)
-        end_tree(shim, shim->grace_ms);
-    else
+    int order = read_order(shim);
+    if (order == 0)
+        end_tree(shim, shim->alone && shim->grace_ms > STRAY_GRACE_MS ? STRAY_GRACE_MS : shim->grace_ms);
+    else if (order > 0)
         kill(-shim->program, order);
 }
 

@@ -164,6 +164,31 @@ end }
     spin("while true do pcall(function() while true do end end) end", 2)
   end)
 
+  it("the second Ctrl-C ends a step that will not hear of it, and at once", function()
+    local marker = "7" .. scratch.dir:gsub("%D", ""):sub(1, 6) .. "2"
+    scratch:write("deaf.lua", ([[
+local orch = require "orch"
+return orch.job { name = "j", run = function(job)
+  job:run "trap '' INT TERM HUP; (setsid sleep %s &) ; touch %s; sleep %s" end }
+]]):format(marker, scratch:path("started"), marker))
+    local environment = fs.environment()
+    environment.ORCH_STATE, environment.ORCH = scratch:path("state"), support.orch
+    -- The shell goes on, so that its own shim ends nothing.
+    local shell = assert(proc.start { env = environment, cwd = scratch.dir, argv = { "/bin/sh", "-c",
+      "$ORCH run deaf.lua > out & until [ -e started ] || ! kill -0 $!; do sleep 0.02; done\n"
+      .. "kill -INT $!; sleep 0.2; kill -INT $!; wait $!; echo ended with $?; sleep 1000" } })
+    assert.equal("ended with 130\n", shell:read())
+    local left
+    for _ = 1, 40 do
+      left = assert(proc.run { argv = { "pgrep", "-fx", "sleep " .. marker } })
+      if left.code == 1 then break end
+      task.sleep(0.05)
+    end
+    assert.equal(1, left.code, left.stdout)
+    shell:cancel()
+    shell:wait()
+  end)
+
   it("Ctrl-C ends the tree of a step", function()
     local marker = "7" .. scratch.dir:gsub("%D", ""):sub(1, 6) .. "1"
     local path = scratch:write("long.lua", ([[

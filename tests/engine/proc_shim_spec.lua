@@ -155,7 +155,7 @@ describe("the shim", function()
     assert(fs.write(dir .. "/script.lua", [[
       local dir, script = ...
       local child = assert(require "orch.proc".start { argv = { "/bin/sh", "-c", script, "sh", dir .. "/tree" },
-        grace = 0.1 })
+        grace = 30 })
       child:read()
       io.open(dir .. "/ready", "w"):close()
       child:wait()]]))
