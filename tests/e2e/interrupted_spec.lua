@@ -212,6 +212,26 @@ end }]]):gsub("TRACE", trace)))
     assert.equal("try try try one in-group false-7-failed 5 two", traced())
   end)
 
+  it("that an older orch has begun is gone on with; one of a newer orch is left alone", function()
+    run_and_kill [[return orch.pipeline {
+  orch.job { name = "a", run = function(job) say(job, "a") end },
+  orch.job { name = "b", needs = { "a" }, run = function(job) say(job, "b") die(job) end } }]]
+    local function change(...)
+      local base = db.open(scratch:path("state/orch.db"))
+      for _, sql in ipairs { ... } do assert(base:exec(sql)) end
+      base:close()
+    end
+    change("PRAGMA user_version = 99")
+    local newer = resume()
+    assert.equal(6, newer.code, newer.all)
+    assert.matches("was written by a newer orch (format 99; this one knows ", newer.err, 1, true)
+    change("DROP TABLE files", "ALTER TABLE jobs DROP COLUMN began", "ALTER TABLE jobs DROP COLUMN stands",
+      "PRAGMA user_version = 1")
+    local result = resume()
+    assert.equal(0, result.code, result.all)
+    assert.equal("a b", traced())
+  end)
+
   it("of more steps than one answer of the database holds is gone on with", function()
     local body = [[return orch.job { name = "j", run = function(job)
   for i = 1, 3 do job:group("g", function() say(job, "s" .. i) end) end die(job) say(job, "end") end }]]
