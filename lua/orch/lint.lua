@@ -5,6 +5,7 @@ local Findings = {}
 Findings.__index = Findings
 
 function Findings:add(where, message, suggestion)
+  if where and message:sub(1, #where + 2) == where .. ": " then message = message:sub(#where + 3) end -- Lua's own
   self.list[#self.list + 1] = { where = where or "?", message = message, suggestion = suggestion }
 end
 

@@ -145,6 +145,11 @@ job:docker_push { tags = { "r/x:1" } }]], 3, "the tag r/x:2 is built but never p
     assert.same({}, job "job:run { 'a', when = 'always' }")
   end)
 
+  it("tells a place once", function()
+    local list = job "local t; t.x = 1"
+    assert.equal("attempt to index a nil value (local 't')", list[1].message)
+  end)
+
   it("finds a secret in a command", function()
     finds(job("job:run('deploy ' .. job.secrets.T)", "secrets = { 'T' },"), 3, "'T' would stand in the command line", "by name")
   end)
