@@ -92,7 +92,7 @@ end
 
 --- A watcher for the bodies of one plan: watch() looks at the lines that run in this coroutine from now on, and ends the
 --- plan of the job, as other uses of an unknown value do, at the first that decides on one.
----@return { watch: fun(), leave: fun(), given: fun(value: any, verb: string, where?: string): any }
+---@return { watch: fun(), leave: fun(), unwatched: fun(f: function, ...): any, given: fun(value: any, verb: string, where?: string): any }
 local function watcher()
   local files, found = {}, {}
   local function text_at(path, line)
@@ -115,7 +115,17 @@ local function watcher()
     if source:sub(1, 1) ~= "@" or source:find("^@lua/orch/") or source:find("/lua/orch/", 1, true) then return end
     for _, name in ipairs(names_at(source, line)) do unknown.refuse(look_up(2, name)) end
   end
-  return { given = given, watch = function() debug.sethook(on_line, "l") end, leave = function() debug.sethook() end }
+  local function watch() debug.sethook(on_line, "l") end
+  local function back(...)
+    watch()
+    return ...
+  end
+  -- Lines of the engine need no look, and there are many. A branch is watched from its first verb on.
+  local function unwatched(f, ...)
+    debug.sethook()
+    return back(f(...))
+  end
+  return { given = given, unwatched = unwatched, watch = watch, leave = function() debug.sethook() end }
 end
 
 return { watcher = watcher, names_in = names_in }

@@ -42,7 +42,6 @@ end
 -- Takes the place of step.run: records the call, gives what the verb's plan knows.
 local function recorder(planned, watcher)
   return function(job, spec, f, ...)
-    watcher.watch() -- in a branch, too
     local parent = scope.current() or job.scope
     local place = parent:child("step", spec.verb)
     local entry = { id = place.id, verb = spec.verb, title = spec.title, where = spec.where,
@@ -50,6 +49,7 @@ local function recorder(planned, watcher)
     table.insert(planned.steps, entry)
     if spec.verb == "group" or spec.verb == "add_jobs" then
       place.step = { output = { write = function() end } }
+      watcher.watch()
       local outcome = table.pack(scope.within(place, f, ...))
       if not outcome[1] then error(outcome[2], 0) end
       return table.unpack(outcome, 2, outcome.n)
@@ -114,6 +114,7 @@ local function plan_receiver(self, definition, planned)
     end,
   }
   made.run_step = recorder(planned, self.watcher)
+  made.unwatched = self.watcher.unwatched
   made.planned_steps = function() return #planned.steps end
   return made
 end
