@@ -17,7 +17,8 @@ local head = options.schema {
 local function add_instance(self, definition)
   local other = self.by_lower_name[definition.name:lower()]
   if other then
-    options.usage("orch.pipeline: two jobs are named '%s' (%s and %s)", definition.name, other.where, definition.where)
+    options.usage("orch.pipeline: two jobs are named '%s' (%s and %s)%s", other.name, other.where,
+      definition.where, other.name ~= definition.name and (": '%s' differs only in case"):format(definition.name) or "")
   end
   self.by_lower_name[definition.name:lower()] = definition
   self.by_name[definition.name] = definition

@@ -83,7 +83,8 @@ describe("pipeline", function()
   end)
 
   it("refuses two jobs of one name, in any case", function()
-    refused("two jobs are named 'Build' %(.*:%d+ and .*:%d+%)", pipeline.define, { job "build", job "Build" })
+    refused("two jobs are named 'build' %(.*:%d+ and .*:%d+%): 'Build' differs only in case", pipeline.define,
+      { job "build", job "Build" })
   end)
 
   it("refuses what is no pipeline", function()
