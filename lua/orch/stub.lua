@@ -39,7 +39,7 @@ local function add_verb(lines, name, verb, doc)
     argument = ("%s|%s"):format(class, positional)
   end
   lines[#lines + 1] = "---@field [string] orch.UnknownOption"
-  return ("---@field %s fun(self: orch.Job, options?: %s): any %s"):format(name, argument, doc)
+  return ("---@field %s fun(self: orch.Job, options?: %s): %s %s"):format(name, argument, verb.returns or "any", doc)
 end
 
 --- The stub of all verbs that a finder finds.

@@ -18,6 +18,7 @@ local descriptor = options.schema {
   options = { "table", default = {} },
   run = "function",
   positional = "string?",
+  returns = "string?",
   title = "function?",
   again = "function?",
   replay = { "string", default = "answer", enum = { "answer", "again" } },
@@ -30,6 +31,7 @@ local descriptor = options.schema {
 ---@field schema table
 ---@field run fun(job: orch.Job, options: table): any
 ---@field replay "answer"|"again" what resume does with a finished one
+---@field returns? string the type of its result as LuaLS writes it, for editors and `orch verbs`
 ---@field again? fun(options: table): boolean of this call: is it done again on resume?
 ---@field title? fun(options: table): string the step's title when no name is given
 ---@field plan? fun(job: orch.Job, options: table): any what a plan knows of its result; default: nothing
@@ -37,7 +39,7 @@ local descriptor = options.schema {
 ---@field external boolean has effects outside this machine
 
 --- Makes a verb of its description.
----@param description { options: table<string, string|table>, run: function, positional?: string, replay?: string, external?: boolean, plan?: function }
+---@param description { options: table<string, string|table>, run: function, positional?: string, returns?: string, replay?: string, external?: boolean, plan?: function }
 ---@return orch.Verb
 local function define(description)
   local checked = descriptor:check("orch.verb", description)

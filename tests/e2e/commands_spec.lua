@@ -1,3 +1,4 @@
+local fs = require "orch.fs"
 local json = require "orch.json"
 local proc = require "orch.proc"
 local support = require "e2e.support"
@@ -144,5 +145,23 @@ return orch.pipeline { params = { n = { "integer", default = 1, max = 5, doc = "
     end
     local plain = assert(proc.run { argv = { support.orch, "version" }, env = {}, split = true })
     assert.matches("^orch %d+%.%d+%.%d+\n$", plain.stdout)
+  end)
+
+  it("makes a recipe and a verb to start from, which run, and writes over nothing", function()
+    local verb = scratch:path("verbs/shout.lua")
+    for _, args in ipairs { { "recipe", "demo" }, { "verb", "shout" } } do
+      local made = assert(proc.run { argv = { support.orch, "new", table.unpack(args) }, cwd = scratch.dir })
+      assert.equal(0, made.code, made.stdout)
+      local again = assert(proc.run { argv = { support.orch, "new", table.unpack(args) }, cwd = scratch.dir })
+      assert.equal(6, again.code, again.stdout)
+    end
+    local text = assert(fs.read(scratch:path("demo.lua")))
+    scratch:write("demo.lua", (text:gsub("    return { greeting", '    assert(job:shout("loud").length == 4)\n%0')))
+    local result = scratch:orch { "run", scratch:path("demo.lua"), "who=you" }
+    assert.equal(0, result.code, result.all)
+    assert.matches("loud\n.*hello, you from run %d", result.out)
+    local told = scratch:orch { "verbs", "shout", "--recipe", scratch:path("demo.lua") }
+    assert.matches("It returns { length: integer }.", told.out, 1, true)
+    assert.matches("Defined in " .. verb, told.out, 1, true)
   end)
 end)

@@ -56,6 +56,8 @@ return orch.pipeline {
         context = 3, -- wrong
       }
       job:checkot() -- wrong
+      print(job:http("http://a").stat) -- wrong
+      print(job:http("http://a").status, job:checkout().sha, job:run { "ls", capture = true }.output:len())
       job:run { "make", secrets = { "T" } }
     end },
 }

@@ -42,6 +42,7 @@ return orch.verb {
     text  = "string",
     times = { "integer", default = 1 },
   },
+  returns = "{ length: integer }",          -- what an editor shows
   run = function(job, o)
     for _ = 1, o.times do job:log("%%s", o.text) end
     return { length = #o.text }             -- what the caller gets

@@ -45,6 +45,7 @@ local function print_one(finder, name)
   if schema.positional then
     print(("\njob:%s(x) stands for job:%s { %s = x }."):format(name, name, schema.positional))
   end
+  if verb.returns then say("It returns " .. verb.returns .. ".") end
   print(("On resume it is %s.%s"):format(verb.replay == "again" and "done again" or "answered from the record",
     verb.external and " It has effects outside this machine." or ""))
   say("Defined in " .. (finder:path(name) or "orch itself") .. ".")

@@ -28,6 +28,20 @@ local orch = {}
 ---@field is_default boolean false unless it is given
 ---@field url? string origin's, without credentials
 
+---What `job:run` returns, unless it goes on in the background.
+---@class orch.RunResult: orch.proc.result
+---@field output string with `capture = true`: what it printed
+
+---What `job:docker_build` returns.
+---@class orch.BuildResult
+---@field image string its id; none with `output`
+---@field digest? string of its manifest
+---@field context { files?: integer, bytes?: integer, entries?: integer } what was sent
+---@field steps integer done, of which
+---@field cached integer were in the cache
+---@field warnings table[]
+---@field vertexes table[] what BuildKit did
+
 ---The job that a body is given. Its methods are the verbs, and these.
 ---@class orch.Job
 ---@field name string
@@ -120,6 +134,7 @@ function orch.pipeline(description) end
 ---@field run fun(job: orch.Job, options: table): any gets the checked options
 ---@field options? table<string, string|table> typed as params are; also "list", "table", "function", "secret", "any", and "string|list"
 ---@field positional? string the option that `job:verb "x"` gives
+---@field returns? string the type of its result as LuaLS writes it: "{ size: integer }"; for editors and `orch verbs`
 ---@field title? fun(options: table): string? the step's title when no name is given
 ---@field replay? "answer"|"again" what resume does with a finished one; default "answer"
 ---@field again? fun(options: table): boolean of this call: is it done again on resume?

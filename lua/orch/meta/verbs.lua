@@ -268,29 +268,29 @@
 ---@field [string] orch.UnknownOption
 
 ---@class orch.Job
----@field ask fun(self: orch.Job, options?: orch.verb.ask|string|orch.Secret): any Asks a person: an approval, a value, a code. A run that nobody answers is put on hold.
----@field attach_workspace fun(self: orch.Job, options?: orch.verb.attach_workspace|string|orch.Secret): any Unpacks what the jobs before this one have persisted.
----@field checkout fun(self: orch.Job, options?: orch.verb.checkout|string|orch.Secret): any Checks the project out (or another repository) into the working directory.
----@field docker_build fun(self: orch.Job, options?: orch.verb.docker_build): any Builds an image from a directory of the job and gives it all the tags.
----@field docker_login fun(self: orch.Job, options?: orch.verb.docker_login|string|orch.Secret): any Logs in to a registry for the rest of the job; no file is written unless asked.
----@field docker_pull fun(self: orch.Job, options?: orch.verb.docker_pull|string|orch.Secret|any[]): any Pulls images by name; the result lists ids and digests.
----@field docker_push fun(self: orch.Job, options?: orch.verb.docker_push|string|orch.Secret|any[]): any Pushes each tag by its name; the result lists the digests.
----@field ecr_ensure_repository fun(self: orch.Job, options?: orch.verb.ecr_ensure_repository|string|orch.Secret): any Makes an ECR Public repository unless it is there.
----@field ecr_login fun(self: orch.Job, options?: orch.verb.ecr_login|string|orch.Secret): any Gets a login for an ECR Public registry; give the result to docker_push as auth.
----@field export_vars fun(self: orch.Job, options?: orch.verb.export_vars|string|orch.Secret): any Reads a file of shell exports, adds to it, and returns all its variables.
----@field http fun(self: orch.Job, options?: orch.verb.http|string|orch.Secret): any Makes an HTTP request; the result is { status, headers, body }.
----@field image_exists fun(self: orch.Job, options?: orch.verb.image_exists|string|orch.Secret): any Is an image here, or in its registry? Its id or digest, or false.
----@field image_inspect fun(self: orch.Job, options?: orch.verb.image_inspect|string|orch.Secret): any What the Engine API says of an image that is here: Id, RepoTags, Config and more.
----@field image_load fun(self: orch.Job, options?: orch.verb.image_load|string|orch.Secret): any Reads images from an archive in the job's files; the result lists their names.
+---@field ask fun(self: orch.Job, options?: orch.verb.ask|string|orch.Secret): string|number|boolean Asks a person: an approval, a value, a code. A run that nobody answers is put on hold.
+---@field attach_workspace fun(self: orch.Job, options?: orch.verb.attach_workspace|string|orch.Secret): { layers: integer, entries: integer } Unpacks what the jobs before this one have persisted.
+---@field checkout fun(self: orch.Job, options?: orch.verb.checkout|string|orch.Secret): orch.repo.checkout_result Checks the project out (or another repository) into the working directory.
+---@field docker_build fun(self: orch.Job, options?: orch.verb.docker_build): orch.BuildResult Builds an image from a directory of the job and gives it all the tags.
+---@field docker_login fun(self: orch.Job, options?: orch.verb.docker_login|string|orch.Secret): { registry: string, username: string } Logs in to a registry for the rest of the job; no file is written unless asked.
+---@field docker_pull fun(self: orch.Job, options?: orch.verb.docker_pull|string|orch.Secret|any[]): { image: string, id: string, digest?: string, new?: boolean }[] Pulls images by name; the result lists ids and digests.
+---@field docker_push fun(self: orch.Job, options?: orch.verb.docker_push|string|orch.Secret|any[]): { tag: string, digest: string }[] Pushes each tag by its name; the result lists the digests.
+---@field ecr_ensure_repository fun(self: orch.Job, options?: orch.verb.ecr_ensure_repository|string|orch.Secret): { name: string, uri: string, arn: string, registry: string, created: boolean } Makes an ECR Public repository unless it is there.
+---@field ecr_login fun(self: orch.Job, options?: orch.verb.ecr_login|string|orch.Secret): { registry: string, username: string, password: orch.Secret } Gets a login for an ECR Public registry; give the result to docker_push as auth.
+---@field export_vars fun(self: orch.Job, options?: orch.verb.export_vars|string|orch.Secret): table<string, string> Reads a file of shell exports, adds to it, and returns all its variables.
+---@field http fun(self: orch.Job, options?: orch.verb.http|string|orch.Secret): orch.http.reply Makes an HTTP request; the result is { status, headers, body }.
+---@field image_exists fun(self: orch.Job, options?: orch.verb.image_exists|string|orch.Secret): string|false Is an image here, or in its registry? Its id or digest, or false.
+---@field image_inspect fun(self: orch.Job, options?: orch.verb.image_inspect|string|orch.Secret): table<string, any> What the Engine API says of an image that is here: Id, RepoTags, Config and more.
+---@field image_load fun(self: orch.Job, options?: orch.verb.image_load|string|orch.Secret): string[] Reads images from an archive in the job's files; the result lists their names.
 ---@field image_remove fun(self: orch.Job, options?: orch.verb.image_remove|string|orch.Secret|any[]): any Takes names of images away, and with the last one the image; absent is good.
----@field image_retag fun(self: orch.Job, options?: orch.verb.image_retag): any Gives an image in its registry other tags; nothing is pulled.
----@field image_save fun(self: orch.Job, options?: orch.verb.image_save): any Writes images into an archive in the job's files, as `docker save` does.
----@field image_tag fun(self: orch.Job, options?: orch.verb.image_tag): any Gives an image other names.
----@field now fun(self: orch.Job, options?: orch.verb.now): any The time, in seconds since 1970; a resumed run gets the time that was recorded.
----@field persist_to_workspace fun(self: orch.Job, options?: orch.verb.persist_to_workspace): any Keeps files for the jobs after this one.
----@field random fun(self: orch.Job, options?: orch.verb.random): any A random number from 0 to 1, or a whole one from low to high; a resumed run gets what was recorded.
----@field read fun(self: orch.Job, options?: orch.verb.read|string|orch.Secret): any Reads a file of the job; the result is its bytes.
----@field run fun(self: orch.Job, options?: orch.verb.run|string|orch.Secret|any[]): any Runs a shell command, or a program with its arguments, and shows what it prints.
----@field setup_remote_docker fun(self: orch.Job, options?: orch.verb.setup_remote_docker): any Finds the docker daemon and gives its address to the steps that follow.
+---@field image_retag fun(self: orch.Job, options?: orch.verb.image_retag): { digest: string } Gives an image in its registry other tags; nothing is pulled.
+---@field image_save fun(self: orch.Job, options?: orch.verb.image_save): { file: string, size: integer } Writes images into an archive in the job's files, as `docker save` does.
+---@field image_tag fun(self: orch.Job, options?: orch.verb.image_tag): string[] Gives an image other names.
+---@field now fun(self: orch.Job, options?: orch.verb.now): number The time, in seconds since 1970; a resumed run gets the time that was recorded.
+---@field persist_to_workspace fun(self: orch.Job, options?: orch.verb.persist_to_workspace): { digest: string, entries: integer, size: integer, paths: string[] } Keeps files for the jobs after this one.
+---@field random fun(self: orch.Job, options?: orch.verb.random): number A random number from 0 to 1, or a whole one from low to high; a resumed run gets what was recorded.
+---@field read fun(self: orch.Job, options?: orch.verb.read|string|orch.Secret): string Reads a file of the job; the result is its bytes.
+---@field run fun(self: orch.Job, options?: orch.verb.run|string|orch.Secret|any[]): orch.RunResult Runs a shell command, or a program with its arguments, and shows what it prints.
+---@field setup_remote_docker fun(self: orch.Job, options?: orch.verb.setup_remote_docker): { host: string, api: string, server: string } Finds the docker daemon and gives its address to the steps that follow.
 ---@field sleep fun(self: orch.Job, options?: orch.verb.sleep|number): any Waits that many seconds.
 ---@field write fun(self: orch.Job, options?: orch.verb.write): any Writes a file of the job, whole or not at all; makes the directories it lacks.

@@ -18,6 +18,7 @@ return verb.define {
     max = "number?",
   },
   plan = function(_, o) return unknown.new("answer " .. tostring(o.id)) end,
+  returns = "string|number|boolean",
   run = function(job, o)
     local text = job:answer_to(o)
     if o.type == "code" then job:mask(secret.new(text, o.id)) end

@@ -4,6 +4,7 @@ local verb = require "orch.verb"
 return verb.define {
   positional = "at",
   options = { at = { "string", default = "." } },
+  returns = "{ layers: integer, entries: integer }",
   run = function(job, o)
     local layers = job.workspace:attach(job.fs, o.at)
     if #layers == 0 then job:log("no job before this one has persisted anything") end

@@ -13,6 +13,7 @@ return verb.define {
     password = "string?",
     submodules = { "boolean", default = false },
   },
+  returns = "orch.repo.checkout_result",
   run = function(job, o)
     if not o.url and not job.project.in_git then
       error(error_value.new { kind = "missing", message = ("%s is in no git repository"):format(job.project.dir),

@@ -25,6 +25,7 @@ return verb.define {
   },
   external = true,
   effects = function(o) return { build = o.tags } end,
+  returns = "orch.BuildResult",
   run = function(job, o)
     for _, tag in ipairs(o.tags) do reference.parse(tag) end
     local result = build.build(job, o)

@@ -12,5 +12,6 @@ return verb.define {
   },
   replay = "again",
   plan = function(_, o) return { registry = o.registry, username = o.username } end,
+  returns = "{ registry: string, username: string }",
   run = function(job, o) return login.login(job, o) end,
 }

@@ -11,6 +11,7 @@ return verb.define {
   },
   external = true,
   effects = function(o) return { push = verb.list(o.tags) } end,
+  returns = "{ tag: string, digest: string }[]",
   run = function(job, o)
     return push.push(job, { tags = verb.list(o.tags), auth = o.auth, all_tags = o.all_tags })
   end,

@@ -9,6 +9,7 @@ return verb.define {
   options = { registry = { "string", default = "public.ecr.aws" } },
   replay = "again",
   plan = function(_, o) return { registry = o.registry, username = "AWS", password = unknown.new("ECR token") } end,
+  returns = "{ registry: string, username: string, password: orch.Secret }",
   run = function(job, o)
     local login = ecr_public.token(credentials.of_job(job))
     job:mask(login.password)

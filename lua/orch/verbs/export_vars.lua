@@ -11,6 +11,7 @@ return verb.define {
     for name, value in pairs(o.set) do known[name] = value end
     return known
   end,
+  returns = "table<string, string>",
   run = function(job, o)
     local text = ""
     if job.fs.stat(o.file) then text = assert(job.fs.read(o.file)) end

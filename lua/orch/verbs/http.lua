@@ -11,5 +11,6 @@ return verb.define {
     redirects = { "integer", default = 0 },
     body_max = { "integer", default = 16 * 1024 * 1024 },
   },
+  returns = "orch.http.reply",
   run = function(_, o) return assert(require "orch.http".request(o)) end,
 }

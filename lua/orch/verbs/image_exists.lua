@@ -10,6 +10,7 @@ return verb.define {
     remote = { "boolean", default = false, doc = "ask the registry" },
     auth = { "table?", doc = "a login; default: the one that is kept for the host" },
   },
+  returns = "string|false",
   run = function(job, o)
     local connected = client.connect(job)
     if o.remote then return image.remote_digest(job, connected, o.image, o.auth) or false end

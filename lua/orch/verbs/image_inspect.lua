@@ -6,5 +6,6 @@ local verb = require "orch.verb"
 return verb.define {
   positional = "image",
   options = { image = "string" },
+  returns = "table<string, any>",
   run = function(job, o) return image.inspect(client.connect(job), o.image) end,
 }

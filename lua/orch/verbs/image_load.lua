@@ -6,6 +6,7 @@ local verb = require "orch.verb"
 return verb.define {
   positional = "file",
   options = { file = "string" },
+  returns = "string[]",
   run = function(job, o)
     local loaded = image.load(client.connect(job), job.fs.seen(o.file))
     for _, name in ipairs(loaded) do job:log("%s", name) end

@@ -27,6 +27,7 @@ return verb.define {
   },
   external = true,
   effects = function(o) return { push = verb.list(o.tags) } end,
+  returns = "{ digest: string }",
   run = function(job, o)
     local list = labels(o.source, verb.list(o.tags))
     local credential = credentials.choose(job, o.auth, reference.parse(o.source).host, o.source)

@@ -5,6 +5,7 @@ local verb = require "orch.verb"
 
 return verb.define {
   options = { images = "string|list", file = "string" },
+  returns = "{ file: string, size: integer }",
   run = function(job, o)
     job.fs.receive(o.file, function(path) image.save(client.connect(job), verb.list(o.images), path) end)
     local stat = assert(job.fs.stat(o.file))

@@ -5,6 +5,7 @@ local verb = require "orch.verb"
 
 return verb.define {
   options = { source = "string", tags = "string|list" },
+  returns = "string[]",
   run = function(job, o)
     local connected = client.connect(job)
     for _, tag in ipairs(verb.list(o.tags)) do

@@ -2,4 +2,4 @@
 local task = require "orch.task"
 local verb = require "orch.verb"
 
-return verb.define { options = {}, run = function() return task.time() end }
+return verb.define { options = {}, returns = "number", run = function() return task.time() end }

@@ -4,6 +4,7 @@ local verb = require "orch.verb"
 return verb.define {
   options = { root = { "string", default = "." }, paths = "list" },
   effects = function(o) return { persist = o.paths, root = o.root } end,
+  returns = "{ digest: string, entries: integer, size: integer, paths: string[] }",
   run = function(job, o)
     local layer = job.workspace:persist(job.fs, o.root, o.paths, job:step_id())
     job:log("%s: %d entries, %d bytes", layer.digest:sub(1, 19), layer.entries, layer.size)

@@ -4,6 +4,7 @@ local verb = require "orch.verb"
 
 return verb.define {
   options = { low = "integer?", high = "integer?" },
+  returns = "number",
   run = function(_, o)
     if o.low and not o.high then options.usage("random: 'low' needs 'high'") end
     if not o.high then return math.random() end

@@ -166,6 +166,7 @@ return verb.define {
     auto_rerun_delay = { "number|string", default = 0 },
     capture = { "boolean", default = false },
   },
+  returns = "orch.RunResult",
   run = function(job, o)
     refuse_secrets(o)
     if o.background then return background(job, o) end

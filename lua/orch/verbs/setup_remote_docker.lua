@@ -14,6 +14,7 @@ return verb.define {
   options = {},
   replay = "again",
   plan = function() return { host = unknown.new("docker host"), api = unknown.new("docker API") } end,
+  returns = "{ host: string, api: string, server: string }",
   run = function(job)
     local connected = client.connect(job)
     for name, value in pairs(environment(connected)) do
