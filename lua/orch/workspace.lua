@@ -179,6 +179,14 @@ local function check_conflicts(visible, upstream)
   end
 end
 
+-- Says how to have a layer again that is lost or damaged.
+local function with_maker(failure, job, number)
+  if failure.kind == "missing" or failure.message:find("is no good archive", 1, true) then
+    failure.hint = ("job '%s' persisted it; do that again: orch resume %d --from %s"):format(job, number, job)
+  end
+  return failure
+end
+
 --- Unpacks the layers of all jobs upstream, each after those of the jobs that it needs.
 ---@return table[] layers what was applied
 function View:attach(files, at)
@@ -192,7 +200,8 @@ function View:attach(files, at)
   check_conflicts(visible, self.upstream)
   assert(files.make_dir(at))
   for _, layer in ipairs(visible) do
-    assert(files.unpack { file = blob_path(self.workspace, layer.digest), into = at })
+    local done, failure = files.unpack { file = blob_path(self.workspace, layer.digest), into = at }
+    if not done then error(with_maker(failure, layer.job, self.workspace.number), 0) end
   end
   return visible
 end

@@ -85,6 +85,27 @@ end
     assert.matches("f 750 2 1000000000\nhard 750 2 1000000000\nempty 700 2 %d+\nf\n", printed("b"))
   end)
 
+  it("that is lost or damaged is made again by its job", function()
+    local text = ([[return orch.pipeline { giver("a", {}, { f = "a" }),
+      orch.job { name = "b", needs = { "a" }, run = function(job)
+        job:run "test -e GO" job:attach_workspace "." job:run "cat f" end } }]]):gsub("GO", scratch:path("go"))
+    local blobs = scratch:path("state/store/blobs/sha256")
+    for _, harm in ipairs { "rm %s", "printf garbage | dd of=%s bs=1 seek=20 conv=notrunc 2> /dev/null" } do
+      assert.equal(1, run(text).code)
+      scratch:write("go", "")
+      local script = "for f in %s/*; do gzip -t < $f 2> /dev/null && " .. harm:format("$f") .. "; done; true"
+      assert(proc.run { argv = { "sh", "-c", script:format(blobs) } })
+      local result = scratch:orch { "resume" }
+      local from = result.err:match("job 'a' persisted it; do that again: orch (resume %d+ %-%-from a)\n")
+      assert.is_string(from, result.all)
+      local words = {}
+      for word in from:gmatch("%S+") do words[#words + 1] = word end
+      result = scratch:orch(words)
+      assert.equal(0, result.code, result.all)
+      assert(os.remove(scratch:path("go")))
+    end
+  end)
+
   it("is never half there: not when the disk is full, and goes on when there is room", function()
     local path = scratch:write("recipe.lua", HEAD .. [[return orch.pipeline {
       orch.job { name = "a", run = function(job)
