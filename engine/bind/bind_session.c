@@ -11,6 +11,7 @@ enum {
     GIFTS_MAX = 1000,
     SECRET_MAX = 500 << 10, /* BuildKit's */
     OPEN_SECONDS = 15,
+    SILENCE_SECONDS = 60,
     CONNECT_MS = 10000,
 };
 
@@ -87,6 +88,7 @@ static const struct opt open_options[] = {
     {"secrets", OPT_MAP, false},      {"credentials", OPT_MAP, false},
     {"ssh", OPT_MAP, false},          {"output", OPT_TEXT, false},
     {"shared_key", OPT_TEXT, false},  {"timeout", OPT_NUMBER, false},
+    {"silence", OPT_NUMBER, false},
     {NULL, 0, false},
 };
 
@@ -197,15 +199,21 @@ static struct http_stream_spec read_place(lua_State *L)
     return place;
 }
 
+static uint64_t milliseconds(lua_State *L, const char *key, lua_Number otherwise)
+{
+    const lua_Number seconds = opt_number(L, 1, key, otherwise);
+    return (uint64_t)((seconds < 1e6 ? seconds : 1e6) * 1000 + 0.5);
+}
+
 static void read_options(lua_State *L, struct session_spec *spec)
 {
-    const lua_Number seconds = opt_number(L, 1, "timeout", OPEN_SECONDS);
     *spec = (struct session_spec){
         .place = read_place(L),
         .api = plain_option(L, "api"),
         .shared_key = plain_option(L, "shared_key"),
         .output = plain_option(L, "output"),
-        .timeout_ms = (uint64_t)((seconds < 1e6 ? seconds : 1e6) * 1000 + 0.5),
+        .timeout_ms = milliseconds(L, "timeout", OPEN_SECONDS),
+        .silence_ms = milliseconds(L, "silence", SILENCE_SECONDS),
         .opened = on_opened,
     };
     if (strspn(spec->api, "0123456789.") != strlen(spec->api) || strlen(spec->api) > 16)

@@ -18,6 +18,7 @@ enum {
     OUT_HIGH = 256 << 10,     /* bytes made ready for one send */
     OUT_MAX = OUT_HIGH + (64 << 10),
     ID_BYTES = 16,
+    SILENT_TICKS = 3,         /* of a silence that is too long */
 };
 
 struct session {
@@ -27,7 +28,8 @@ struct session {
     struct session_h2 *h2; /* NULL before it stands and after its end */
     struct buf out;
     size_t out_at;
-    struct timer *poke_timer, *end_timer;
+    struct timer *poke_timer, *end_timer, *silence_timer;
+    int silent_ticks;
     bool stood, ended;
     bool unread; /* more may be there than was taken at once, inside TLS where no event tells it */
     session_done *done;
@@ -125,7 +127,8 @@ static void on_end(void *arg)
     struct session *session = arg;
     session->end_timer = NULL;
     timer_cancel(session->poke_timer);
-    session->poke_timer = NULL;
+    timer_cancel(session->silence_timer);
+    session->poke_timer = session->silence_timer = NULL;
     session_h2_free(session->h2);
     session->h2 = NULL;
     session_wire_close(session->wire);
@@ -223,6 +226,7 @@ static void receive(struct session *session)
         }
         if (n == 0)
             err_set(&err, ERR_NET, "the daemon closed the build session");
+        session->silent_ticks = 0;
         if (n <= 0 || !session_h2_take(session->h2, chunk, (size_t)n, &err)) {
             session_fail(&session->core, &err);
             return;
@@ -262,6 +266,24 @@ void session_poke(struct session_core *core)
         session->poke_timer = timer_start(core->loop, 0, on_poke, session);
 }
 
+/* Between two ticks the loop takes what is there: after a stopped machine's sleep nobody is taken for silent. */
+static void on_silence(void *arg)
+{
+    struct session *session = arg;
+    const uint64_t silence_ms = session->core.spec.silence_ms;
+    session->silence_timer = NULL;
+    if (session->silent_ticks++ < SILENT_TICKS) {
+        session->silence_timer =
+            timer_start(session->core.loop, silence_ms / SILENT_TICKS, on_silence, session);
+        return;
+    }
+    struct err err;
+    err_set(&err, ERR_TIMEOUT,
+            "the build session had no sign of life for %.3g s; is its daemon alive?",
+            (double)silence_ms / 1000);
+    session_fail(&session->core, &err);
+}
+
 /* --- starting ------------------------------------------------------------------------------------------------ */
 
 static void on_wire(void *arg, const struct err *err)
@@ -281,6 +303,8 @@ static void on_wire(void *arg, const struct err *err)
     }
     session->stood = true;
     session_wire_listen(session->wire, on_ready, session);
+    if (session->core.spec.silence_ms)
+        on_silence(session);
     on_ready(session, WATCH_READ);
     session->core.spec.opened(session->arg);
 }

@@ -34,6 +34,8 @@ struct session_spec {
     size_t dockerfile_len;
     const char *output;  /* what the build exports is written to this file; NULL = refused */
     uint64_t timeout_ms; /* until the daemon has agreed */
+    uint64_t silence_ms; /* without a byte from the daemon, which asks for our health every
+                            few seconds; 0 = for ever */
     void (*opened)(void *arg); /* from the loop: the session stands, a build may name it */
 };
 

@@ -3,8 +3,10 @@
 usage: servers.py fake SOCKET API [MIN]         says that it speaks API, and no older one than MIN
        servers.py tls SOCKET CERT KEY CA        a port with TLS that wants a certificate of CA, before a socket
        servers.py plain SOCKET                  the same without TLS
-       servers.py cut SOCKET                    the same; the first time that a step's end comes by, it hangs up
-       servers.py garble SOCKET                 the same; the first "please garble" is followed by junk
+       servers.py cut SOCKET [MARK]             the same; the first time that a step's end, or MARK, comes by, it
+                                                hangs up
+       servers.py garble SOCKET [MARK]          the same; the first "please garble", or MARK, is followed by junk
+       servers.py silent                        a port that takes connections and says nothing
        servers.py bearer USER PASSWORD          a registry with one manifest, x/y:1, and a token service
 """
 
@@ -184,6 +186,18 @@ def bearer(user, password):
     server.serve_forever()
 
 
-{"bearer": bearer, "fake": fake, "tls": tls, "plain": forward,
- "cut": lambda path: forward(path, change=Once(b"exit\x000\x00", hang_up)),
- "garble": lambda path: forward(path, change=Once(b"please garble", garble))}[sys.argv[1]](*sys.argv[2:])
+def silent():
+    listener = socket.create_server(("127.0.0.1", 0))
+    print(listener.getsockname()[1], flush=True)
+    kept = []
+    while True:
+        kept.append(listener.accept())
+
+
+def changing(change, mark):
+    return lambda path, own=None: forward(path, change=Once(own.encode() if own else mark, change))
+
+
+{"bearer": bearer, "fake": fake, "tls": tls, "plain": forward, "silent": silent,
+ "cut": changing(hang_up, b"exit\x000\x00"),
+ "garble": changing(garble, b"please garble")}[sys.argv[1]](*sys.argv[2:])

@@ -342,6 +342,15 @@ while True:
     stop()
   end)
 
+  it("gives up on a daemon that stands and is silent", function()
+    local s = assert(open(start("idle"), { silence = 0.06 }))
+    local stats, err = s:wait()
+    assert.is_nil(stats)
+    assert.equal("timeout", err.kind)
+    assert.matches("no sign of life for 0.06 s", err.message, 1, true)
+    stop()
+  end)
+
   it("is cancelled while it opens, stands, and sends", function()
     for i = 1, 60 do write("f" .. i, ("x"):rep(100000)) end
     local scenes = { { "silent" }, { "idle" }, { "busy", 60 } }

@@ -5,8 +5,11 @@ local build_session = require "orch.docker.build_session"
 local client = require "orch.docker.client"
 local dockerfiles = require "orch.docker.dockerfile"
 local error_value = require "orch.error"
+local fault = require "orch.docker.fault"
 local fs = require "orch.fs"
 local json = require "orch.json"
+local scope = require "orch.scope"
+local task = require "orch.task"
 
 local Build = {}
 Build.__index = Build
@@ -67,7 +70,7 @@ local function failure_of(self, message)
   return error_value.new { kind = "failed", op = "docker build", code = math.tointeger(tonumber(code)),
     message = ("docker build: %s%s"):format(place, words), detail = detail ~= "" and detail or nil,
     hint = message:find("no active sessions", 1, true)
-      and "the base image's registry asks for a login: pull the image first, or log in" or nil }
+      and "the base image's registry asks for a login: pull the image first, or log in" or fault.hint_of(message) }
 end
 
 function Build:take(line)
@@ -131,18 +134,41 @@ local function with_tar(self)
   return { files = sent and sent.files, bytes = sent and sent.bytes }
 end
 
+-- The end of f, unless the session ends for want of signs of life: a daemon that hangs closes nothing.
+local function while_alive(session, f)
+  local parent = scope.current()
+  local running = task.spawn(function()
+    if parent then scope.enter(parent) end
+    f()
+  end)
+  local watch = task.spawn(function()
+    local _, failure = session:wait()
+    if failure and failure.kind == "timeout" then
+      failure.op, failure.hint = "docker build", client.LOST
+      running:cancel(failure)
+    end
+  end)
+  local good, problem = running:join()
+  watch:cancel(error_value.new { kind = "cancelled", message = "the build is over" })
+  watch:join()
+  return good, problem
+end
+
 -- What failed on our side is why the daemon failed.
 local function with_session(self, output)
   local options = build_session.options(self.job, self.spec, self.dockerfile, output)
   for name, value in pairs(self.client:peer()) do options[name] = value end
   options.api = self.client.api
   local session <close> = assert(require "orch.session".open(options))
-  local reply, failure = request(self, { query = { session = session:id(), remote = "client-session" } })
-  local good, problem = false, failure and refused(self, failure)
-  if reply then good, problem = pcall(read_reply, self, reply) end
-  local ours = session:failure()
+  local good, problem = while_alive(session, function()
+    local reply, failure = request(self, { query = { session = session:id(), remote = "client-session" } })
+    if not reply then error(refused(self, failure), 0) end
+    read_reply(self, reply)
+  end)
   if not good then
-    error(ours and ours.kind ~= "net" and problem.kind ~= "cancelled" and ours or problem, 0)
+    local ours = session:failure()
+    local theirs = not ours or ours.kind == "net" or ours.kind == "timeout" or problem.kind == "cancelled"
+    error(theirs and problem or ours, 0)
   end
   local stats, closing = session:close()
   if not stats and (closing.kind ~= "net" or output) then error(closing, 0) end

@@ -4,12 +4,15 @@
 local config = require "orch.docker.config"
 local endpoint = require "orch.docker.endpoint"
 local error_value = require "orch.error"
+local fault = require "orch.docker.fault"
 local json = require "orch.json"
 local ssh = require "orch.docker.ssh"
 local task = require "orch.task"
 
 local NEWEST <const> = { 1, 55 }
 local OLDEST <const> = { 1, 41 }
+
+local LOST <const> = "is the daemon running? When it is, `orch resume` does this step again"
 
 local Client = {}
 Client.__index = Client
@@ -33,8 +36,9 @@ function Client.error_of(op, reply_status, body)
   local decoded = json.decode(body or "")
   local message = type(decoded) == "table" and (decoded.message or decoded.cause) or body
   if not message or message == "" then message = "HTTP status " .. reply_status end
-  return error_value.new { kind = KIND_OF_STATUS[reply_status] or "remote", op = op, status = reply_status,
-    message = ("%s: %s"):format(op, (tostring(message):gsub("%s+$", ""))) }
+  message = tostring(message):gsub("%s+$", "")
+  return error_value.new { kind = KIND_OF_STATUS[reply_status] or "remote", op = op,
+    status = reply_status, hint = fault.hint_of(message), message = ("%s: %s"):format(op, message) }
 end
 
 -- One request, with what tells how the daemon is reached.
@@ -214,6 +218,7 @@ function Client:request(spec)
   })
   if not reply then
     failure.message = ("%s: %s"):format(spec.op, failure.message)
+    if failure.kind == "net" then failure.hint = failure.hint or LOST end
     return nil, failure
   end
   if reply.status >= 200 and reply.status < 300 or spec.good and spec.good[reply.status] then return reply end
@@ -253,6 +258,7 @@ function Client.reader(op, reply)
         local piece, failure = reply:read()
         if failure then
           failure.message = ("%s: %s"):format(op, failure.message)
+          failure.hint = failure.hint or LOST
           return nil, failure
         end
         at_end = not piece
@@ -275,4 +281,4 @@ function Client.lines(op, reply)
   end
 end
 
-return { connect = connect, escape = escape, error_of = Client.error_of }
+return { connect = connect, escape = escape, error_of = Client.error_of, LOST = LOST }

@@ -63,6 +63,15 @@ local function find(rules, lowered)
   end
 end
 
+--- What to do about a failure of the daemon itself, if it is known.
+---@param message string
+---@return string? hint
+local function hint_of(message)
+  if message:find("no space left on device", 1, true) then
+    return "the daemon's disk is full: `docker system df` tells of what, `docker system prune` makes room"
+  end
+end
+
 -- kind, passing, hint
 local function classify(message, reference)
   local status = status_of(message)
@@ -100,7 +109,7 @@ local function of(op, reference, message)
     passing, hint = false, ("the registry asks to wait %d s"):format(wait)
   end
   return error_value.new { kind = kind, op = op, passing = passing or false, retry_after = wait, limited = limited,
-    hint = hint or HINTS[kind], message = ("%s %s: %s"):format(op, reference, message) }
+    hint = hint or HINTS[kind] or hint_of(message), message = ("%s %s: %s"):format(op, reference, message) }
 end
 
 --- The same for a request to the daemon that failed: what it answered, or that it did not.
@@ -133,4 +142,4 @@ local function retrying(job, once)
   end
 end
 
-return { of = of, of_request = of_request, retrying = retrying }
+return { of = of, of_request = of_request, retrying = retrying, hint_of = hint_of }

@@ -65,7 +65,7 @@ function Transfer:read(connected, op, name, reply, other)
   while true do
     local line, failure = next_line()
     if failure then
-      failure.passing = failure.kind == "net"
+      failure.passing = failure.kind == "net" or failure.kind == "remote" -- lost, cut short, garbled
       return failure
     end
     if not line then return nil end

@@ -20,6 +20,7 @@ local session = {}
 ---@field output? string file that gets what the build exports (type=tar); there whole or not at all
 ---@field shared_key? string the same for each build of one context: then the daemon asks only for what changed (by size, mtime, mode)
 ---@field timeout? number seconds until the daemon has agreed; default 15
+---@field silence? number seconds without a byte from the daemon, which asks for our health every few; up to a third more may pass; default 60
 ---@field [string] orch.UnknownOption
 
 ---@class orch.session
@@ -45,7 +46,7 @@ function s:id() end
 function s:close() end
 
 ---Waits until it has ended. Errors, the first one that occurred: conflict (a file changed while it was being sent), io and
----missing (a file, the output), limit, net (the daemon closed it), remote (the daemon broke the protocol), usage (a pattern
+---missing (a file, the output), limit, net (the daemon closed it), timeout (it was silent), remote (the daemon broke the protocol), usage (a pattern
 ---of .dockerignore that Docker refuses).
 ---@return orch.session.stats? stats
 ---@return orch.error? err
