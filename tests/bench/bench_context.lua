@@ -1,4 +1,5 @@
--- A build context of 10,000 files (200 MB): sent whole, unchanged, with one file changed, against the docker CLI.
+-- Build contexts of 10,000 files (200 MB) and of one file of 1 GB: sent whole, unchanged, with one file changed,
+-- against the docker CLI.
 local fs = require "orch.fs"
 local measure = require "measure"
 local proc = require "orch.proc"
@@ -25,47 +26,61 @@ cp -a ../ours ../theirs
 local environment = fs.environment()
 environment.ORCH_STATE = dir .. "/state"
 environment.DOCKER_BUILDKIT = "1"
-assert(fs.write(dir .. "/build.lua", ([[
+assert(fs.write(dir .. "/build.lua", [[
 local orch = require "orch"
 return orch.job { name = "build", run = function(job)
-  local built = job:docker_build { context = %q, tags = { "bench-context:ours" } }
-  job:log("%%d files sent", built.context.files)
+  local built = job:docker_build { context = os.getenv("CONTEXT"), tags = { "bench-context:ours" } }
+  job:log("%d files sent", built.context.files)
 end }
-]]):format(dir .. "/ours")))
+]]))
 
 local ours = { orch, "run", dir .. "/build.lua" }
-local theirs = { "docker", "build", "-q", "-t", "bench-context:theirs", dir .. "/theirs" }
 
-local function forget() shell "docker builder prune -af > /dev/null; docker image rm -f bench-context:ours bench-context:theirs > /dev/null 2>&1 || true" end
-
-local function prepared(argv, before)
-  return function()
-    before()
-    return measure.once { argv = argv, env = environment }
-  end
+local function forget()
+  shell [[docker builder prune -af > /dev/null
+    docker image rm -f bench-context:ours bench-context:theirs > /dev/null 2>&1 || true]]
 end
 
 local function nothing() end
 
--- measure.compare begins with one of each that does not count.
-measure.compare {
-  title = "a context of 10,000 files, 200 MB, never seen by the daemon",
-  a = { label = "docker build", run = prepared(theirs, forget) },
-  b = { label = "orch run", run = prepared(ours, forget) },
-  runs = 3,
-}
-measure.once { argv = theirs, env = environment }
-measure.once { argv = ours, env = environment }
-measure.compare {
-  title = "the same, unchanged",
-  a = { label = "docker build", run = prepared(theirs, nothing) },
-  b = { label = "orch run", run = prepared(ours, nothing) },
-  runs = 9, goal = "at most 1",
-}
-measure.compare {
-  title = "the same, one file changed",
-  a = { label = "docker build", run = prepared(theirs, function() shell "date +%N > theirs/d7/faaa" end) },
-  b = { label = "orch run", run = prepared(ours, function() shell "date +%N > ours/d7/faaa" end) },
-  runs = 3,
-}
-forget()
+local turn = 0
+local function change(file)
+  return function(context)
+    turn = turn + 1
+    assert(fs.write(context .. file, tostring(turn)))
+  end
+end
+
+-- Both in these directories; before each run, prepare(directory).
+local function compare(title, runs, our_dir, their_dir, prepare)
+  environment.CONTEXT = our_dir
+  local function prepared(argv, context)
+    return function()
+      prepare(context)
+      return measure.once { argv = argv, env = environment }
+    end
+  end
+  measure.compare { -- which begins with one of each that does not count
+    title = title,
+    a = { label = "docker build",
+      run = prepared({ "docker", "build", "-q", "-t", "bench-context:theirs", their_dir }, their_dir) },
+    b = { label = "orch run", run = prepared(ours, our_dir) },
+    runs = runs, goal = "at most 1",
+  }
+end
+
+local function compare_all(what, our_dir, their_dir, file)
+  compare(what .. ", never seen by the daemon", 3, our_dir, their_dir, forget)
+  compare("the same, unchanged", 9, our_dir, their_dir, nothing)
+  compare("the same, one file changed", 3, our_dir, their_dir, change(file))
+  forget()
+end
+
+compare_all("a context of 10,000 files, 200 MB", dir .. "/ours", dir .. "/theirs", "/d7/faaa")
+
+-- One directory for both sides: it does not fit twice everywhere.
+shell [[
+rm -rf ours theirs; mkdir big; head -c 1000000000 /dev/urandom > big/file
+printf 'FROM scratch\nCOPY . /c\n' > big/Dockerfile
+]]
+compare_all("a context of one file, 1 GB", dir .. "/big", dir .. "/big", "/small")
