@@ -21,6 +21,22 @@ return function()
     end
   end
 
+  -- The spec files in which something failed, for whoever runs them once more.
+  local file_now
+  local failed_files = {}
+
+  local function note_failed(files)
+    local list = os.getenv("ORCH_TEST_FAILED")
+    local out = list and assert(io.open(list, "w"))
+    for _, file in ipairs(out and files or {}) do out:write(file, "\n") end
+    if out then out:close() end
+  end
+
+  local function file_failed()
+    if file_now ~= failed_files[#failed_files] then failed_files[#failed_files + 1] = file_now end
+    return nil, true
+  end
+
   handler.testEnd = function(_, _, status)
     io.write(({ success = ".", pending = "s", failure = "F", error = "E" })[status] or "?")
     io.flush()
@@ -36,24 +52,18 @@ return function()
     show("ERROR", handler.errors)
     local failed = #handler.failures + #handler.errors
     local left_over = failed - handler.failuresCount - handler.errorsCount -- passed until looked behind
-    local list = os.getenv("ORCH_TEST_FAILED")
-    if list then
-      local files, out = {}, assert(io.open(list, "w"))
-      for _, entries in ipairs { handler.failures, handler.errors } do
-        for _, entry in ipairs(entries) do
-          local trace = entry.element and entry.element.trace or entry.trace or {}
-          local file = (trace.source or ""):match("^@(.*)$")
-          if file and not files[file] then out:write(file, "\n") end
-          if file then files[file] = true end
-        end
-      end
-      out:close()
-    end
+    note_failed(failed_files)
     print(("%d passed, %d failed, %d skipped"):format(handler.successesCount - left_over, failed,
       handler.pendingsCount))
     return nil, true
   end
 
+  require "busted".subscribe({ "file", "start" }, function(file)
+    file_now = file.name
+    return nil, true
+  end)
+  require "busted".subscribe({ "failure" }, file_failed)
+  require "busted".subscribe({ "error" }, file_failed)
   require "busted".subscribe({ "test", "end" }, handler.testEnd, { predicate = handler.cancelOnPending })
   require "busted".subscribe({ "suite", "end" }, handler.suiteEnd)
   return handler

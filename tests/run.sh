@@ -1,16 +1,43 @@
 #!/bin/sh
-# Builds orch twice (release, and with address and undefined-behaviour sanitizers) and runs the whole suite
-# with each, against real services in a network namespace of their own. Closing line: N passed, N failed.
+# Builds orch and runs all its tests: the suite as it is released, and with address and undefined-behaviour
+# sanitizers, both against real services in a network namespace of their own; what has threads under the thread
+# sanitizer; and each fuzz target for ORCH_FUZZ_SECONDS (60). Closing line: N passed, N failed, N skipped.
 #
-#   sh tests/run.sh [SPEC OR FOLDER]...
+#   sh tests/run.sh [SPEC OR FOLDER]...     with names: only these, as released and with sanitizers
 set -eu
 cd "$(dirname "$0")/.."
 
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+passed=0 failed=0 skipped=0
+
+build() { # preset, target...
+  echo "== build ($1)"
+  preset=$1
+  shift
+  cmake --preset "$preset" -DORCH_WERROR=ON > "$log" 2>&1 &&
+    cmake --build --preset "$preset" -j "$(nproc)" ${1+--target "$@"} > "$log" 2>&1 || { cat "$log"; exit 1; }
+}
+
+# Runs a command whose closing line is counted.
+part() { # command...
+  { "$@" 2>&1 || :; } | tee "$log"
+  set -- $(tail -n 1 "$log" | grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' || echo 0 . 1 . 0 .)
+  passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+}
+
 sh tests/setup.sh test
-for preset in release asan; do
-  echo "== build ($preset)"
-  cmake --preset "$preset" -DORCH_WERROR=ON > /dev/null
-  cmake --build --preset "$preset" -j "$(nproc)" > "build.$$.log" 2>&1 || { cat "build.$$.log"; rm -f "build.$$.log"; exit 1; }
-  rm -f "build.$$.log"
-done
-exec tests/services/within sh tests/suite.sh "$@"
+build release all tests_c
+build asan all tests_c
+part tests/services/within sh tests/suite.sh "$@"
+if [ $# -eq 0 ]; then
+  build tsan
+  part sh tests/threads.sh
+  build fuzz fuzz
+  part tests/fuzz/run "${ORCH_FUZZ_SECONDS-60}"
+fi
+echo "== total"
+echo "$passed passed, $failed failed, $skipped skipped"
+[ $failed -eq 0 ]

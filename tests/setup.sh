@@ -6,8 +6,8 @@ build="cmake gcc libc6-dev make musl-tools pkg-config libarchive-dev libcurl4-op
   libjansson-dev liblua5.4-dev libnghttp2-dev libsqlite3-dev libssl-dev libuv1-dev libzstd-dev"
 run="apache2-utils busybox-static ca-certificates docker-registry docker.io git iproute2 iptables
   python3-botocore"
-tests="awscli curl ninja-build gzip lua-busted lua-check openssh-server openssl python3 python3-jsonschema python3-pyte
-  skopeo tar zstd"
+tests="awscli clang curl ninja-build gzip libclang-rt-14-dev lua-busted lua-check openssh-server openssl python3
+  python3-jsonschema python3-pyte skopeo tar zstd"
 
 case "${1:-test}" in
   build) wanted=$build ;;
