@@ -5,15 +5,15 @@
 #include <signal.h>
 
 #include "base/mem.h"
+#include "bind/host.h"
+#include "prim/proc_keeper.h"
 
 #define CHILD "orch.proc.child"
 #define CHILD_WAIT "orch.proc.wait"
-#define RUN "orch.proc.run"
+#define KEEPERS "orch.proc.keepers"
 
 enum {
-    HELD_MAX = 256 << 10,        /* bytes read ahead of child:read before the child must wait */
-    OUTPUT_MAX = 16 << 20,       /* default of output_max: bytes that proc.run keeps */
-    OUTPUT_MAX_LIMIT = 1 << 30,
+    HELD_MAX = 256 << 10, /* bytes read ahead of child:read before the child must wait */
 };
 
 /* --- a child that is read while it runs --------------------------------------------------------- */
@@ -24,7 +24,8 @@ struct child {
     struct places *places;
     struct hold hold;
     struct buf held[2];
-    struct wait *waiter;
+    struct wait *waiter;     /* for a piece or the end */
+    struct wait *pid_waiter; /* for its birth */
     struct proc_result result;
     bool orphan; /* the userdata is gone */
 };
@@ -42,10 +43,10 @@ static void child_free(struct child *child)
     mem_free(child);
 }
 
-static void wake(struct child *child)
+static void wake(struct wait **slot)
 {
-    struct wait *waiter = child->waiter;
-    child->waiter = NULL;
+    struct wait *waiter = *slot;
+    *slot = NULL;
     if (waiter)
         task_wake(waiter);
 }
@@ -59,7 +60,12 @@ static void on_child_output(void *arg, enum proc_stream stream, const char *data
     buf_add(held, data, len);
     if (held->len >= HELD_MAX)
         proc_flow(child->proc, false);
-    wake(child);
+    wake(&child->waiter);
+}
+
+static void on_child_born(void *arg)
+{
+    wake(&((struct child *)arg)->pid_waiter);
 }
 
 static void on_child_done(void *arg, const struct proc_result *result)
@@ -68,7 +74,8 @@ static void on_child_done(void *arg, const struct proc_result *result)
     child->proc = NULL;
     places_leave(child->places);
     child->result = *result;
-    wake(child);
+    wake(&child->waiter);
+    wake(&child->pid_waiter);
     hold_release(&child->hold);
     if (child->orphan)
         child_free(child);
@@ -103,31 +110,7 @@ static int child_gc(lua_State *L)
     return 0;
 }
 
-static void push_result(lua_State *L, const struct proc_result *result)
-{
-    lua_createtable(L, 0, 8);
-    lua_pushinteger(L, result->code);
-    lua_setfield(L, -2, "code");
-    if (result->signal) {
-        lua_pushinteger(L, result->signal);
-        lua_setfield(L, -2, "signal");
-    }
-    lua_pushnumber(L, result->seconds);
-    lua_setfield(L, -2, "seconds");
-    lua_pushnumber(L, result->user);
-    lua_setfield(L, -2, "user");
-    lua_pushnumber(L, result->system);
-    lua_setfield(L, -2, "system");
-    lua_pushinteger(L, result->max_rss);
-    lua_setfield(L, -2, "max_rss");
-}
-
 /* --- proc.start ------------------------------------------------------------------------------------- */
-
-static struct places *to_places(lua_State *L)
-{
-    return lua_touserdata(L, lua_upvalueindex(2));
-}
 
 static int k_start(lua_State *L, int status, lua_KContext context)
 {
@@ -141,6 +124,7 @@ static int k_start(lua_State *L, int status, lua_KContext context)
     int at = lua_gettop(L);
     const char **argv = proc_options(L, "proc.start", &spec);
     spec.output = on_child_output;
+    spec.born = on_child_born;
     struct child *child = *slot = mem_alloc(sizeof *child);
     child->places = place->places;
     buf_init(&child->held[0], HELD_MAX + (64 << 10));
@@ -158,7 +142,7 @@ static int k_start(lua_State *L, int status, lua_KContext context)
 /* proc.start { … } -> child | nil, err */
 static int l_start(lua_State *L)
 {
-    return places_take(L, to_places(L), k_start);
+    return places_take(L, proc_places(L), k_start);
 }
 
 static void stop_waiting(void *op)
@@ -188,7 +172,7 @@ static int push_end(lua_State *L, struct child *child)
 {
     if (child->result.err.kind != ERR_NONE)
         return bind_fail(L, &child->result.err);
-    push_result(L, &child->result);
+    proc_push_result(L, &child->result);
     return 1;
 }
 
@@ -257,106 +241,37 @@ static int l_signal(lua_State *L)
     return 0;
 }
 
+static void stop_waiting_for_pid(void *op)
+{
+    struct child_wait *wait = op;
+    wait->child->pid_waiter = NULL;
+    task_wake(wait);
+}
+
+static int k_pid(lua_State *L, int status, lua_KContext context)
+{
+    (void)status, (void)context;
+    struct child *child = to_child(L);
+    int pid = child->proc ? proc_pid(child->proc) : 0;
+    if (pid == 0)
+        return 0;
+    lua_pushinteger(L, pid);
+    return 1;
+}
+
+/* child:pid() -> of the program | nothing, once it has ended; waits for its birth */
 static int l_pid(lua_State *L)
 {
     struct child *child = to_child(L);
-    if (!child->proc)
-        return 0;
-    lua_pushinteger(L, proc_pid(child->proc));
-    return 1;
-}
-
-/* --- proc.run ---------------------------------------------------------------------------------------- */
-
-struct run {
-    struct wait wait;
-    struct proc *proc;
-    struct places *places;
-    struct buf out[2];
-    bool split, over;
-    struct proc_result result;
-};
-
-static void on_run_output(void *arg, enum proc_stream stream, const char *data, size_t len)
-{
-    struct run *run = arg;
-    if (run->over || buf_add(&run->out[stream == PROC_STDERR], data, len))
-        return;
-    run->over = true;
-    proc_cancel(run->proc);
-}
-
-static void on_run_done(void *arg, const struct proc_result *result)
-{
-    struct run *run = arg;
-    run->proc = NULL;
-    places_leave(run->places);
-    run->result = *result;
-    task_wake(run);
-}
-
-static void run_cancel(void *op)
-{
-    proc_cancel(((struct run *)op)->proc);
-}
-
-static int run_gc(lua_State *L)
-{
-    struct run *run = lua_touserdata(L, 1);
-    buf_fini(&run->out[0]);
-    buf_fini(&run->out[1]);
-    return 0;
-}
-
-static void push_output(lua_State *L, const struct buf *out, const char *key)
-{
-    lua_pushlstring(L, out->len ? out->data : "", out->len);
-    lua_setfield(L, -2, key);
-}
-
-static int k_run(lua_State *L, int status, lua_KContext context)
-{
-    (void)status;
-    struct run *run = (struct run *)context;
-    struct err *err = &run->result.err;
-    if (run->over)
-        err_set(err, ERR_LIMIT, "the program printed more than %zu bytes and was stopped",
-                run->out[0].max);
-    if (err->kind != ERR_NONE)
-        return bind_fail(L, err);
-    push_result(L, &run->result);
-    push_output(L, &run->out[0], "stdout");
-    if (run->split)
-        push_output(L, &run->out[1], "stderr");
-    return 1;
-}
-
-static int k_run_place(lua_State *L, int status, lua_KContext context)
-{
-    (void)status;
-    struct place *place = (struct place *)context;
-    struct proc_spec spec;
-    struct err err;
-    struct run *run = bind_wait(L, sizeof *run, RUN, run_cancel);
-    const char **argv = proc_options(L, "proc.run", &spec);
-    size_t max = (size_t)opt_integer(L, 1, "output_max", OUTPUT_MAX);
-    buf_init(&run->out[0], max < OUTPUT_MAX_LIMIT ? max : OUTPUT_MAX_LIMIT);
-    buf_init(&run->out[1], run->out[0].max);
-    spec.output = on_run_output;
-    run->split = spec.split;
-    run->places = place->places;
-    run->proc = proc_start(bind_loop(L), &spec, on_run_done, run, &err);
-    mem_free(argv);
-    if (!run->proc)
-        return bind_fail(L, &err);
-    place->taken = false; /* it is the program's now */
-    return bind_yield(L, run, k_run);
-}
-
-/* proc.run { … } -> { code, signal, stdout, stderr, seconds, … } | nil, err */
-static int l_run(lua_State *L)
-{
-    return places_take(L, to_places(L), k_run_place);
+    lua_settop(L, 1);
+    if (!child->proc || proc_pid(child->proc) != 0)
+        return k_pid(L, LUA_OK, 0);
+    if (child->pid_waiter)
+        return luaL_error(L, "another task waits for this child's birth already");
+    struct child_wait *wait = bind_wait(L, sizeof *wait, CHILD_WAIT, stop_waiting_for_pid);
+    wait->child = child;
+    child->pid_waiter = &wait->wait;
+    return bind_yield(L, wait, k_pid);
 }
 
 static const luaL_Reg methods[] = {
@@ -379,7 +294,26 @@ static int l_kill(lua_State *L)
 }
 
 static const luaL_Reg functions[] = {
-    {"kill", l_kill}, {"start", l_start}, {"run", l_run}, {NULL, NULL}};
+    {"kill", l_kill}, {"start", l_start}, {"run", proc_l_run}, {NULL, NULL}};
+
+static int keepers_gc(lua_State *L)
+{
+    struct keepers **slot = lua_touserdata(L, 1);
+    keepers_free(*slot);
+    *slot = NULL;
+    return 0;
+}
+
+/* They live until Lua ends. */
+static void make_keepers(lua_State *L)
+{
+    struct host *host = bind_host(L);
+    bind_type(L, KEEPERS, NULL, keepers_gc);
+    struct keepers **slot = lua_newuserdatauv(L, sizeof *slot, 0);
+    *slot = host->keepers = keepers_new(host->loop, host->shim);
+    luaL_setmetatable(L, KEEPERS);
+    luaL_ref(L, LUA_REGISTRYINDEX);
+}
 
 int luaopen_orch_proc(lua_State *L);
 int luaopen_orch_proc(lua_State *L)
@@ -389,7 +323,8 @@ int luaopen_orch_proc(lua_State *L)
     lua_pushcfunction(L, l_cancel); /* others may hold it still: <close> ends but does not free it */
     lua_setfield(L, -2, "__close");
     bind_type(L, CHILD_WAIT, NULL, NULL);
-    bind_type(L, RUN, NULL, run_gc);
+    proc_run_type(L);
+    make_keepers(L);
     lua_newtable(L);
     lua_pushlightuserdata(L, bind_host(L));
     places_push(L);

@@ -9,6 +9,13 @@
    the stack. The caller frees the argv that it returns with mem_free. */
 const char **proc_options(lua_State *L, const char *function, struct proc_spec *spec);
 
+/* Pushes { code, signal, seconds, … }. */
+void proc_push_result(lua_State *L, const struct proc_result *result);
+
+/* proc.run { … } -> { code, signal, stdout, stderr, seconds, … } | nil, err */
+int proc_l_run(lua_State *L);
+void proc_run_type(lua_State *L);
+
 /* How many children may run at once: each takes descriptors, and the rest of the program needs some too.
    Who comes when all places are taken waits for one. */
 struct places;
@@ -21,6 +28,8 @@ struct place {
     bool taken; /* by this call; cleared by who keeps the place for a child, which leaves it at its end */
 };
 
+/* Upvalue 2 of the module's functions. */
+struct places *proc_places(lua_State *L);
 /* Pushes them; they live as long as that value. */
 struct places *places_push(lua_State *L);
 /* Waits for a place and goes on in then(L, status, (lua_KContext)place), whose results it returns. */

@@ -65,7 +65,7 @@ const char **proc_options(lua_State *L, const char *function, struct proc_spec *
     size_t len;
     *spec = (struct proc_spec){
         .cwd = opt_text(L, 1, "cwd", &len),
-        .shim = bind_host(L)->shim,
+        .keepers = bind_host(L)->keepers,
         .split = opt_bool(L, 1, "split", false),
         .inherit = opt_bool(L, 1, "inherit", false),
         .grace_ms = milliseconds(L, 1, "grace"),
@@ -87,4 +87,28 @@ const char **proc_options(lua_State *L, const char *function, struct proc_spec *
     const char **argv = opt_texts(L, 1, "argv", &count);
     spec->argv = argv;
     return argv;
+}
+
+void proc_push_result(lua_State *L, const struct proc_result *result)
+{
+    lua_createtable(L, 0, 8);
+    lua_pushinteger(L, result->code);
+    lua_setfield(L, -2, "code");
+    if (result->signal) {
+        lua_pushinteger(L, result->signal);
+        lua_setfield(L, -2, "signal");
+    }
+    lua_pushnumber(L, result->seconds);
+    lua_setfield(L, -2, "seconds");
+    lua_pushnumber(L, result->user);
+    lua_setfield(L, -2, "user");
+    lua_pushnumber(L, result->system);
+    lua_setfield(L, -2, "system");
+    lua_pushinteger(L, result->max_rss);
+    lua_setfield(L, -2, "max_rss");
+}
+
+struct places *proc_places(lua_State *L)
+{
+    return lua_touserdata(L, lua_upvalueindex(2));
 }

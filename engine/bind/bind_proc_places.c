@@ -5,7 +5,7 @@
 #define PLACE "orch.proc.place"
 
 enum {
-    FILES_EACH = 6,      /* output, errors, input, the shim's two, pidfd */
+    FILES_EACH = 4,      /* output, errors, input, the keeper's socket */
     FILES_RESERVED = 128, /* for all that is no child */
     PLACES_MIN = 16,
     PLACES_MAX = 10000,

@@ -4,6 +4,8 @@
 
 #include "bind/bind.h"
 
+struct keepers;
+
 struct host {
     struct loop *loop;
     lua_State *L; /* the main state */
@@ -12,6 +14,7 @@ struct host {
     unsigned tasks;      /* alive, those that drain included */
     const char *lib_dir; /* where the modules loaded on first use stand */
     const char *shim;    /* path of orch-shim */
+    struct keepers *keepers; /* the parents of programs, made by bind_proc.c */
     const char *program; /* the running binary */
     const char *lua_tree; /* read in place of the embedded library; NULL = embedded */
     char *parting; /* written to parting_fd when the program ends at once; NULL = nothing */

@@ -43,6 +43,8 @@ typedef void watch_call(void *arg, int events);
 struct watch *watch_new(struct loop *loop, int fd, watch_call *call, void *arg);
 /* 0 = nothing for now. An error or hang-up of fd is told as all the events asked for. */
 void watch_set(struct watch *watch, int events);
+/* false: loop_live leaves it out, as it belongs to nothing that was started and must end. */
+void watch_count(struct watch *watch, bool counted);
 /* No call comes any more, not even one that is due. NULL is good. The fd may be closed at once. */
 void watch_free(struct watch *watch);
 

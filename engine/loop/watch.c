@@ -10,6 +10,7 @@ struct watch {
     watch_call *call;
     void *arg;
     int events;
+    bool uncounted;
 };
 
 static void on_close(uv_handle_t *handle)
@@ -57,10 +58,22 @@ void watch_set(struct watch *watch, int events)
                       on_poll);
 }
 
+void watch_count(struct watch *watch, bool counted)
+{
+    if (watch->uncounted != counted)
+        return;
+    watch->uncounted = !counted;
+    if (counted)
+        watch->loop->live++;
+    else
+        watch->loop->live--;
+}
+
 void watch_free(struct watch *watch)
 {
     if (!watch)
         return;
+    watch_count(watch, true); /* until it is closed */
     uv_poll_stop(&watch->uv);
     uv_close((uv_handle_t *)&watch->uv, on_close);
 }

@@ -3,10 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/pidfd.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,36 +11,34 @@
 #include "base/buf.h"
 #include "base/mem.h"
 #include "prim/proc_birth.h"
+#include "prim/proc_ends.h"
+#include "prim/proc_keeper.h"
+#include "prim/proc_outlet.h"
 
 enum {
-    CHUNK = 64 << 10,
     GRACE_MS = 5000,
     DRAIN_MS = 2000, /* how long a grandchild may hold the pipes open after the child's end */
-    SHIM_MS = 12000, /* what the shim may take beyond the grace before it is killed itself */
-    SHIM_ARGS = 5,
-};
-
-struct outlet {
-    struct proc *proc;
-    struct watch *watch; /* NULL once at its end */
-    int fd;
-    enum proc_stream stream;
+    KEEPER_MS = 12000, /* what a keeper may take beyond the grace before it is killed itself */
 };
 
 struct proc {
     struct loop *loop;
     struct proc_spec spec; /* output, split, grace_ms only; the rest was the caller's */
     char *program;         /* path */
+    char *cwd;             /* NULL: ours */
     bool found;            /* there is such a file, whether or not it can be run */
     proc_done *done;
     void *arg;
-    pid_t pid;
-    int pidfd;
-    struct watch *exit_watch; /* NULL once the child is reaped */
+    struct keeper *keeper; /* NULL without one, and at the end */
+    pid_t pid;             /* 0: not known */
+    int pidfd;             /* without a keeper */
+    struct watch *exit_watch;
+    bool ended;     /* and what it left running, too */
+    bool told;      /* result has its status */
+    bool asked_pid;
     struct outlet outlets[2];
     struct watch *input_watch;
     int input_fd;
-    int control_fd, status_fd; /* the shim's, -1 without one */
     char *input;
     size_t input_len, input_sent;
     struct timer *kill_timer, *timeout_timer, *quiet_timer, *drain_timer;
@@ -59,13 +54,6 @@ static void close_fd(int *fd)
     if (*fd >= 0)
         close(*fd);
     *fd = -1;
-}
-
-static void outlet_close(struct outlet *outlet)
-{
-    watch_free(outlet->watch);
-    outlet->watch = NULL;
-    close_fd(&outlet->fd);
 }
 
 static void input_close(struct proc *proc)
@@ -90,25 +78,25 @@ static void release(struct proc *proc)
     outlet_close(&proc->outlets[1]);
     watch_free(proc->exit_watch);
     close_fd(&proc->pidfd);
-    close_fd(&proc->control_fd);
-    close_fd(&proc->status_fd);
     drop_timer(&proc->kill_timer);
     drop_timer(&proc->timeout_timer);
     drop_timer(&proc->quiet_timer);
     drop_timer(&proc->drain_timer);
     mem_free(proc->program);
+    mem_free(proc->cwd);
     mem_free(proc);
 }
 
-static void finish_if_over(struct proc *proc)
+static void finish_if_over(void *arg)
 {
-    if (proc->exit_watch || proc->outlets[0].watch || proc->outlets[1].watch)
+    struct proc *proc = arg;
+    if (!proc->ended || outlet_is_open(&proc->outlets[0]) || outlet_is_open(&proc->outlets[1]))
         return;
     proc_done *done = proc->done;
-    void *arg = proc->arg;
+    void *done_arg = proc->arg;
     struct proc_result result = proc->result;
     release(proc);
-    done(arg, &result);
+    done(done_arg, &result);
 }
 
 static void on_drained(void *arg)
@@ -124,7 +112,7 @@ static void on_drained(void *arg)
 static void limit_drain(struct proc *proc)
 {
     drop_timer(&proc->drain_timer);
-    if (!proc->exit_watch && !proc->paused)
+    if (proc->ended && !proc->paused)
         proc->drain_timer = timer_start(proc->loop, DRAIN_MS, on_drained, proc);
 }
 
@@ -143,24 +131,26 @@ static void take_wait_status(struct proc *proc, int status, const struct rusage 
     result->max_rss = (long long)usage->ru_maxrss * 1024;
 }
 
-/* The line of engine/shim/shim.c. None: somebody killed the shim, and the wait status is all there is. */
-static bool take_shim_status(struct proc *proc)
+static void on_piece(void *arg, enum proc_stream stream, const char *data, size_t len)
 {
-    char line[128], word[16];
-    long long value, user, system, max_rss;
-    ssize_t len = read(proc->status_fd, line, sizeof line - 1);
-    line[len > 0 ? len : 0] = '\0';
-    if (sscanf(line, "%15s %lld %lld %lld %lld", word, &value, &user, &system, &max_rss) != 5)
-        return false;
-    struct proc_result *result = &proc->result;
-    result->code = strcmp(word, "exit") == 0 ? (int)value : -1;
-    result->signal = strcmp(word, "signal") == 0 ? (int)value : 0;
-    result->user = (double)user / 1e6;
-    result->system = (double)system / 1e6;
-    result->max_rss = max_rss * 1024;
-    if (strcmp(word, "exec") == 0 && result->err.kind == ERR_NONE)
-        birth_program_error(proc->program, proc->found, (int)value, &result->err);
-    return true;
+    struct proc *proc = arg;
+    proc->last_output = loop_now(proc->loop);
+    proc->spec.output(proc->arg, stream, data, len);
+}
+
+static void end_seen(struct proc *proc)
+{
+    proc->ended = true;
+    drop_timer(&proc->timeout_timer);
+    drop_timer(&proc->quiet_timer);
+    drop_timer(&proc->kill_timer);
+    proc->result.seconds = (double)(loop_clock(proc->loop) - proc->started) / 1000;
+    input_close(proc);
+    outlet_read_rest(&proc->outlets[0]); /* what most have printed is there by now */
+    outlet_read_rest(&proc->outlets[1]);
+    if (outlet_is_open(&proc->outlets[0]) || outlet_is_open(&proc->outlets[1]))
+        limit_drain(proc);
+    finish_if_over(proc);
 }
 
 static void on_exit_seen(void *arg, int events)
@@ -173,33 +163,62 @@ static void on_exit_seen(void *arg, int events)
         return;
     watch_free(proc->exit_watch);
     proc->exit_watch = NULL;
-    drop_timer(&proc->timeout_timer);
-    drop_timer(&proc->quiet_timer);
-    drop_timer(&proc->kill_timer);
-    if (proc->status_fd < 0 && proc->result.err.kind != ERR_NONE)
+    if (proc->result.err.kind != ERR_NONE)
         kill(-proc->pid, SIGKILL); /* what of the group outlived its leader's TERM */
-    if (proc->status_fd < 0 || !take_shim_status(proc))
-        take_wait_status(proc, status, &usage);
-    proc->result.seconds = (double)(loop_clock(proc->loop) - proc->started) / 1000;
-    input_close(proc);
-    limit_drain(proc);
-    finish_if_over(proc);
+    take_wait_status(proc, status, &usage);
+    end_seen(proc);
 }
 
-static void on_output(void *arg, int events)
+/* --- what the keeper tells ------------------------------------------------------------------------- */
+
+static void take_report(struct proc *proc, const struct report *report)
 {
-    (void)events;
-    struct outlet *outlet = arg;
-    struct proc *proc = outlet->proc;
-    char chunk[CHUNK];
-    ssize_t n = read(outlet->fd, chunk, sizeof chunk);
-    if (n > 0) {
-        proc->last_output = loop_now(proc->loop);
-        proc->spec.output(proc->arg, outlet->stream, chunk, (size_t)n);
-    } else if (n == 0 || (errno != EAGAIN && errno != EINTR)) {
-        outlet_close(outlet);
-        finish_if_over(proc);
+    struct proc_result *result = &proc->result;
+    proc->told = true;
+    result->code = report->kind == REPORT_EXIT ? report->value : -1;
+    result->signal = report->kind == REPORT_SIGNAL ? report->value : 0;
+    result->user = (double)report->user_us / 1e6;
+    result->system = (double)report->system_us / 1e6;
+    result->max_rss = (long long)report->max_rss_kib * 1024;
+}
+
+static void take_failure(struct proc *proc, const struct report *report)
+{
+    struct err *err = &proc->result.err;
+    proc->told = true;
+    if (err->kind != ERR_NONE)
+        return;
+    if (report->kind == REPORT_EXEC)
+        birth_program_error(proc->program, proc->found, report->value, err);
+    else if (report->kind == REPORT_CWD)
+        err_system(err, report->value, "cannot run %s in directory %s", proc->program,
+                   proc->cwd ? proc->cwd : ".");
+    else if (report->kind == REPORT_LOST)
+        err_set(err, ERR_IO, "cannot start %s: somebody killed orch-shim, the parent of programs",
+                proc->program);
+    else
+        err_system(err, report->value, "cannot start %s", proc->program);
+}
+
+static void on_told(void *arg, const struct report *report)
+{
+    struct proc *proc = arg;
+    if (!report && !proc->told) { /* somebody killed the keeper, and so all below it */
+        proc->result.code = -1;
+        proc->result.signal = SIGKILL;
+    } else if (report && report->kind == REPORT_BORN) {
+        proc->pid = report->value;
+        if (proc->spec.born)
+            proc->spec.born(proc->arg);
+    } else if (report && (report->kind == REPORT_EXIT || report->kind == REPORT_SIGNAL)) {
+        take_report(proc, report);
+    } else if (report && report->kind != REPORT_OVER) {
+        take_failure(proc, report);
     }
+    if (report && !report->over)
+        return;
+    proc->keeper = NULL;
+    end_seen(proc);
 }
 
 static void on_input(void *arg, int events)
@@ -220,31 +239,31 @@ static void on_grace_over(void *arg)
 {
     struct proc *proc = arg;
     proc->kill_timer = NULL;
-    kill(-proc->pid, SIGKILL);
+    if (proc->keeper)
+        keeper_kill(proc->keeper);
+    else
+        kill(-proc->pid, SIGKILL);
 }
 
-/* To the group, or to the shim, for which 0 means the end of the tree. */
-static void send_signal(struct proc *proc, int number)
+static void end_tree(struct proc *proc)
 {
-    unsigned char order = (unsigned char)number;
-    if (proc->control_fd < 0)
-        kill(-proc->pid, number ? number : SIGTERM);
-    else if (write(proc->control_fd, &order, 1) < 0)
-        return; /* it has ended, and its exit is about to be seen */
+    if (proc->keeper) {
+        keeper_order(proc->keeper, ORDER_END, 0);
+    } else {
+        kill(-proc->pid, SIGTERM);
+        kill(-proc->pid, SIGCONT); /* a stopped process sees TERM only when it goes on */
+    }
 }
 
 static void stop(struct proc *proc, enum err_kind kind, const char *why)
 {
     proc_flow(proc, true);
-    if (!proc->exit_watch || proc->result.err.kind != ERR_NONE)
+    if (proc->ended || proc->result.err.kind != ERR_NONE)
         return;
     err_set(&proc->result.err, kind, "%s", why);
-    send_signal(proc, 0);
-    if (proc->control_fd < 0)
-        kill(-proc->pid, SIGCONT); /* a stopped process sees TERM only when it goes on */
-    proc->kill_timer =
-        timer_start(proc->loop, proc->spec.grace_ms + (proc->control_fd < 0 ? 0 : SHIM_MS),
-                    on_grace_over, proc);
+    end_tree(proc);
+    proc->kill_timer = timer_start(
+        proc->loop, proc->spec.grace_ms + (proc->keeper ? KEEPER_MS : 0), on_grace_over, proc);
 }
 
 static void on_timeout(void *arg)
@@ -268,168 +287,104 @@ static void on_quiet(void *arg)
 
 /* --- starting ------------------------------------------------------------------------------------ */
 
-static bool make_pipe(int ends[2], int ours, struct err *err)
-{
-    if (pipe2(ends, O_CLOEXEC) != 0)
-        return err_system(err, errno, "cannot make a pipe");
-    fcntl(ends[ours], F_SETFL, O_NONBLOCK);
-    return true;
-}
-
-static bool open_ends(struct proc *proc, const struct proc_spec *spec, struct birth *birth,
-                      struct err *err)
-{
-    int ends[2];
-    if (spec->shim) {
-        if (!make_pipe(ends, 1, err))
-            return false;
-        birth->control = ends[0];
-        proc->control_fd = ends[1];
-        if (!make_pipe(ends, 0, err))
-            return false;
-        proc->status_fd = ends[0];
-        birth->status = ends[1];
-    }
-    if (spec->inherit)
-        return true;
-    if (spec->input) {
-        if (!make_pipe(ends, 1, err))
-            return false;
-        birth->in = ends[0];
-        proc->input_fd = ends[1];
-    } else if ((birth->in = open("/dev/null", O_RDONLY | O_CLOEXEC)) < 0) {
-        return err_system(err, errno, "cannot open /dev/null");
-    }
-    if (!make_pipe(ends, 0, err))
-        return false;
-    proc->outlets[0].fd = ends[0];
-    birth->out = birth->err = ends[1];
-    if (spec->split) {
-        if (!make_pipe(ends, 0, err))
-            return false;
-        proc->outlets[1].fd = ends[0];
-        birth->err = ends[1];
-    }
-    return true;
-}
-
 static void watch_ends(struct proc *proc, const struct proc_spec *spec)
 {
-    proc->exit_watch = watch_new(proc->loop, proc->pidfd, on_exit_seen, proc);
-    watch_set(proc->exit_watch, WATCH_READ);
-    for (int i = 0; i < 2; i++) {
-        struct outlet *outlet = &proc->outlets[i];
-        if (outlet->fd < 0)
-            continue;
-        outlet->watch = watch_new(proc->loop, outlet->fd, on_output, outlet);
-        watch_set(outlet->watch, WATCH_READ);
+    if (proc->pidfd >= 0) {
+        proc->exit_watch = watch_new(proc->loop, proc->pidfd, on_exit_seen, proc);
+        watch_set(proc->exit_watch, WATCH_READ);
     }
+    for (int i = 0; i < 2; i++)
+        outlet_watch(&proc->outlets[i], proc->loop);
     if (proc->input_fd >= 0) {
         proc->input = mem_copy(spec->input, spec->input_len ? spec->input_len : 1);
         proc->input_len = spec->input_len;
         proc->input_watch = watch_new(proc->loop, proc->input_fd, on_input, proc);
         watch_set(proc->input_watch, WATCH_WRITE);
     }
-    proc->last_output = proc->started;
     if (spec->quiet_ms)
         proc->quiet_timer = timer_start(proc->loop, spec->quiet_ms, on_quiet, proc);
     if (spec->timeout_ms)
         proc->timeout_timer = timer_start(proc->loop, spec->timeout_ms, on_timeout, proc);
 }
 
-/* "orch-shim GRACE CONTROL STATUS PATH ARGV…", for the caller to free; text is where numbers go. */
-static const char **shim_argv(const struct proc *proc, const struct proc_spec *spec,
-                              const struct birth *birth, char text[3][24])
+static bool start_kept(struct proc *proc, const struct proc_spec *spec,
+                       const char *const *env, const struct ends *ends, struct err *err)
 {
-    size_t count = 0;
-    while (spec->argv[count])
-        count++;
-    const char **argv = mem_alloc((count + SHIM_ARGS + 1) * sizeof *argv);
-    snprintf(text[0], sizeof text[0], "%llu", (unsigned long long)proc->spec.grace_ms);
-    snprintf(text[1], sizeof text[1], "%d", birth->control);
-    snprintf(text[2], sizeof text[2], "%d", birth->status);
-    argv[0] = "orch-shim";
-    for (int i = 0; i < 3; i++)
-        argv[i + 1] = text[i];
-    argv[4] = proc->program;
-    memcpy(argv + SHIM_ARGS, spec->argv, count * sizeof *argv);
-    return argv;
+    const bool inherit = spec->inherit;
+    const struct errand errand = {.path = proc->program, .argv = spec->argv, .env = env,
+                                  .cwd = ends->cwd, .in = inherit ? STDIN_FILENO : ends->in,
+                                  .out = inherit ? STDOUT_FILENO : ends->out,
+                                  .err = inherit ? STDERR_FILENO : ends->err,
+                                  .grace_ms = proc->spec.grace_ms};
+    proc->keeper = keeper_run(spec->keepers, &errand, on_told, proc, err);
+    return proc->keeper != NULL;
 }
 
-static bool give_life(struct proc *proc, const struct proc_spec *spec, struct birth *birth,
-                      struct err *err)
+static bool start_child(struct proc *proc, const struct proc_spec *spec,
+                        const char *const *env, const struct ends *ends, struct err *err)
 {
-    char numbers[3][24];
-    const char **argv = spec->shim ? shim_argv(proc, spec, birth, numbers) : NULL;
-    birth->path = spec->shim ? spec->shim : proc->program;
-    birth->argv = (char *const *)(argv ? argv : spec->argv);
-    proc->started = loop_clock(proc->loop);
-    proc->pid = birth_give(birth);
-    mem_free(argv);
-    if (proc->pid < 0)
-        return err_system(err, errno, "cannot start %s", spec->argv[0]);
-    if (birth->error != 0) {
-        waitpid(proc->pid, NULL, 0);
-        return birth_error(birth, spec->argv[0], birth->error, err);
-    }
-    proc->pidfd = pidfd_open(proc->pid, 0);
-    if (proc->pidfd >= 0)
-        return true;
-    err_system(err, errno, "cannot watch %s", spec->argv[0]);
-    kill(-proc->pid, SIGKILL);
-    waitpid(proc->pid, NULL, 0);
-    return false;
+    struct birth birth = {.path = proc->program, .argv = (char *const *)spec->argv,
+                          .env = (char *const *)env, .cwd = spec->cwd, .in = ends->in,
+                          .out = ends->out, .err = ends->err,
+                          .file_limit = loop_file_limit(proc->loop)};
+    return birth_watched(&birth, &proc->pid, &proc->pidfd, err);
 }
 
 static struct proc *make(struct loop *loop, const struct proc_spec *spec,
-                         const char *const *env, struct err *err)
+                         const char *const *env, int cwd, struct err *err)
 {
-    int base = spec->cwd ? open(spec->cwd, O_PATH | O_DIRECTORY | O_CLOEXEC) : AT_FDCWD;
-    if (spec->cwd && base < 0) {
-        err_system(err, errno, "cannot run %s in directory %s", spec->argv[0], spec->cwd);
-        return NULL;
-    }
-    char *program = birth_find_program(spec->argv[0], env, base, err);
-    bool found = program && faccessat(base, program, F_OK, 0) == 0;
-    if (spec->cwd)
-        close(base);
+    char *program = birth_find_program(spec->argv[0], env, cwd, err);
     if (!program)
         return NULL;
     struct proc *proc = mem_alloc(sizeof *proc);
-    *proc = (struct proc){.loop = loop, .spec = *spec, .program = program, .found = found,
-                          .pidfd = -1, .input_fd = -1, .control_fd = -1, .status_fd = -1};
+    proc->loop = loop;
+    proc->spec = *spec;
+    proc->program = program;
+    proc->found = faccessat(cwd, program, F_OK, 0) == 0;
+    proc->cwd = mem_text(spec->cwd);
+    proc->pidfd = proc->input_fd = -1;
+    for (int i = 0; i < 2; i++)
+        proc->outlets[i] = (struct outlet){.fd = -1, .stream = i == 0 ? PROC_STDOUT : PROC_STDERR,
+                                           .piece = on_piece, .ended = finish_if_over, .arg = proc};
+    if (proc->spec.grace_ms == 0)
+        proc->spec.grace_ms = GRACE_MS;
+    proc->started = proc->last_output = loop_clock(loop);
     return proc;
+}
+
+/* Everything opened is proc's and ends' to close, whatever happens. */
+static bool start(struct proc *proc, const struct proc_spec *spec, const char *const *env,
+                  struct ends *ends, struct err *err)
+{
+    const bool good = spec->inherit || ends_open(ends, spec, err);
+    proc->input_fd = ends->our_in;
+    proc->outlets[0].fd = ends->our_out;
+    proc->outlets[1].fd = ends->our_err;
+    if (!good)
+        return false;
+    return spec->keepers ? start_kept(proc, spec, env, ends, err)
+                         : start_child(proc, spec, env, ends, err);
 }
 
 struct proc *proc_start(struct loop *loop, const struct proc_spec *spec, proc_done *done,
                         void *arg, struct err *err)
 {
     const char *const *env = spec->env ? spec->env : (const char *const *)environ;
-    struct proc *proc = make(loop, spec, env, err);
-    if (!proc)
+    struct ends ends;
+    if (!ends_enter(&ends, spec, err))
         return NULL;
-    proc->done = done;
-    proc->arg = arg;
-    proc->outlets[0] = (struct outlet){.proc = proc, .fd = -1, .stream = PROC_STDOUT};
-    proc->outlets[1] = (struct outlet){.proc = proc, .fd = -1, .stream = PROC_STDERR};
-    if (proc->spec.grace_ms == 0)
-        proc->spec.grace_ms = GRACE_MS;
-    struct birth birth = {.env = (char *const *)env, .cwd = spec->cwd,
-                          .in = -1, .out = -1, .err = -1, .control = -1, .status = -1,
-                          .file_limit = loop_file_limit(loop)};
-    bool good = open_ends(proc, spec, &birth, err) && give_life(proc, spec, &birth, err);
-    if (birth.err != birth.out)
-        close_fd(&birth.err);
-    close_fd(&birth.in);
-    close_fd(&birth.out);
-    close_fd(&birth.control);
-    close_fd(&birth.status);
-    if (!good) {
-        release(proc);
-        return NULL;
+    struct proc *proc = make(loop, spec, env, ends.cwd, err);
+    const bool good = proc && start(proc, spec, env, &ends, err);
+    ends_close(&ends);
+    if (good) {
+        proc->done = done;
+        proc->arg = arg;
+        watch_ends(proc, spec);
+        return proc;
     }
-    watch_ends(proc, spec);
-    return proc;
+    if (proc)
+        release(proc);
+    return NULL;
 }
 
 void proc_cancel(struct proc *proc)
@@ -439,8 +394,12 @@ void proc_cancel(struct proc *proc)
 
 void proc_signal(struct proc *proc, int number)
 {
-    if (proc->exit_watch && number > 0)
-        send_signal(proc, number);
+    if (proc->ended || number <= 0)
+        return;
+    if (proc->keeper)
+        keeper_order(proc->keeper, ORDER_SIGNAL, number);
+    else
+        kill(-proc->pid, number);
 }
 
 void proc_flow(struct proc *proc, bool on)
@@ -448,13 +407,15 @@ void proc_flow(struct proc *proc, bool on)
     if (proc->paused == !on)
         return;
     proc->paused = !on;
-    for (int i = 0; i < 2; i++)
-        if (proc->outlets[i].watch)
-            watch_set(proc->outlets[i].watch, on ? WATCH_READ : 0);
+    outlet_flow(&proc->outlets[0], on);
+    outlet_flow(&proc->outlets[1], on);
     limit_drain(proc);
 }
 
-int proc_pid(const struct proc *proc)
+int proc_pid(struct proc *proc)
 {
+    if (proc->pid == 0 && proc->keeper && !proc->asked_pid)
+        keeper_order(proc->keeper, ORDER_TELL, 0);
+    proc->asked_pid = true;
     return proc->pid;
 }

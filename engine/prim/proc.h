@@ -8,6 +8,7 @@
 #include "loop/loop.h"
 
 struct proc;
+struct keepers;
 
 enum proc_stream { PROC_STDOUT = 1, PROC_STDERR = 2 };
 
@@ -15,8 +16,8 @@ struct proc_spec {
     const char *const *argv; /* argv[0] is looked up in env's PATH unless it holds a '/' */
     const char *const *env;  /* "NAME=value"…; NULL = this process's own */
     const char *cwd;         /* NULL = this process's own */
-    const char *shim;        /* path of orch-shim, which keeps the whole tree (engine/shim/shim.c);
-                                NULL = the program itself, and only its group is ended */
+    struct keepers *keepers; /* from which it gets a parent that keeps its whole tree (proc_keeper.h);
+                                NULL = it is our own child, and only its group is ended */
     const void *input;       /* written to its standard input, then closed; NULL = /dev/null */
     size_t input_len;
     bool split;          /* stderr apart; default: both through one pipe, in the order written */
@@ -26,6 +27,8 @@ struct proc_spec {
     uint64_t quiet_ms;   /* likewise, after that long without output; 0 = never */
     /* Called with each piece as it comes (at most 64 KiB); data is borrowed. */
     void (*output)(void *arg, enum proc_stream stream, const char *data, size_t len);
+    /* Called when proc_pid was asked too early and knows now; not at all if the program ends before. */
+    void (*born)(void *arg);
 };
 
 struct proc_result {
@@ -42,12 +45,13 @@ typedef void proc_done(void *arg, const struct proc_result *result);
 /* NULL and err when there is no such program or directory, or no process to be had. */
 struct proc *proc_start(struct loop *loop, const struct proc_spec *spec, proc_done *done,
                         void *arg, struct err *err);
-/* TERM to the whole group, KILL after the grace. Safe at any time before done; again does nothing. */
+/* TERM to the whole tree, KILL after the grace. Safe at any time before done; again does nothing. */
 void proc_cancel(struct proc *proc);
 /* Sends a signal to the program's group. */
 void proc_signal(struct proc *proc, int number);
 /* false: stop reading, so that the child waits for its reader; true: go on. */
 void proc_flow(struct proc *proc, bool on);
-int proc_pid(const struct proc *proc);
+/* 0 while it is not known: spec.born tells when it is. */
+int proc_pid(struct proc *proc);
 
 #endif

@@ -5,9 +5,11 @@
 #include <linux/close_range.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -19,12 +21,6 @@ static void give(struct birth *birth, int from, int to)
 {
     if (from >= 0 && dup2(from, to) < 0)
         birth->error = errno;
-}
-
-static void keep(int fd)
-{
-    if (fd >= 0)
-        fcntl(fd, F_SETFD, 0);
 }
 
 static void be_born(struct birth *birth)
@@ -42,8 +38,6 @@ static void be_born(struct birth *birth)
     give(birth, birth->out, 1);
     give(birth, birth->err, 2);
     close_range(3, ~0U, CLOSE_RANGE_CLOEXEC); /* libraries open descriptors of their own */
-    keep(birth->control);
-    keep(birth->status);
     struct rlimit limit;
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && birth->file_limit > 0) {
         limit.rlim_cur = birth->file_limit;
@@ -118,10 +112,28 @@ bool birth_program_error(const char *path, bool found, int number, struct err *e
     return err_system(err, number, "cannot run %s", path);
 }
 
-bool birth_error(const struct birth *birth, const char *program, int number,
-                        struct err *err)
+static bool tell_error(const struct birth *birth, struct err *err)
 {
     if (birth->in_cwd)
-        return err_system(err, number, "cannot run %s in directory %s", program, birth->cwd);
-    return birth_program_error(birth->path, access(birth->path, F_OK) == 0, number, err);
+        return err_system(err, birth->error, "cannot run %s in directory %s", birth->argv[0],
+                          birth->cwd);
+    return birth_program_error(birth->path, access(birth->path, F_OK) == 0, birth->error, err);
+}
+
+bool birth_watched(struct birth *birth, pid_t *pid, int *pidfd, struct err *err)
+{
+    *pid = birth_give(birth);
+    if (*pid < 0)
+        return err_system(err, errno, "cannot start %s", birth->argv[0]);
+    if (birth->error != 0) {
+        waitpid(*pid, NULL, 0);
+        return tell_error(birth, err);
+    }
+    *pidfd = pidfd_open(*pid, 0);
+    if (*pidfd >= 0)
+        return true;
+    err_system(err, errno, "cannot watch %s", birth->argv[0]);
+    kill(-*pid, SIGKILL);
+    waitpid(*pid, NULL, 0);
+    return false;
 }

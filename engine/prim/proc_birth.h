@@ -12,7 +12,6 @@ struct birth {
     char *const *env;
     const char *cwd;
     int in, out, err; /* -1: inherited */
-    int control, status; /* kept open for the shim */
     unsigned long file_limit;
     volatile int error; /* shared with the parent while the child runs on its stack */
     volatile bool in_cwd;
@@ -23,9 +22,9 @@ struct birth {
 char *birth_find_program(const char *name, const char *const *env, int base, struct err *err);
 /* The child's process id, or -1 and errno. birth->error tells what went wrong in the child before exec. */
 pid_t birth_give(struct birth *birth);
+/* As birth_give, with a descriptor that tells of its end; false and err when there is no process. */
+bool birth_watched(struct birth *birth, pid_t *pid, int *pidfd, struct err *err);
 /* Fills err for a program that could not be executed; found: the file itself is there. Returns false. */
 bool birth_program_error(const char *path, bool found, int number, struct err *err);
-/* Fills err for what birth->error tells. Returns false. */
-bool birth_error(const struct birth *birth, const char *program, int number, struct err *err);
 
 #endif

@@ -75,6 +75,12 @@ describe("the shim", function()
     return assert(proc.start(options))
   end
 
+  -- The parents of a process, nearest first: keeper, nursery, orch.
+  local function parent_of(pid)
+    local stat = fs.read(("/proc/%d/stat"):format(pid))
+    return stat and math.tointeger(tonumber(stat:match("^.*%) %S (%d+)")))
+  end
+
   it("is small and needs no library", function()
     local stat = assert(fs.stat(SHIM))
     assert.is_true(stat.size < 100 << 10, stat.size)
@@ -141,13 +147,59 @@ describe("the shim", function()
       for _, pid in ipairs(marked(mark)) do
         if fs.real_path("/proc/" .. pid .. "/exe") == PROGRAM then second = pid end
       end
-      -- Our own shim would end the tree: it has to be the inner one.
+      -- Our own keeper would end the tree: it has to be the inner one.
       local inner = assert(proc.run { argv = { "pgrep", "-P", second } }).stdout:match("%d+")
       assert.equal(fs.real_path(SHIM), fs.real_path("/proc/" .. inner .. "/exe"))
       assert(proc.run { argv = { "kill", "-9", second } })
       assert.is_true(none_left(mark, 2))
       assert.equal(9, assert(orch:wait()).signal)
       for _, name in ipairs(fs.list(dir .. "/tree")) do assert(fs.remove(dir .. "/tree/" .. name)) end
+    end
+  end)
+
+  it("tells of a program that it could not start any more", function()
+    assert(proc.run { argv = { "true" } })
+    local child = assert(proc.start { argv = { "sleep", "1000" } })
+    local nursery = parent_of(parent_of(child:pid()))
+    local told
+    for _ = 1, 20 do -- between its death and ours to know of it
+      local running = task.spawn(function()
+        for _ = 1, 40 do
+          local result, failure = proc.run { argv = { "true" } }
+          if not result then told = failure else assert(result.code == 0) end
+        end
+      end)
+      if nursery then proc.kill(nursery, 9) end
+      assert.same({ true }, { running:join() })
+    end
+    if told then assert.matches("somebody killed orch%-shim", told.message) end
+    child:cancel()
+    child:wait()
+  end)
+
+  -- Whoever dies, in whatever moment: nothing of the program's tree stays, and the engine goes on.
+  it("leaves nothing running at random deaths of keeper, nursery and both", function()
+    math.randomseed(os.time())
+    for round = 1, tonumber(os.getenv("ORCH_TEST_DEATHS")) or 12 do
+      assert(fs.make_dir(dir .. "/tree"))
+      local environment = fs.environment()
+      environment[mark:match("^(.-)=")] = mark:match("=(.*)$")
+      local child = assert(proc.start { env = environment, grace = 0.05,
+        argv = { "/bin/sh", "-c", ESCAPE .. "sleep 1000", "sh", dir .. "/tree" } })
+      local keeper = parent_of(child:pid())
+      local nursery = parent_of(keeper)
+      task.sleep(math.random() * 0.06)
+      if round % 3 ~= 1 then proc.kill(nursery, 9) end
+      if round % 3 == 2 then child:cancel() else proc.kill(keeper, 9) end
+      child:wait()
+      task.sleep(0.02) -- who dies takes its time, and may be asked meanwhile
+      if round % 3 ~= 0 then
+        assert.is_true(none_left(mark, 2), "round " .. round)
+      else -- nobody is left who could know: but the program itself goes with its parent
+        assert.is_true(wait_until(function() return #marked(mark) <= 5 end, 2))
+        none_left(mark, 0)
+      end
+      assert(fs.remove(dir .. "/tree"))
     end
   end)
 
@@ -186,14 +238,69 @@ describe("the shim", function()
     assert.matches("cleaned", table.concat(rest))
   end)
 
-  it("is not in the program's group, and its own death is told", function()
-    local child = assert(proc.start { argv = { "/bin/sh", "-c", "echo $$ $PPID; exec sleep 1000" } })
-    local program, parent = child:read():match("(%d+) (%d+)")
-    assert.equal(child:pid(), tonumber(parent))
-    assert(proc.run { argv = { "kill", "-9", parent } })
+  it("is no child of orch, and not in the group of what runs it", function()
+    local child = assert(proc.start { argv = { "/bin/sh", "-c", "echo $$ $PPID; sleep 1000" } })
+    local program, keeper = child:read():match("(%d+) (%d+)")
+    assert.equal(tonumber(program), child:pid())
+    local group = assert(fs.read(("/proc/%s/stat"):format(keeper))):match("^.*%) %S %d+ (%d+)")
+    assert.not_equal(program, group)
+    assert.equal("", assert(fs.read(("/proc/%s/environ"):format(keeper))))
+    assert.not_equal(tonumber(assert(fs.read("/proc/self/stat")):match("^(%d+)")), tonumber(keeper))
+    child:cancel()
+    child:wait()
+  end)
+
+  it("keeps one program after another, and nothing of those before", function()
+    local keepers, descriptors = {}, nil
+    for i = 1, 20 do
+      local result = assert(proc.run { argv = { "/bin/sh", "-c", "sleep 0.01; echo $PPID; ls /proc/$PPID/fd | wc -l" },
+        input = i % 2 == 0 and "x" or nil, split = i % 3 == 0 })
+      local keeper, count = result.stdout:match("(%d+)%s+(%d+)")
+      keepers[keeper], descriptors = true, descriptors or count
+      assert.equal(descriptors, count)
+    end
+    assert.is_nil(next(keepers, (next(keepers))))
+  end)
+
+  it("takes arguments and environments of any size that the kernel takes", function()
+    local long = ("x"):rep(100000)
+    local result = assert(proc.run { argv = { "/bin/sh", "-c", 'printf "%s" "$1$2$LONG"', "sh", long, long }, env = { LONG = long } })
+    assert.equal(300000, #result.stdout)
+    for _, size in ipairs { 200000, 20 << 20 } do
+      local none, failure = proc.run { argv = { "/bin/echo", ("x"):rep(size) } }
+      assert.is_nil(none)
+      assert.matches("Argument list too long", failure.message)
+    end
+  end)
+
+  it("ends the whole tree when it is killed, which is told", function()
+    local child = escape "sleep 1000"
+    assert.equal("ready\n", child:read())
+    local keeper = parent_of(child:pid())
+    assert.is_true(proc.kill(keeper, 9))
     local result = assert(child:wait())
     assert.same({ -1, 9 }, { result.code, result.signal })
-    assert.is_true(wait_until(function() return not fs.stat("/proc/" .. program) end, 10))
+    assert.is_true(none_left(mark, 2))
+    assert.equal(0, assert(proc.run { argv = { "true" } }).code)
+  end)
+
+  it("is deaf to what a program tells its parent", function()
+    local result = assert(proc.run { argv = { "/bin/sh", "-c", "kill $PPID; kill -HUP $PPID; kill -INT $PPID; exit 3" } })
+    assert.equal(3, result.code)
+  end)
+
+  it("loses no program and no status when the nursery is killed", function()
+    local slow = assert(proc.start { argv = { "/bin/sh", "-c", "sleep 0.3; exit 8" } })
+    local nursery = parent_of(parent_of(slow:pid()))
+    assert.equal(fs.real_path(SHIM), fs.real_path(("/proc/%d/exe"):format(nursery)))
+    assert.is_true(proc.kill(nursery, 9))
+    task.sleep(0.02)
+    local many = {}
+    for i = 1, 10 do
+      many[i] = task.spawn(function() return assert(proc.run { argv = { "/bin/sh", "-c", "sleep 0.05; exit " .. i } }).code end)
+    end
+    for i = 1, 10 do assert.same({ true, i }, { many[i]:join() }) end
+    assert.equal(8, assert(slow:wait()).code)
   end)
 
   it("gives the program usual signals and no descriptor of ours", function()

@@ -1,7 +1,7 @@
 ---@meta orch.proc
 
----Programs. Each has a small parent of its own (the shim), which ends everything that the program started when the
----program ends, is cancelled, or orch dies. As many run at once as the limit of descriptors allows (149 with 1,024,
+---Programs. Each has a small parent of its own (a keeper), which ends everything that the program started when the
+---program ends, is cancelled, or orch dies. As many run at once as the limit of descriptors allows (224 with 1,024,
 ---10,000 at most); who starts one more waits for a place.
 local proc = {}
 
@@ -69,7 +69,8 @@ function child:cancel() end
 ---@param number integer
 function child:signal(number) end
 
----@return integer? pid of the shim, the program's parent; nil once it has ended
+---The program's process id; waits until it has one.
+---@return integer? pid nil once it has ended
 function child:pid() end
 
 return proc

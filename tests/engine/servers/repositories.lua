@@ -1,4 +1,5 @@
 -- Repositories for the specs, made by the real git, in a directory that box:remove deletes.
+local fs = require "orch.fs"
 local proc = require "orch.proc"
 local task = require "orch.task"
 
@@ -107,8 +108,8 @@ function Box:leftovers(into)
   return found ~= "" and found or nil
 end
 
--- This program; a child's parent is its shim.
-local SELF = "orch=$(cut -d' ' -f4 /proc/$PPID/stat); "
+-- This program.
+local SELF = ("orch=%d; "):format(assert(fs.read("/proc/self/stat")):match("^%d+"))
 -- The helpers that this program started, and their workers.
 local HELPERS = SELF .. [[below() { for pid in $(cat /proc/$1/task/*/children 2>/dev/null); do
     case "$(readlink /proc/$pid/exe || :)" in */orch-repo) echo $pid;; esac
