@@ -139,16 +139,19 @@ describe("cancelling a task", function()
   end)
 
   it("reaches tasks that were started by each other, however deep", function()
-    local ended = 0
+    local ended, deepest = 0, false
     local function nest(depth)
-      if depth == 0 then return never() end
+      if depth == 0 then
+        deepest = true
+        return never()
+      end
       local _ <close> = setmetatable({}, { __close = function() ended = ended + 1 end })
       local below = task.spawn(nest, depth - 1)
       local good, failure = below:join()
       if not good then error(failure, 0) end
     end
     local running, why = task.spawn(nest, 2000), reason()
-    task.sleep(0.05)
+    repeat task.sleep(0.01) until deepest
     running:cancel(why)
     assert.equal(why, select(2, running:join()))
     assert.equal(2000, ended)
