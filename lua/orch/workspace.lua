@@ -14,6 +14,7 @@ local CONFIG <const> = "application/vnd.oci.image.config.v1+json"
 local LAYER <const> = "application/vnd.oci.image.layer.v1.tar+gzip"
 local REF_NAME <const> = "org.opencontainers.image.ref.name"
 local LOCK_SECONDS <const> = 30
+local NAMED_MAX <const> = 3 -- paths that a warning names
 
 local Workspace, View = {}, {}
 Workspace.__index, View.__index = Workspace, View
@@ -24,8 +25,8 @@ local function blob_path(self, digest) return self.store .. "/blobs/sha256/" .. 
 ---@param store string directory
 ---@param journal table
 local function new(store, journal)
-  local self = setmetatable({ store = store, number = journal.number, journal = journal, layers = {} },
-    Workspace)
+  local self = setmetatable({ store = store, number = journal.number, journal = journal, layers = {},
+    givers = {} }, Workspace)
   if journal.resumed or journal.adopted then
     -- What a killed process was packing.
     for _, name in ipairs(fs.list(store .. "/blobs") or {}) do
@@ -47,6 +48,10 @@ function Workspace:add(job, layer)
   end
   kept[#kept + 1] = layer
   self.layers[job] = kept
+  for _, path in ipairs(layer.paths) do
+    self.givers[path] = self.givers[path] or {}
+    self.givers[path][job] = true
+  end
 end
 
 -- The layers of a job that still count.
@@ -153,6 +158,30 @@ function View:persist(files, root, paths, step)
   self_ws:add(self.job, layer)
   write_manifest(self_ws, self.job)
   return layer
+end
+
+--- Warnings about what jobs side by side with this one have persisted too: no job can attach both.
+---@param layer table
+---@return string[]
+function View:rivals(layer)
+  local found, names, before = {}, {}, self.upstream(self.job)
+  for _, path in ipairs(layer.paths) do
+    for job in pairs(self.workspace.givers[path] or {}) do
+      if job ~= self.job and not before[job] then
+        if not found[job] then names[#names + 1] = job end
+        found[job] = found[job] or {}
+        table.insert(found[job], path)
+      end
+    end
+  end
+  table.sort(names)
+  for i, job in ipairs(names) do
+    local paths = found[job]
+    local more = #paths > NAMED_MAX and (" and %d more"):format(#paths - NAMED_MAX) or ""
+    names[i] = ("warning: job '%s', which runs side by side, has persisted %s%s too: a job that needs both cannot attach them")
+      :format(job, table.concat(paths, ", ", 1, math.min(#paths, NAMED_MAX)), more)
+  end
+  return names
 end
 
 --- Forgets what an earlier session of this job has persisted: the job begins anew.

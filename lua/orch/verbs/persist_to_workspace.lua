@@ -8,6 +8,7 @@ return verb.define {
   run = function(job, o)
     local layer = job.workspace:persist(job.fs, o.root, o.paths, job:step_id())
     job:log("%s: %d entries, %d bytes", layer.digest:sub(1, 19), layer.entries, layer.size)
+    for _, warning in ipairs(job.workspace:rivals(layer)) do job:log("%s", warning) end
     return { digest = layer.digest, entries = layer.entries, size = layer.size, paths = layer.paths }
   end,
 }
