@@ -25,6 +25,12 @@ local function commits(opened, row)
     list[#list + 1] = { url = type(each.options.url) == "string" and each.options.url or row.project,
       revision = each.value.sha, job = each.job }
   end
+  for _, each in ipairs(results(opened, row.number, "docker_build")) do
+    local source = each.value.source
+    if type(source) == "table" then
+      list[#list + 1] = { url = source.url, revision = source.commit, job = each.job }
+    end
+  end
   return list
 end
 

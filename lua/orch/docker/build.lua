@@ -1,4 +1,5 @@
 -- Builds an image: BuildKit with a session where the daemon has it, else the context as a tar stream.
+local build_context = require "orch.docker.build_context"
 local build_logins = require "orch.docker.build_logins"
 local build_progress = require "orch.docker.build_progress"
 local build_session = require "orch.docker.build_session"
@@ -120,7 +121,7 @@ local function with_tar(self)
   local spec, dockerfile = self.spec, self.dockerfile
   if dockerfile.outside then usage("docker_build: the Dockerfile '%s' leads out of the context", spec.dockerfile) end
   local logins = build_logins.find(self.job, spec.auth, dockerfile.text)
-  local context = assert(self.job.fs.context { dir = spec.context, dockerfile = dockerfile.name,
+  local context = assert(self.context.files.context { dir = self.context.dir, dockerfile = dockerfile.name,
     dockerfile_text = dockerfile.inline and dockerfile.text or nil, classic = self.classic })
   local reply, failure = request(self, { body_fd = context:fd(), headers = {
     ["Content-Type"] = "application/x-tar", ["X-Registry-Config"] = build_logins.header(logins) } })
@@ -156,7 +157,7 @@ end
 
 -- What failed on our side is why the daemon failed.
 local function with_session(self, output)
-  local options = build_session.options(self.job, self.spec, self.dockerfile, output)
+  local options = build_session.options(self, output)
   for name, value in pairs(self.client:peer()) do options[name] = value end
   options.api = self.client.api
   local session <close> = assert(require "orch.session".open(options))
@@ -203,7 +204,7 @@ local function check(self)
 end
 
 ---@class orch.BuildSpec
----@field context string directory, as the job sees it
+---@field context string|table directory as the job sees it, or what build_context takes besides
 ---@field dockerfile string path in the context, a path out of it, or with a line break the text itself
 ---@field tags string[]
 ---@field args table<string, string>
@@ -220,6 +221,7 @@ end
 ---@field cached integer steps that were
 ---@field steps integer
 ---@field context { files: integer, bytes: integer, entries?: integer } what was sent
+---@field source? { url: string, commit: string } of a git context
 ---@field warnings { message: string, detail?: string[], url?: string }[]
 ---@field vertexes { name: string, cached: boolean, seconds: number }[]
 
@@ -229,13 +231,15 @@ end
 ---@return orch.Built
 local function build(job, spec)
   local self = setmetatable({ job = job, spec = spec, progress = build_progress.new(job),
-    dockerfile = dockerfiles.find(job, spec), client = client.connect(job) }, Build)
+    client = client.connect(job) }, Build)
   self.classic = spec.classic or self.client.podman
   self.sessions = not self.classic
   check(self)
+  local opened <close> = build_context.open(job, spec.context, self.client)
+  self.context, self.dockerfile = opened, dockerfiles.find(job, spec.dockerfile, opened)
   local send = not self.sessions and with_tar or spec.output and with_output or with_session
   local context = send(self)
-  return { image = self.image, digest = self.digest, context = context, steps = self.progress.done,
+  return { image = self.image, digest = self.digest, context = context, source = opened.source, steps = self.progress.done,
     cached = self.progress.cached, warnings = json.array(self.progress.warnings), vertexes =
     json.array(self.progress:summary()) }
 end

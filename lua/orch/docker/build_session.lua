@@ -45,25 +45,24 @@ local function read_agents(job, given)
 end
 
 -- The same for each build of this directory by this job, whatever the run, so that the daemon asks for what changed.
-local function shared_key(job, spec, dockerfile)
+local function shared_key(job, context, dockerfile)
   local home = job.project and job.project.dir or job.dir
-  return hash.sha256(table.concat({ home, job.name, spec.context, dockerfile.dir or "" }, "\0"))
+  return hash.sha256(table.concat({ home, job.name, context.key, dockerfile.outside and dockerfile.dir or "" }, "\0"))
 end
 
 --- The session's options for a build; output is a file.
----@param job orch.Job
----@param spec orch.BuildSpec
----@param dockerfile table of dockerfile.find
+---@param build table of docker.build
 ---@param output? string
-local function options(job, spec, dockerfile, output)
-  local seen = job.fs.seen
+local function options(build, output)
+  local job, spec, context, dockerfile = build.job, build.spec, build.context, build.dockerfile
   return {
-    dirs = { context = seen(spec.context), dockerfile = dockerfile.dir and seen(dockerfile.dir) },
+    dirs = { context = context.files.seen(context.dir), dockerfile = dockerfile.dir and
+      (dockerfile.outside and job.fs or context.files).seen(dockerfile.dir) },
     dockerfile_text = dockerfile.inline and dockerfile.text or nil,
     secrets = read_secrets(job, spec.secrets),
     ssh = read_agents(job, spec.ssh),
     credentials = build_logins.for_session(build_logins.find(job, spec.auth, dockerfile.text)),
-    shared_key = shared_key(job, spec, dockerfile),
+    shared_key = shared_key(job, context, dockerfile),
     output = output,
   }
 end

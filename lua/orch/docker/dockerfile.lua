@@ -21,27 +21,32 @@ local function similar(fs, dir)
   return table.concat(names, ", ")
 end
 
-local function missing(job, spec, path)
-  local near = similar(job.fs, spec.context)
+local function missing(name, context, path)
+  local near = similar(context.files, context.dir)
   error(error_value.new { kind = "missing", op = "docker build",
-    message = ("no Dockerfile '%s' in %s%s"):format(spec.dockerfile, spec.context,
+    message = ("no Dockerfile '%s' in %s%s"):format(name, context.label or context.dir,
       near ~= "" and "; there is: " .. near or ""),
     hint = "looked for " .. path }, 0)
 end
 
---- Finds it. A dockerfile with a line break is the text itself.
+--- Finds it. A name with a line break is the text itself; an absolute path is the job's.
 ---@param job orch.Job
----@param spec orch.BuildSpec
+---@param name string
+---@param context table of build_context.open
 ---@return { text: string, inline: boolean, dir?: string, name: string } dir to serve it from, name in that
-local function find(job, spec)
-  if spec.dockerfile:find("\n", 1, true) then return { text = spec.dockerfile, inline = true, name = "Dockerfile" } end
-  local inside = spec.dockerfile:sub(1, 1) ~= "/" and not ("/" .. spec.dockerfile .. "/"):find("/../", 1, true)
-  local path = inside and spec.context .. "/" .. spec.dockerfile or spec.dockerfile
-  if not inside and path:sub(1, 1) ~= "/" then path = spec.context .. "/" .. path end
-  local stat = job.fs.stat(path)
-  if not stat then missing(job, spec, path) end
-  local text = assert(job.fs.read(path, TEXT_MAX))
-  if inside then return { text = text, dir = spec.context, name = spec.dockerfile } end
+local function find(job, name, context)
+  if name:find("\n", 1, true) then return { text = name, inline = true, name = "Dockerfile" } end
+  local absolute = name:sub(1, 1) == "/"
+  local inside = not absolute and not ("/" .. name .. "/"):find("/../", 1, true)
+  local path = absolute and name or context.dir .. "/" .. name
+  if context.copied and not absolute and not inside then
+    error(error_value.new { kind = "usage", op = "docker build",
+      message = ("docker_build: the Dockerfile '%s' leads out of the context %s"):format(name, context.label) }, 0)
+  end
+  local files = absolute and job.fs or context.files
+  if not files.stat(path) then missing(name, context, path) end
+  local text = assert(files.read(path, TEXT_MAX))
+  if inside then return { text = text, dir = context.dir, name = name } end
   return { text = text, outside = true, dir = directory_of(path), name = path:match("[^/]*$") }
 end
 

@@ -37,6 +37,7 @@ local orch = {}
 ---@field image string its id; none with `output`
 ---@field digest? string of its manifest
 ---@field context { files?: integer, bytes?: integer, entries?: integer } what was sent
+---@field source? { url: string, commit: string } with a git context: what it was made from
 ---@field steps integer done, of which
 ---@field cached integer were in the cache
 ---@field warnings table[]

@@ -44,7 +44,7 @@
 ---@field auth? table a login or a list of them, for the images that FROM names
 ---@field cache_from? any[] default {}
 ---@field classic? boolean default false; the builder without BuildKit
----@field context? string|orch.Secret default "."
+---@field context? string|orch.Secret|table default "."; a directory or tar file of the job, or a git URL#REF:DIR; { git = URL, ref =, dir =, user =, password = }, { tar = FILE, dir = }, { container = NAME, path = PATH }
 ---@field dockerfile? string|orch.Secret default "Dockerfile"; path in the context; with a line break, the text
 ---@field inline_cache? boolean default false
 ---@field labels? table default {}
@@ -271,7 +271,7 @@
 ---@field ask fun(self: orch.Job, options?: orch.verb.ask|string|orch.Secret): string|number|boolean Asks a person: an approval, a value, a code. A run that nobody answers is put on hold.
 ---@field attach_workspace fun(self: orch.Job, options?: orch.verb.attach_workspace|string|orch.Secret): { layers: integer, entries: integer } Unpacks what the jobs before this one have persisted.
 ---@field checkout fun(self: orch.Job, options?: orch.verb.checkout|string|orch.Secret): orch.repo.checkout_result Checks the project out (or another repository) into the working directory.
----@field docker_build fun(self: orch.Job, options?: orch.verb.docker_build): orch.BuildResult Builds an image from a directory of the job and gives it all the tags.
+---@field docker_build fun(self: orch.Job, options?: orch.verb.docker_build): orch.BuildResult Builds an image from a directory, a tar, a git repository or a container's files, and gives it all the tags.
 ---@field docker_login fun(self: orch.Job, options?: orch.verb.docker_login|string|orch.Secret): { registry: string, username: string } Logs in to a registry for the rest of the job; no file is written unless asked.
 ---@field docker_pull fun(self: orch.Job, options?: orch.verb.docker_pull|string|orch.Secret|any[]): { image: string, id: string, digest?: string, new?: boolean }[] Pulls images by name; the result lists ids and digests.
 ---@field docker_push fun(self: orch.Job, options?: orch.verb.docker_push|string|orch.Secret|any[]): { tag: string, digest: string }[] Pushes each tag by its name; the result lists the digests.

@@ -1,4 +1,4 @@
--- Builds an image from a directory of the job and gives it all the tags.
+-- Builds an image from a directory, a tar, a git repository or a container's files, and gives it all the tags.
 local build = require "orch.docker.build"
 local reference = require "orch.docker.reference"
 local verb = require "orch.verb"
@@ -6,7 +6,8 @@ local verb = require "orch.verb"
 return verb.define {
   options = {
     tags = { "list", default = {} },
-    context = { "string", default = "." },
+    context = { "string|table", default = ".", doc = "a directory or tar file of the job, or a git URL#REF:DIR; "
+      .. "{ git = URL, ref =, dir =, user =, password = }, { tar = FILE, dir = }, { container = NAME, path = PATH }" },
     dockerfile = { "string", default = "Dockerfile", doc = "path in the context; with a line break, the text" },
     args = { "table", default = {} },
     labels = { "table", default = {} },
