@@ -158,7 +158,8 @@ static const struct opt checkout_options[] = {
     {"url", OPT_TEXT, true},       {"ref", OPT_TEXT, false},       {"sha", OPT_TEXT, false},
     {"into", OPT_TEXT, true},      {"mirror", OPT_TEXT, false},    {"user", OPT_TEXT, false},
     {"password", OPT_TEXT, false}, {"submodules", OPT_BOOL, false}, {"tags", OPT_BOOL, false},
-    {"timeout", OPT_NUMBER, false}, {"idle_timeout", OPT_NUMBER, false}, {NULL, 0, false},
+    {"times", OPT_TEXT, false},    {"timeout", OPT_NUMBER, false},
+    {"idle_timeout", OPT_NUMBER, false}, {NULL, 0, false},
 };
 
 /* repo.checkout { … } -> { sha, ref, branch, … } | nil, err */
@@ -173,6 +174,7 @@ static int l_checkout(lua_State *L)
         .sha = plain_text(L, "sha", name),
         .into = plain_text(L, "into", name),
         .mirror = plain_text(L, "mirror", name),
+        .times = plain_text(L, "times", name),
         .user = plain_text(L, "user", name),
         .password = plain_text(L, "password", name),
         .submodules = opt_bool(L, 1, "submodules", false),

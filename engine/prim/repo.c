@@ -205,6 +205,7 @@ static bool write_ask(struct buf *ask, const struct repo_spec *spec)
            add(ask, "op", spec->op == REPO_INFO ? "info" : "checkout") &&
            add(ask, "url", spec->url) && add(ask, "ref", spec->ref) && add(ask, "sha", spec->sha) &&
            add(ask, "into", spec->into) && add(ask, "mirror", spec->mirror) &&
+           add(ask, "times", spec->times) &&
            add(ask, "user", spec->user) && add(ask, "password", spec->password) &&
            add(ask, "dir", spec->dir) && add(ask, "submodules", spec->submodules ? "1" : NULL) &&
            add(ask, "tags", spec->tags ? "1" : NULL) && add(ask, "dirty", spec->dirty ? "1" : NULL);

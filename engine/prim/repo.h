@@ -17,7 +17,7 @@ struct repo_spec {
     enum repo_op op;
     const char *helper; /* the program's path */
     /* REPO_CHECKOUT; what each may be is described in lua/orch/meta/repo.lua. NULL = absent. */
-    const char *url, *ref, *sha, *into, *mirror;
+    const char *url, *ref, *sha, *into, *mirror, *times;
     const char *user, *password;
     bool submodules, tags;
     /* REPO_INFO */

@@ -14,6 +14,7 @@
 #include "prim/repo_modules.h"
 #include "prim/repo_place.h"
 #include "prim/repo_source.h"
+#include "prim/repo_times.h"
 #include "prim/repo_tree.h"
 
 enum { MODULE_DEPTH_MAX = 10 };
@@ -233,6 +234,7 @@ static bool add_module(struct checkout *outer, const struct module *module, stru
     ask.ref = NULL;
     ask.sha = module->sha;
     ask.into = into;
+    ask.times = NULL; /* a submodule's files are as new as their checkout */
     struct checkout inner = {.ask = &ask, .depth = outer->depth + 1,
                              .top = outer->top ? outer->top : &outer->url};
     struct err why;
@@ -284,6 +286,14 @@ static void say(const struct checkout *checkout)
     talk_number("mirror_hit", checkout->fetched.hit);
 }
 
+/* A work tree that is updated in place has its times. */
+static bool date(struct checkout *checkout, struct err *err)
+{
+    const char *times = checkout->ask->times;
+    return !times || ((checkout->place.kind == PLACE_REPO || times_take(checkout->repo, times, err)) &&
+                      times_keep(checkout->repo, times, err));
+}
+
 static bool work(struct checkout *checkout, struct err *err)
 {
     const double start = now();
@@ -294,7 +304,7 @@ static bool work(struct checkout *checkout, struct err *err)
     const double fetched = now();
     if ((!checkout->repo && !open_work(checkout, err)) || !set_origin(checkout, err) ||
         !tree_checkout(checkout->repo, &checkout->target.commit, &checkout->written, err) ||
-        !set_names(checkout, err) ||
+        !date(checkout, err) || !set_names(checkout, err) ||
         (checkout->ask->submodules && !add_modules(checkout, err)) ||
         (!checkout->top && !info_commit(checkout->repo, &checkout->target.commit, err)))
         return false;

@@ -159,6 +159,17 @@ bool spot_look(struct spot *spot, const char *path, struct stat *st)
            fstatat(spot->fd, name_of(path), st, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
+bool spot_date(struct spot *spot, const char *path, const struct timespec *time, struct stat *st,
+               struct err *err)
+{
+    const struct timespec times[2] = {{.tv_nsec = UTIME_OMIT}, *time};
+    if (go(spot, path, false) &&
+        utimensat(spot->fd, name_of(path), times, AT_SYMLINK_NOFOLLOW) == 0 &&
+        fstatat(spot->fd, name_of(path), st, AT_SYMLINK_NOFOLLOW) == 0)
+        return true;
+    return fail(spot, "set the time of", path, err);
+}
+
 bool spot_remove(struct spot *spot, const char *path, struct err *err)
 {
     if (!go(spot, path, false))

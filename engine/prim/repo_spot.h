@@ -31,6 +31,9 @@ struct spot_file {
 bool spot_write(struct spot *spot, const struct spot_file *file, struct stat *st, struct err *err);
 /* As lstat; false when it is not there or behind a link. */
 bool spot_look(struct spot *spot, const char *path, struct stat *st);
+/* Sets a file's time of change; st is what it is then. */
+bool spot_date(struct spot *spot, const char *path, const struct timespec *time, struct stat *st,
+               struct err *err);
 /* Deletes the file and the directories above it that are empty then; absent is good. */
 bool spot_remove(struct spot *spot, const char *path, struct err *err);
 

@@ -32,6 +32,7 @@ static bool ask_set(struct ask *ask, const char *key, const char *value)
         {"op", &ask->op},         {"url", &ask->url},   {"ref", &ask->ref},
         {"sha", &ask->sha},       {"into", &ask->into}, {"mirror", &ask->mirror},
         {"user", &ask->user},     {"dir", &ask->dir},   {"password", &ask->password},
+        {"times", &ask->times},
     };
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
         if (strcmp(texts[i].key, key) == 0) {

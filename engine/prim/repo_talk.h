@@ -23,7 +23,7 @@
 struct ask {
     struct buf raw;
     const char *op; /* "checkout" or "info" */
-    const char *url, *ref, *sha, *into, *mirror;
+    const char *url, *ref, *sha, *into, *mirror, *times;
     const char *user, *password;
     const char *dir;
     bool submodules, tags, dirty;

@@ -105,6 +105,29 @@ describe("docker_build", function()
     assert.is_truthy(changed.image:match("^sha256:%x+$"))
   end)
 
+  it("sends nothing of a fresh checkout in the next run, and the one file that a commit changed", function()
+    local files = { Dockerfile = "FROM busybox:1.36\nCOPY . /c\n", [".dockerignore"] = ".git\n" }
+    for i = 1, 40 do files[("d%d/f%d"):format(i % 4, i)] = "content " .. i end
+    local project = scratch:project(files)
+    for i, head in ipairs { "", "executor = orch.docker { image = 'busybox:1.36' }," } do
+      local function sent()
+        local result = scratch:recipe(([[
+          job:checkout()
+          job:run "sleep 0.01; echo $$ > made"
+          local built = job:docker_build { tags = { %q } }
+          return { files = built.context.files } ]]):format(tag()), { "--project", project }, nil, head)
+        assert.equal(0, result.code, result.all)
+        return json.decode(scratch:orch({ "show", "--json", "--project", project }).out).jobs[1].outputs.files
+      end
+      if i == 1 then assert.is_true(sent() >= 41) end
+      assert.equal(1, sent()) -- what the step made
+      fs.write(project .. "/d1/f1", "CONTENT " .. i)
+      assert(proc.run { argv = { "git", "-C", project, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qam",
+        "more" } })
+      assert.equal(2, sent())
+    end
+  end)
+
   it("gives secrets to the steps that mount them, and to nothing else", function()
     local value = "s3cret-" .. scratch.dir:match("[^-]+$")
     put("token.txt", value .. "-file\n")

@@ -66,6 +66,43 @@ describe("repo.checkout writes", function()
       printf g > .git-blame-ignore-revs; printf h > git~2; printf i > "back\\slash"]])))
   end)
 
+  it("unchanged files with the time they had in the checkout before, when those are kept", function()
+    local bare, work = made("times", "mkdir d; for i in 1 2 3; do echo $i > f$i; echo $i > d/f$i; done; ln -s f1 l; chmod +x d/f3")
+    local times = box:fresh() .. "/kept/times"
+    local function fresh(kept)
+      local into = box:fresh()
+      assert(repo.checkout { url = bare, into = into, times = kept or times })
+      assert.equal("", box:git { "-C", into, "status", "--porcelain" })
+      local found = {}
+      for _, name in ipairs { "f1", "f2", "f3", "d/f1", "d/f2", "d/f3" } do
+        found[name] = box:sh("stat -c %y \"$1\"", into .. "/" .. name)
+      end
+      return found, into
+    end
+    local function commit(script)
+      box:sh("cd \"$1\"; " .. script, work)
+      box:git { "-C", work, "add", "-A" }
+      box:git { "-C", work, "commit", "-q", "-m", "more" }
+      box:git { "-C", work, "push", "-q", "-f", bare, "HEAD:main" }
+    end
+    local first, into = fresh()
+    assert.same(first, (fresh()))
+    assert.not_same(first, (fresh(box:fresh() .. "-other")))
+    commit "echo 7 > f2; chmod +x d/f2; rm d/f1; mv f3 d/f1; echo 3 > f3"
+    local second = fresh()
+    for name in pairs(first) do
+      local same = name == "f1" or name == "f3" or name == "d/f3"
+      assert.equal(same, first[name] == second[name], name)
+    end
+    assert(repo.checkout { url = bare, into = into, times = times }) -- in place: as it is there
+    assert.equal(box:sh("stat -c %y \"$1\"", into .. "/f2"), (fresh()).f2)
+    local before = fresh()
+    commit "echo '* -text' > .gitattributes" -- the same blobs may be other files
+    assert.not_equal(before.f1, (fresh()).f1)
+    assert(fs.write(times, "no index"))
+    assert.equal("", box:git { "-C", select(2, fresh()), "status", "--porcelain" })
+  end)
+
   it("line ends and keywords as git does", function()
     local bare, work = made("filters", [[
       printf '*.bat text eol=crlf\n*.id ident\nsub/*.txt -text\n' > .gitattributes

@@ -8,6 +8,7 @@
 ---@field sha? string the commit to check out; 40 hexadecimal digits, for a path 7 or more. With a branch as `ref` HEAD is on that branch, moved to this commit
 ---@field into string directory: absent, empty, or a git repository (updated in place: what differs from the commit is written, files that git does not know survive unless they are in the way, as with `git checkout --force`); anything else is a conflict
 ---@field mirror? string directory of bare mirrors, one per URL, shared between processes; the work tree borrows its objects, so nothing may be pruned there while work trees live. Whoever may read it may read what was fetched with any credentials. Default: objects are fetched straight into `into`. Unused for a path
+---@field times? string a file that keeps the times of this checkout's files; written at the end. A file that was there in the checkout before, with the same content, gets the time it had then: so what goes by size and time sees a fresh work tree as one that was updated. Not for submodules
 ---@field user? string|orch.Secret for http(s); default "x-access-token" when there is a password
 ---@field password? string|orch.Secret for http(s): a password or token. Sent with the first request, to the scheme, host and port of `url` only; nothing of it is written anywhere
 ---@field submodules? boolean check out submodules too, to any depth; default false
