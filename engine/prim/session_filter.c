@@ -144,12 +144,15 @@ static bool follow_path(struct follow *follow, const char *path)
     return good;
 }
 
+/* A link that climbs ends at the root; a path that is asked for and climbs is nothing, as with fsutil. */
 static bool follow_all(struct follow *follow, const struct filter_spec *spec)
 {
     bool good = true;
     for (size_t i = 0; good && i < spec->follow_count; i++) {
-        char *path = below_root(spec->follow[i]);
-        good = paths_add(&follow->wanted, path, follow->err);
+        const char *asked = spec->follow[i];
+        char *path = path_clean(asked + strspn(asked, "/"));
+        const bool climbs = strcmp(path, "..") == 0 || strncmp(path, "../", 3) == 0;
+        good = paths_add(climbs ? &follow->resolved : &follow->wanted, path, follow->err);
         mem_free(path);
     }
     for (size_t i = 0; good && i < follow->wanted.count; i++)

@@ -196,6 +196,15 @@ describe("session", function()
     assert.equal("Dockerfile docker docker/real out", paths(answer))
   end)
 
+  it("sends nothing for a path that climbs out, as fsutil does", function()
+    write("a", "x")
+    for _, path in ipairs { "..", "../*", "a/../../*", "/../a" } do
+      local answer = files { meta = { { "dir-name", "context" }, { "followpaths", path } } }
+      assert.equal("", paths(answer), path)
+      stop()
+    end
+  end)
+
   it("takes patterns in Go's query escapes", function()
     write("ü b", "x")
     write("c", "x")
