@@ -3,6 +3,7 @@
 --
 -- So each kind works with every daemon, the engine's own checks hold for what strangers made, and all is root's.
 local error_value = require "orch.error"
+local fnv = require "orch.fnv"
 local fs = require "orch.fs"
 local options = require "orch.options"
 local secret = require "orch.secret"
@@ -69,8 +70,9 @@ local function from_git(self, form)
   if ref and #ref == 40 and not ref:find("%X") then ref, sha = nil, ref end
   if ref and ref:find("^pull/%d+/") then ref = "refs/" .. ref end
   self.label = without_login(form.git)
+  local times = ("%s/context-%s"):format(self.job.times_dir, fnv.hash(self.label))
   local result = assert(require "orch.repo".checkout { url = form.git, ref = ref, sha = sha, into = self.root,
-    user = form.user, password = form.password, submodules = true })
+    user = form.user, password = form.password, submodules = true, times = times })
   assert(fs.remove(self.root .. "/.git"))
   self.source = { url = self.label, commit = result.sha }
   self.job:log("context: %s at %s %s", self.label, result.sha:sub(1, 7), result.subject)
