@@ -24,12 +24,13 @@ end } }]]):format(head or "", body))
 
   local function list() return json.decode(orch("runs", "--json").out) end
 
-  -- Starts a run and waits until it has made the file "go".
+  -- Starts a run and waits until the step after its first is on record, as another process sees it.
   local function start(body)
-    local child = scratch:start { "run", recipe(("job:run 'echo begun; touch %s'\n"):format(scratch:path("go")) .. body) }
-    for _ = 1, 500 do
-      if fs.stat(scratch:path("go")) then return child end
-      task.sleep(0.01)
+    local child = scratch:start { "run", recipe("job:run 'echo begun'\n" .. body) }
+    for _ = 1, 300 do
+      local shown = orch("show", "--json")
+      if shown.code == 0 and #json.decode(shown.out).steps == 2 then return child end
+      task.sleep(0.02)
     end
     error("it never began")
   end
@@ -69,7 +70,7 @@ end } }]]):format(head or "", body))
     finish(child)
     assert.equal("interrupted", list()[1].state)
     assert.matches("nothing to remove", orch("gc", "--keep", "0", "--days", "0").out)
-    recipe(("job:run 'echo begun; touch %s'\njob:run 'echo on'"):format(scratch:path("go")))
+    recipe "job:run 'echo begun'\njob:run 'echo on'"
     local resumed = orch("resume", "--why")
     assert.equal(0, resumed.code, resumed.all)
     assert.matches("recipe.lua has changed since the run began\n +%- job:run \"sleep 30\"\n +%+ job:run 'echo on'\n", resumed.all)
