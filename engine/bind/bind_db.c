@@ -211,16 +211,47 @@ static void on_post(void *arg, const struct db_result *result)
         base->failure = result->err;
 }
 
-/* base:post(sql, …): as exec, without waiting; a failure is raised by the next post */
-static int l_post(lua_State *L)
+static int post(lua_State *L, bool later)
 {
     struct base *base = to_base(L);
     if (base->failure.kind != ERR_NONE)
         return bind_raise(L, &base->failure);
     struct db_value params[PARAMS_MAX];
     struct db_statement statement = read_statement(L, params);
-    db_start(base->db, &(struct db_spec){.statements = &statement, .count = 1}, on_post, base);
+    const struct db_spec spec = {
+        .statements = &statement, .count = 1, .quiet = true, .later = later};
+    db_start(base->db, &spec, on_post, base);
     return 0;
+}
+
+/* base:post(sql, …): as exec, without waiting; a failure is raised by the next post or settle */
+static int l_post(lua_State *L)
+{
+    return post(L, true);
+}
+
+/* base:post_now(sql, …): as post; begun at once */
+static int l_post_now(lua_State *L)
+{
+    return post(L, false);
+}
+
+static int k_settle(lua_State *L, int status, lua_KContext context)
+{
+    (void)status, (void)context;
+    struct base *base = *(struct base **)luaL_checkudata(L, 1, DB);
+    return base->failure.kind != ERR_NONE ? bind_raise(L, &base->failure) : 0;
+}
+
+/* base:settle(): waits until all but the posts has been done; raises what failed of it, and of the posts */
+static int l_settle(lua_State *L)
+{
+    struct base *base = to_base(L);
+    if (db_settled(base->db))
+        return 0;
+    struct query *query = new_query(L);
+    db_start(base->db, &(struct db_spec){0}, on_query, query);
+    return bind_yield(L, query, k_settle);
 }
 
 /* base:transaction { { sql, … }, … } -> rows of the last one | nil, err; all or nothing */
@@ -290,6 +321,8 @@ static const luaL_Reg methods[] = {
     {"exec", l_exec},
     {"exec_durable", l_exec_durable},
     {"post", l_post},
+    {"post_now", l_post_now},
+    {"settle", l_settle},
     {"transaction", l_transaction},
     {"close", l_close},
     {NULL, NULL},

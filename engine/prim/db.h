@@ -35,11 +35,13 @@ struct db_statement {
 };
 
 /* Several statements are one transaction (BEGIN IMMEDIATE), all or nothing; the last one's rows are
-   the result. At most 100,000 rows (ERR_LIMIT). */
+   the result. None are done when all before them are. At most 100,000 rows (ERR_LIMIT). */
 struct db_spec {
     const struct db_statement *statements;
     size_t count;
     bool durable; /* on disk before done comes, so that a power cut loses it no more than a crash does */
+    bool quiet;   /* done comes only when it fails */
+    bool later;   /* it is handed to the thread with what follows, before the loop waits at the latest */
 };
 
 /* result and what it points to live until the callback returns. */
@@ -53,6 +55,9 @@ struct db;
 struct db *db_open(struct loop *loop, const char *path);
 /* Cannot be cancelled: a statement is short, and what was recorded must be known. */
 void db_start(struct db *db, const struct db_spec *spec, db_done *done, void *arg);
+/* Has all that was started, but for what is for later and may wait still, been done, and none of the quiet
+   failed? */
+bool db_settled(const struct db *db);
 /* After the statements that were started; closed comes from the loop, then db is gone. */
 void db_close(struct db *db, db_closed *closed, void *arg);
 

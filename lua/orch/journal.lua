@@ -1,6 +1,6 @@
 -- The record of one run: what has been done, so that a resumed run need not do it again.
 --
--- Starts are posted; an end is on disk before the step returns. Around verbs with effects outside the machine the
+-- Starts are posted; an end is recorded before the next step begins, while that is prepared. Around verbs with effects outside the machine the
 -- record survives a power cut too (synchronous FULL).
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -175,10 +175,10 @@ function Journal:next_seq()
   return self.seq
 end
 
--- how: "post" does not wait, "exec" waits until it is recorded, "exec_durable" until a power cut cannot undo it.
+-- how: "post" and "post_now" do not wait, "exec_durable" waits until a power cut cannot undo it.
 local function put(self, how, ...)
-  if how == "post" then return self.base:post(...) end
-  assert(self.base[how](self.base, ...))
+  if how ~= "exec_durable" then return self.base[how](self.base, ...) end
+  assert(self.base:exec_durable(...))
 end
 
 local START <const> = [[INSERT OR REPLACE INTO steps (run, id, seq, job, parent, branch, verb, title, place, options,
@@ -189,6 +189,7 @@ function Journal:step_start(step)
   local recorded = self.recorded[step.id]
   step.seq = recorded and recorded.seq or self:next_seq()
   self.forgotten[step.id] = nil
+  if step.verb ~= "group" then self.base:settle() end
   put(self, step.external and "exec_durable" or "post", START, self.number, step.id, step.seq, step.job, step.parent, step.branch, step.verb, step.title,
     step.where, step.options, step.again, task.time())
 end
@@ -204,13 +205,13 @@ function Journal:encode(value)
   return text
 end
 
---- The end of a step; waits until it is recorded, except for groups, which are entered again anyway.
+--- The end of a step. No step begins before it is recorded; groups are entered again anyway.
 --- result: its failure's fields when it failed.
 function Journal:step_end(step, state, result, message)
   local kept = state == "success" or state == "failed"
   local text = step.halted and HALTED or kept and self:encode(result) or nil
   local artifacts = step.artifacts and self:encode(step.artifacts) or nil
-  local how = step.verb == "group" and "post" or step.external and "exec_durable" or "exec"
+  local how = step.verb == "group" and "post" or step.external and "exec_durable" or "post_now"
   put(self, how, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)
 end
 
@@ -281,6 +282,7 @@ end
 function Journal:run_end(state, message)
   assert(self.base:exec("UPDATE runs SET state = ?, ended = ?, error = ? WHERE number = ?", state, task.time(), message,
     self.number))
+  self.base:settle()
 end
 
 return { begin = begin, reopen = reopen, look = look, HALTED = HALTED }

@@ -9,6 +9,8 @@ local secret = require "orch.secret"
 local DEPTH_MAX <const> = 50
 local VALUES_MAX <const> = 1000000
 
+local find <const> = string.find
+
 local function bytes_mark(value) return { ["$bytes"] = require "orch.hash".base64(value) } end
 
 -- "list": keys 1 … n; "names": texts that JSON can have as names and that are no marks; else "pairs".
@@ -16,7 +18,8 @@ local function shape_of(value)
   local count, named = 0, true
   for key in next, value do
     count = count + 1
-    named = named and type(key) == "string" and utf8.len(key) ~= nil and not key:find("^%$") and not key:find("\0", 1, true)
+    named = named and type(key) == "string" and (find(key, "^[%w_]+$") ~= nil -- as most are
+      or utf8.len(key) ~= nil and not find(key, "^%$") and not find(key, "\0", 1, true))
   end
   if count > 0 and count == #value then return "list" end
   return named and "names" or "pairs"

@@ -48,6 +48,58 @@ describe("db", function()
     assert.has_error(function() nowhere:exec("SELECT 1") end)
   end)
 
+  it("does what is posted in order, and before what is waited for", function()
+    for i = 1, 500 do base:post("INSERT INTO t (a, b) VALUES (?, ?)", i, "posted") end
+    base:post_now("UPDATE t SET b = 'now' WHERE a = 500")
+    base:post("UPDATE t SET b = b || ' and then' WHERE a = 500")
+    local rows = assert(base:exec("SELECT count(*) AS n, max(b) AS b FROM t"))
+    assert.same({ 500, "posted" }, { rows[1].n, rows[1].b })
+    assert.equal("now and then", base:exec("SELECT b FROM t WHERE a = 500")[1].b)
+  end)
+
+  it("does what is posted when nothing follows", function()
+    base:post("INSERT INTO t (b) VALUES (?)", "posted")
+    local other = db.open(dir .. "/t.db")
+    local rows
+    for _ = 1, 500 do
+      task.sleep(0.005)
+      rows = assert(other:exec("SELECT b FROM t"))
+      if rows[1] then break end
+    end
+    assert.equal("posted", rows[1].b)
+    base:post("UPDATE t SET b = 'closing'")
+    base:close()
+    assert.equal("closing", other:exec("SELECT b FROM t")[1].b)
+    other:close()
+  end)
+
+  it("settles what was posted to be done at once", function()
+    local other = db.open(dir .. "/t.db")
+    for i = 1, 50 do
+      base:post_now("INSERT INTO t (a) VALUES (?)", i)
+      base:settle()
+      assert.equal(i, #other:exec("SELECT a FROM t"))
+      base:post("UPDATE t SET b = ?", i)
+    end
+    other:close()
+  end)
+
+  it("tells of a post that failed when it is settled, and ever after", function()
+    for _, post in ipairs { "post", "post_now" } do
+      local each = db.open(dir .. "/t.db")
+      each[post](each, "INSERT INTO absent VALUES (1)")
+      each:post_now("INSERT INTO t (b) VALUES (?)", post)
+      for _ = 1, 2 do
+        local good, failure = pcall(each.settle, each)
+        assert.is_false(good)
+        assert.matches("no such table: absent", failure.message)
+      end
+      assert.has_error(function() each:post("DELETE FROM t") end)
+      assert.equal(1, #each:exec("SELECT * FROM t WHERE b = ?", post))
+      each:close()
+    end
+  end)
+
   it("keeps counters right with many at once", function()
     assert(base:exec("INSERT INTO t VALUES (1, 0)"))
     local tasks = {}

@@ -35,10 +35,19 @@ function database:exec(sql, ...) end
 ---@return orch.error? err
 function database:exec_durable(sql, ...) end
 
----As `exec`, without waiting. A failure is raised by the next `post`.
+---As `exec`, without waiting: it is done with what follows, at the latest when all tasks wait. A failure is raised by
+---the next `post`, `post_now` or `settle`.
 ---@param sql string
 ---@param ... orch.db.value
 function database:post(sql, ...) end
+
+---As `post`, but done at once, and what was posted before, too.
+---@param sql string
+---@param ... orch.db.value
+function database:post_now(sql, ...) end
+
+---Waits until every `post_now` has been done: a crash of orch does not undo them any more. Raises what has failed.
+function database:settle() end
 
 ---Runs 1 to 1,000 statements, all or none, and waits.
 ---@param statements table[] { sql, value… } each; `n` counts its elements where a value is nil
