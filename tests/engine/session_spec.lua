@@ -196,6 +196,22 @@ describe("session", function()
     assert.equal("Dockerfile docker docker/real out", paths(answer))
   end)
 
+  it("goes where a link leads the first time that it comes to it, as fsutil does", function()
+    for _, name in ipairs { "d/k", "d/other", "e/k", "w/x" } do write(name, name) end
+    assert(fs.symlink("d", context .. "/link"))
+    for i, name in ipairs { "e", "w" } do assert(fs.symlink("../" .. name, context .. "/d/l" .. i)) end
+    local function follow(...)
+      local meta = { { "dir-name", "context" } }
+      for _, path in ipairs { ... } do meta[#meta + 1] = { "followpaths", path } end
+      local found = paths(files { meta = meta })
+      stop()
+      return found
+    end
+    assert.equal("d d/k link", follow("link/k", "link"))
+    assert.equal("d d/k d/l1 d/l2 d/other link", follow("link", "link/k"))
+    assert.equal("d d/l1 d/l2 e e/k", follow("d/l*/k"))
+  end)
+
   it("sends nothing for a path that climbs out, as fsutil does", function()
     write("a", "x")
     for _, path in ipairs { "..", "../*", "a/../../*", "/../a" } do
