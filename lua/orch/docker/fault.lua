@@ -69,7 +69,9 @@ end
 ---@return string? hint
 local function hint_of(message)
   if message:find("no space left on device", 1, true) then
-    return "the daemon's disk is full: `docker system df` tells of what, `docker system prune` makes room"
+    -- After an error, fsutil's DiskWriter leaves the file open that BuildKit deletes then; Go's collector closes it.
+    return "the daemon's disk is full: `docker system df` tells of what, `docker system prune` makes room; what a "
+      .. "build that failed had sent is gone within minutes, or when the daemon is started again"
   end
 end
 
