@@ -56,7 +56,7 @@ local function new_receiver(run, definition, place)
     secrets = secrets_of(run, definition),
     secret_names = secrets.hidden(definition.secrets),
     shell = definition.shell,
-    env = copied(definition.env),
+    env = copied(definition.environment),
     project = run.project,
     workspace = run.workspace:for_job(definition.name, function(name) return run.recipe.pipeline:upstream(name) end),
     run_dir = run.dir,

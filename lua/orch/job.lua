@@ -15,7 +15,7 @@ local head = options.schema {
   matrix = "table?",                            -- { os = { … }, version = { … }, exclude = { { … } } }
   executor = "table?",
   secrets = { "table", default = {} },          -- { "A", "B?", C = { file = … } }: see secrets.lua
-  env = { "table", default = {} },
+  environment = { "table", default = {} },      -- of all its steps
   shell = "string|list?",                       -- of its `run` steps
   timeout = { "number|string", default = 0 },   -- 90, "10m"; 0: none
   retry = { "table", default = {} },            -- { attempts, delay, backoff, on = { kinds } }
@@ -101,7 +101,8 @@ local function define(description)
   end
   definition.needs = read_needs(definition)
   definition.resources = read_resources(definition)
-  definition.env = environment.plain(("orch.job: env of '%s'"):format(definition.name), definition.env)
+  definition.environment = environment.plain(("orch.job: environment of '%s'"):format(definition.name),
+    definition.environment)
   definition.retry = read_retry(definition)
   definition.timeout = duration.seconds(("orch.job: timeout of '%s'"):format(definition.name), definition.timeout)
   definition.secrets = secrets.declared(definition.name, definition.secrets)

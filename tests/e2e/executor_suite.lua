@@ -54,7 +54,7 @@ cases["runs programs: codes, signals, environment, directories, input"] = functi
     _, failure = job.proc.run { argv = { "./bad" } }
     assert(failure.kind == "missing" and failure.message:find("interpreter", 1, true), failure.message)
     assert(job.proc.has("/bin/sh") and not job.proc.has("/bin/nowhere"))
-  ]], nil, nil, 'env = { HEAD = "of-the-job" },')
+  ]], nil, nil, 'environment = { HEAD = "of-the-job" },')
 end
 
 cases["keeps the order of output, and all of it"] = function(suite)

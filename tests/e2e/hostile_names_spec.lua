@@ -13,7 +13,7 @@ local X = "EVIL"
 local function try(f, ...) local good, failure = pcall(f, ...) if not good then print(failure, failure.hint) end end
 return orch.pipeline {
   params = { p = { "string", default = X, doc = X }, q = { "string", default = "q", enum = { "q", X } } },
-  orch.job { name = "a", env = { V = X }, run = function(job)
+  orch.job { name = "a", environment = { V = X }, run = function(job)
     job:log("log %s", X) print("print", X) io.write(X, "\n") io.stderr:write(X, "\n")
     job:run { name = X, 'printf "%s\n" "$V"; echo "$V" >&2; touch "f$V"; ls' }
     job:group(X, function() job:log(X) end)

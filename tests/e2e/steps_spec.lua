@@ -57,11 +57,11 @@ job:run { 'test "$X" = mine', environment = { X = "mine" }, shell = "/bin/sh" }]
 job:run { 'test "$A$B" = stepenv', environment = { A = "step" } }
 job:run { 'A=shell; test "$A$B" = shellenv', environment = { A = "step" } }
 job:run 'test "$CI" = true'
-job:run { 'test "$A$B" = 7true', environment = { A = 7, B = true } }]], "env = { A = 'job' },", { A = "outer", B = "env" })
+job:run { 'test "$A$B" = 7true', environment = { A = 7, B = true } }]], "environment = { A = 'job' },", { A = "outer", B = "env" })
     bad(2, "run: environment: 'A' must be a string, a number, true or false, got table",
       "job:run { 'true', environment = { A = {} } }")
-    bad(2, "orch.job: env of 'job': 'A' must be a string, a number, true or false, got function",
-      "", "env = { A = print },")
+    bad(2, "orch.job: environment of 'job': 'A' must be a string, a number, true or false, got function",
+      "", "environment = { A = print },")
   end)
 
   it("ends when it is silent for too long", function()

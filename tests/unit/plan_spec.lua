@@ -186,7 +186,7 @@ job:http { url = "http://x", headers = { Authorization = "Bearer " .. job.secret
   it("gives the same bytes twice, in another process, with nothing at hand", function()
     local path = write [[return orch.pipeline { params = { who = { "string", default = "x" } },
   orch.job { name = "t", matrix = { os = { "a", "b" }, v = { 1, 2 } }, secrets = { "NO_SUCH_SECRET", F = { file = "/none" } },
-    env = { A = "1", B = "2", C = "3" }, run = function(job)
+    environment = { A = "1", B = "2", C = "3" }, run = function(job)
     job:checkout { url = "https://192.0.2.1/x.git" }
     job:run { "x", environment = { Z = "1", Y = "2", X = "3", W = job.pipeline.git.branch } }
     local auth = job:ecr_login { registry = "public.ecr.aws/x" }

@@ -107,7 +107,7 @@ function Job:mask(value) end
 ---@field matrix? table<string, any[]> an instance for each combination; `exclude`: a list of combinations
 ---@field executor? orch.Executor default: orch.host {}
 ---@field secrets? string[]|table<string, any> names of variables; "NAME?" may be absent
----@field env? table<string, string> for all its steps
+---@field environment? table<string, string|number|boolean> of all its steps
 ---@field shell? string|string[] of its `run` steps; default /bin/bash -eo pipefail
 ---@field timeout? number|string seconds, or "10m"; default none
 ---@field retry? { attempts?: integer, delay?: number, backoff?: number, on?: string[] } delay in seconds, times backoff each time; on: kinds of error
