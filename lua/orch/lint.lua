@@ -1,5 +1,7 @@
 -- Finds in a plan what would go wrong, or not do what its author thinks.
+local nearest = require "orch.nearest"
 local overlap = require("orch.overlap").overlap
+local reference = require "orch.docker.reference"
 
 local Findings = {}
 Findings.__index = Findings
@@ -59,17 +61,65 @@ local function ancestors(plan)
   return all
 end
 
+-- One line of the recipe for several jobs, a matrix's or a loop's: a directory or a pattern is where each puts files of
+-- its own; a name that ends as files do is one file.
+local function may_differ(a, b)
+  return a.where == b.where and (a.name:find("[*?%[]") or not a.name:find("[^/]%.[^/.]+$"))
+end
+
 function rules.persisted_twice(plan, findings)
-  local above = ancestors(plan)
+  local above, told = ancestors(plan), {}
   for i, a in ipairs(plan.persist) do
     for k = i + 1, #plan.persist do
       local b = plan.persist[k]
-      if a.job ~= b.job and not above[a.job][b.job] and not above[b.job][a.job] and overlap(a.name, b.name) then
+      local lines = ("%s %s"):format(a.where, b.where)
+      if a.job ~= b.job and not above[a.job][b.job] and not above[b.job][a.job] and overlap(a.name, b.name)
+        and not may_differ(a, b) and not told[lines] then
+        told[lines] = true -- a matrix's other jobs do the same
         findings:add(b.where, ("jobs '%s' and '%s' may run side by side, and both persist %s"):format(a.job, b.job,
-          b.name), "let one need the other, or persist different names: attaching both would fail")
+          b.name), "let one need the other, or persist different names: attaching two files of one name would fail")
       end
     end
   end
+end
+
+-- Nothing is what it attaches, unless a job above persists something, or may: its plan is not whole.
+function rules.attached_in_vain(plan, findings)
+  local gives, above = {}, ancestors(plan)
+  for _, each in ipairs(plan.persist) do gives[each.job] = true end
+  for _, job in ipairs(plan.jobs) do gives[job.name] = gives[job.name] or job.ends ~= nil end
+  each_step(plan, function(entry, job)
+    if entry.verb ~= "attach_workspace" then return end
+    for name in pairs(above[job.name]) do
+      if gives[name] then return end
+    end
+    findings:add(entry.where, ("job '%s' attaches nothing: no job that it needs persists anything"):format(job.name),
+      next(above[job.name]) and "job:persist_to_workspace { … } in one of those"
+        or "name the jobs whose files it needs: needs = { … }")
+  end)
+end
+
+function rules.tags(plan, findings)
+  for _, list in ipairs { plan.build, plan.push } do
+    for _, each in ipairs(list) do
+      local good, failure = true, nil
+      if not each.name:find("‹", 1, true) then good, failure = pcall(reference.parse, each.name) end
+      if not good then findings:add(each.where, failure.message) end
+    end
+  end
+end
+
+function rules.secrets_not_declared(plan, findings)
+  each_step(plan, function(entry, job)
+    local declared = {}
+    for i, each in ipairs(job.secrets) do declared[i] = each:match("^[%w_]+") end
+    for _, name in ipairs(entry.verb == "run" and entry.options.secrets or {}) do
+      if not nearest.contains(declared, name) then
+        findings:add(entry.where, ("run: the job declares no secret '%s'%s"):format(name, nearest.hint(name, declared)),
+          ("declare it in the head of the job: secrets = { \"%s\" }"):format(name))
+      end
+    end
+  end)
 end
 
 local PATHS <const> = { path = true, file = true, root = true, at = true, context = true, working_directory = true,

@@ -49,6 +49,31 @@ job:docker_push { tags = { "r/x:1" } }]], 3, "the tag r/x:2 is built but never p
     finds(job "if job.pipeline.git.branch == 'main' then job:run 'x' end", 3, "on ‹pipeline.git.branch›", "pipeline.git.branch=VALUE")
   end)
 
+  it("finds a job that attaches what nobody has persisted", function()
+    finds(job "job:attach_workspace()", 3, "job 'j' attaches nothing: no job that it needs persists anything", "needs = { … }")
+    local function after(first)
+      return findings(([[return orch.pipeline {
+  orch.job { name = "a", run = function(job) %s end },
+  orch.job { name = "b", needs = { "a" }, run = function(job) job:attach_workspace() end } }]]):format(first))
+    end
+    finds(after "job:checkout()", 4, "job 'b' attaches nothing", "persist_to_workspace")
+    assert.same({}, after "job:persist_to_workspace { paths = { 'x' } }")
+    local undecided = after "if job:now() > 3 then job:persist_to_workspace { paths = { 'x' } } end"
+    assert.equal(1, #undecided)
+    assert.matches("decided at run time", undecided[1].message)
+  end)
+
+  it("finds a tag that no registry takes", function()
+    finds(job 'job:docker_push { tags = { "r/Bad:1" } }', 3, "'r/Bad:1' is no image reference", "")
+    assert.same({}, job 'job:docker_push { tags = { "r/x:" .. job.pipeline.number } }')
+  end)
+
+  it("finds a secret that the job does not declare", function()
+    finds(job("job:run { 'x', secrets = { 'TOKN' } }", "secrets = { 'TOKEN' },"), 3,
+      "the job declares no secret 'TOKN'; did you mean 'TOKEN'", 'secrets = { "TOKN" }')
+    assert.same({}, job("job:run { 'x', secrets = { 'A', 'B' } }", "secrets = { 'A', B = { file = 'b' } },"))
+  end)
+
   it("finds files that two jobs persist side by side", function()
     local function two(needs, a, b)
       return findings(([[return orch.pipeline {
@@ -59,11 +84,17 @@ job:docker_push { tags = { "r/x:1" } }]], 3, "the tag r/x:2 is built but never p
     finds(two("", "*.txt", "a.txt"), 4, "side by side", "different names")
     finds(two("", "a.txt", "."), 4, "side by side", "different names")
     assert.same({}, two("'a'", "out", "out"))
+    local function matrix(path)
+      return findings(([[return orch.job { name = "t", matrix = { n = { 1, 2, 3 } }, run = function(job)
+job:persist_to_workspace { paths = { "%s" } } end }]]):format(path))
+    end
+    finds(matrix "coverage.txt", 3, "'t%-1' and 't%-2' may run side by side, and both persist coverage.txt", "different names")
+    for _, each in ipairs { "coverage", "dist/**", "out/*.txt", "v1.2/bin" } do assert.same({}, matrix(each)) end
     assert.same({}, two("", "a", "b"))
   end)
 
   it("finds a variable where no shell expands it", function()
-    finds(job "job:attach_workspace { at = '$HOME/x' }", 3, "option 'at' is '$HOME/x'; no shell expands it", "job.dir")
+    finds(job "job:checkout { path = '$HOME/x' }", 3, "option 'path' is '$HOME/x'; no shell expands it", "job.dir")
     finds(job "job:persist_to_workspace { paths = { '${OUT}/*' } }", 3, "option 'paths'", "Lua value")
     assert.same({}, job "job:run 'echo $HOME'\njob:write { path = 'f', text = '$HOME' }\njob:read 'cost$'")
   end)
@@ -97,7 +128,7 @@ job:docker_push { tags = { "r/x:1" } }]], 3, "the tag r/x:2 is built but never p
   end)
 
   it("finds ~ where no shell expands it, and leaves it to shells", function()
-    finds(job "job:attach_workspace { at = '~/x' }", 3, "no shell expands it", "job.dir")
+    finds(job "job:read '~/x'", 3, "no shell expands it", "job.dir")
     assert.same({}, job "job:run 'cat ~/x'\njob:read 'a~'")
   end)
 
