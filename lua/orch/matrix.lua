@@ -7,6 +7,9 @@ local function axes_of(definition)
   local axes = {}
   for name, values in pairs(definition.matrix) do
     if name ~= "exclude" then
+      if type(name) ~= "string" then
+        options.usage("orch.job: matrix of '%s': a list of values needs a name: matrix = { name = { … } }", definition.name)
+      end
       if type(values) ~= "table" or #values == 0 then
         options.usage("orch.job: matrix of '%s': '%s' must be a list with at least one value", definition.name, name)
       end

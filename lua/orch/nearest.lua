@@ -19,6 +19,22 @@ local function distance(a, b)
   return row[#b]
 end
 
+local SHORT_MIN <const> = 3 -- letters of a name cut short
+
+-- The one known name that begins with this one, or that this one begins with.
+local function extended(name, known)
+  local found
+  for _, each in ipairs(known) do
+    local short, long = name:lower(), each:lower()
+    if #short > #long then short, long = long, short end
+    if #short >= SHORT_MIN and long:sub(1, #short) == short then
+      if found then return nil end
+      found = each
+    end
+  end
+  return found
+end
+
 --- The nearest known name, or nil when none is near.
 ---@param name string
 ---@param known string[]
@@ -29,7 +45,7 @@ local function find(name, known)
     local alike = d < math.max(#name, #each) -- else they have no letter in common
     if alike and d < best_distance then best, best_distance = each, d end
   end
-  return best
+  return best or extended(name, known)
 end
 
 --- "; did you mean 'x'? (known: a, b, x)", to end a sentence with.

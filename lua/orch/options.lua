@@ -28,6 +28,8 @@ local types = {
   any = { function() return true end, "a value" },
 }
 
+local TYPE_NAMES <const> = { "any", "boolean", "function", "integer", "list", "number", "secret", "string", "table" }
+
 local function usage(format, ...)
   error(error_value.new { kind = "usage", message = format:format(...) }, 0)
 end
@@ -46,8 +48,7 @@ local function parse(name, declared)
   parsed.type = text
   for each in text:gmatch("[^|]+") do
     if not types[each] then
-      usage("option '%s': unknown type '%s' (known: any, boolean, function, integer, list, number, "
-        .. "secret, string, table)", name, each)
+      usage("option '%s': unknown type '%s'%s", name, each, nearest.hint(each, TYPE_NAMES))
     end
     table.insert(parsed.types, types[each])
   end

@@ -201,7 +201,12 @@ function Job.__index(job, key)
     local _, failure = pcall(job.verbs.missing, job.verbs, key)
     error(step.locate(failure, step.caller()), 0)
   end
-  local function method(self, given)
+  local function method(self, given, ...)
+    if select("#", ...) > 0 then
+      error(error_value.new { kind = "usage", where = step.caller(),
+        message = ("%s takes one value or one table, got %d values"):format(key, 1 + select("#", ...)),
+        hint = ("write job:%s { …, … }"):format(key) }, 0)
+    end
     if self ~= job then
       error(error_value.new { kind = "usage", where = step.caller(),
         message = ("%s: call it with a colon, job:%s { … }"):format(key, key) }, 0)

@@ -59,7 +59,11 @@ local function refuse_global(_, name)
   error(("assignment to global '%s': write `local %s = …`"):format(tostring(name), tostring(name)), 2)
 end
 
+local MEANT <const> = { orch = "write at the top: local orch = require \"orch\"",
+  job = "a body is given it: run = function(job) … end" }
+
 local function unknown_global(environment, name)
+  if MEANT[name] then error(("there is no global '%s'; %s"):format(name, MEANT[name]), 2) end
   local names = {}
   for each in next, environment do names[#names + 1] = each end
   table.sort(names)
@@ -178,7 +182,12 @@ end
 
 local function as_pipeline(value, path)
   if pipeline.is(value) then return value end
-  if job.is_definition(value) then return pipeline.define { value } end
+  if job.is_definition(value) then
+    local good, made = pcall(pipeline.define, { value })
+    if good then return made end
+    if error_value.is(made) then made.where = made.where or value.where end
+    error(made, 0)
+  end
   error(error_value.new { kind = "usage",
     message = ("%s must return orch.pipeline { … } or a job, got %s"):format(path, type(value)),
     hint = "end the recipe with: return orch.pipeline { … }" }, 0)

@@ -3,6 +3,7 @@ local branches = require "orch.branches"
 local error_value = require "orch.error"
 local event = require "orch.event"
 local journal = require "orch.journal"
+local listing = require "orch.listing"
 local output = require "orch.output"
 local record = require "orch.record"
 local scope = require "orch.scope"
@@ -68,6 +69,9 @@ local function finish(job, step, good, ...)
     local told = step.verb == "group" and error_value.is((...)) and (...).step
     failure = told and (...) or locate((...), step.where, step.title)
     if not failure.detail and step.ran then failure.detail = step.output:last_lines() end
+    if step.verb == "run" and failure.kind == "failed" and failure.detail and not failure.hint then
+      failure.hint = listing.of_output(job, failure.detail)
+    end
   end
   local state = state_of(good, (...))
   -- A cancelled task cannot wait; what became of the step is recorded all the same.

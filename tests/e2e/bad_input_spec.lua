@@ -56,6 +56,40 @@ describe("a person's mistake", function()
       "did you mean 'tags'?", "recipe.lua:4", "job job")
   end)
 
+  it("several values where a verb takes one", function()
+    check(scratch, scratch:recipe("job:run('make', 'test')"), 2, "run takes one value or one table, got 2 values",
+      "recipe.lua:4", "write job:run {")
+  end)
+
+  it("what a recipe must require or is given", function()
+    local path = scratch:write("bare.lua", "return orch.job { name = 'x', run = print }")
+    check(scratch, scratch:orch { "run", path }, 2, "bare.lua:1", 'local orch = require "orch"')
+    path = scratch:write("early.lua", "local orch = require 'orch'\nreturn orch.job { name = 'x', run = job:run 'make' }")
+    check(scratch, scratch:orch { "run", path }, 2, "early.lua:2", "run = function(job)")
+  end)
+
+  it("a matrix of values without a name", function()
+    local path = scratch:write("matrix.lua", [[local orch = require "orch"
+return orch.job { name = "x", matrix = { "a", "b" }, run = function() end }]])
+    check(scratch, scratch:orch { "run", path }, 2, "a list of values needs a name", "matrix.lua:2")
+  end)
+
+  it("no checkout", function()
+    check(scratch, scratch:recipe("job:run 'make test'"), 1, "exit code 2", "the job's directory is empty: job:checkout()")
+    check(scratch, scratch:recipe("job:read 'VERSION'"), 5, "VERSION", "the job's directory is empty")
+    check(scratch, scratch:recipe("job:persist_to_workspace { root = 'dist', paths = { '*' } }"), 5, "dist",
+      "the job's directory is empty")
+    local other = scratch:recipe("job:run 'exit 3'")
+    assert.is_nil(other.err:find("empty", 1, true), other.err)
+  end)
+
+  it("a path that is not quite right", function()
+    local there = "job:write { path = 'dist/app.txt', text = 'x' } "
+    check(scratch, scratch:recipe(there .. "job:read 'dist/ap.txt'"), 5, "did you mean 'dist/app.txt'?")
+    check(scratch, scratch:recipe(there .. "job:read 'build/x/y'"), 5, "in the job's directory there is dist")
+    check(scratch, scratch:recipe(there .. "job:read 'dist/zebra'"), 5, "in dist there is app.txt")
+  end)
+
   it("an unknown verb", function()
     check(scratch, scratch:recipe("job:docker_bild { tags = {} }"), 2, "there is no verb 'docker_bild'",
       "did you mean 'docker_build'?", "recipe.lua:4", scratch:path("verbs/docker_bild.lua"))

@@ -42,6 +42,7 @@ describe("matrix", function()
   end)
 
   it("refuses what is no list of values", function()
+    refused("a list of values needs a name", { "a", "b" })
     refused("'os' must be a list", { os = "linux" })
     refused("'os' must be a list", { os = {} })
   end)

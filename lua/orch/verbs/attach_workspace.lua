@@ -7,7 +7,7 @@ return verb.define {
   returns = "{ layers: integer, entries: integer }",
   run = function(job, o)
     local layers = job.workspace:attach(job.fs, o.at)
-    if #layers == 0 then job:log("no job before this one has persisted anything") end
+    if #layers == 0 then job:log("nothing to attach: no job that this one needs has persisted anything") end
     local count = 0
     for _, layer in ipairs(layers) do
       count = count + layer.entries

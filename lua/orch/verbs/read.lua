@@ -1,9 +1,14 @@
 -- Reads a file of the job; the result is its bytes.
+local listing = require "orch.listing"
 local verb = require "orch.verb"
 
 return verb.define {
   positional = "path",
   options = { path = "string", max = { "integer", default = 64 * 1024 * 1024 } },
   returns = "string",
-  run = function(job, o) return assert(job.fs.read(o.path, o.max)) end,
+  run = function(job, o)
+    local bytes, failure = job.fs.read(o.path, o.max)
+    if not bytes then error(listing.explain(failure, job, o.path), 0) end
+    return bytes
+  end,
 }

@@ -63,9 +63,13 @@ local function start(job, o)
     quiet = o.background and 0 or duration.seconds("run: no_output_timeout", o.no_output_timeout) })
 end
 
+-- What shells mean by a code.
+local MEANS <const> = { [126] = " (something in it cannot be executed)", [127] = " (something in it was not found)" }
+
 local function check(o, result)
   if not o.check or not result.signal and result.code == 0 then return end
-  local how = result.signal and ("ended by signal %d"):format(result.signal) or ("exit code %d"):format(result.code)
+  local how = result.signal and ("ended by signal %d"):format(result.signal)
+    or ("exit code %d%s"):format(result.code, type(o.command) == "string" and MEANS[result.code] or "")
   if result.out_of_memory then
     error(error_value.new { kind = "limit", op = "run", code = result.code >= 0 and result.code or nil,
       signal = result.signal, message = ("%s: %s: out of memory"):format(first_line(o), how),
