@@ -342,14 +342,40 @@ static int l_write(lua_State *L)
     return k_write(L, LUA_OK, (lua_KContext)wait);
 }
 
+static int k_shutdown(lua_State *L, int status, lua_KContext context);
+
+static int shutdown_on(lua_State *L, struct link *link)
+{
+    struct err err;
+    lua_settop(L, 1);
+    const int did = http_stream_shutdown(check_open(L, link), &err);
+    if (did == STREAM_BROKEN)
+        return http_fail(L, &err);
+    if (did == STREAM_DONE) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    struct link_wait *wait = bind_wait(L, sizeof *wait, WAIT, stop_waiting);
+    wait->link = link;
+    link->writer = &wait->wait;
+    http_stream_want(link->stream, WATCH_WRITE);
+    return bind_yield(L, wait, k_shutdown);
+}
+
+static int k_shutdown(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    return shutdown_on(L, ((struct link_wait *)context)->link);
+}
+
 /* stream:shutdown() -> true | nil, err */
 static int l_shutdown(lua_State *L)
 {
-    struct err err;
-    if (!http_stream_shutdown(check_open(L, to_link(L)), &err))
-        return http_fail(L, &err);
-    lua_pushboolean(L, true);
-    return 1;
+    struct link *link = to_link(L);
+    check_open(L, link);
+    if (link->writer)
+        return luaL_error(L, "another task writes to this stream already");
+    return shutdown_on(L, link);
 }
 
 static int l_close(lua_State *L)

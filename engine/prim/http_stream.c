@@ -5,6 +5,9 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
 #include "base/buf.h"
 #include "base/mem.h"
 #include "prim/http_easy.h"
@@ -186,11 +189,44 @@ void http_stream_unread(struct http_stream *stream, const char *data, size_t len
     buf_add(&stream->ahead, data, len);
 }
 
-bool http_stream_shutdown(struct http_stream *stream, struct err *err)
+/* Libcurl tells its connection only to a handle that has used it. */
+static SSL *tls_of(struct http_stream *stream)
+{
+    char chunk[1 << 10];
+    size_t len = 0;
+    struct curl_tlssessioninfo *session = NULL;
+    curl_easy_getinfo(stream->easy, CURLINFO_TLS_SSL_PTR, &session);
+    if (session && !session->internals &&
+        curl_easy_recv(stream->easy, chunk, sizeof chunk, &len) == CURLE_OK)
+        buf_add(&stream->ahead, chunk, len);
+    curl_easy_getinfo(stream->easy, CURLINFO_TLS_SSL_PTR, &session);
+    return session && session->backend == CURLSSLBACKEND_OPENSSL ? session->internals : NULL;
+}
+
+/* Libcurl has no call for it. */
+static int shutdown_tls(struct http_stream *stream, struct err *err)
+{
+    SSL *tls = tls_of(stream);
+    if (!tls) {
+        err_set(err, ERR_USAGE, "this libcurl's TLS cannot close a connection in one direction only");
+        return STREAM_BROKEN;
+    }
+    ERR_clear_error();
+    const int sent = SSL_shutdown(tls);
+    if (sent >= 0)
+        return STREAM_DONE;
+    if (SSL_get_error(tls, sent) == SSL_ERROR_WANT_WRITE)
+        return STREAM_AGAIN;
+    err_set(err, ERR_NET, "cannot end the TLS connection's sending side");
+    return STREAM_BROKEN;
+}
+
+int http_stream_shutdown(struct http_stream *stream, struct err *err)
 {
     if (strcmp(stream->url.scheme, "https") == 0)
-        return err_set(err, ERR_USAGE, "a TLS connection cannot be closed in one direction only");
-    if (shutdown(stream->fd, SHUT_WR) != 0 && errno != ENOTCONN)
-        return err_system(err, errno, "cannot end the connection's sending side");
-    return true;
+        return shutdown_tls(stream, err);
+    if (shutdown(stream->fd, SHUT_WR) == 0 || errno == ENOTCONN)
+        return STREAM_DONE;
+    err_system(err, errno, "cannot end the connection's sending side");
+    return STREAM_BROKEN;
 }

@@ -34,7 +34,7 @@ void http_stream_listen(struct http_stream *stream, http_stream_ready *ready, vo
 /* Adds WATCH_READ or WATCH_WRITE to what is waited for; ask after STREAM_AGAIN. */
 void http_stream_want(struct http_stream *stream, int events);
 
-enum { STREAM_AGAIN = -1, STREAM_BROKEN = -2 /* with err */ };
+enum { STREAM_DONE = 0, STREAM_AGAIN = -1, STREAM_BROKEN = -2 /* with err */ };
 /* Bytes received, 0 at the end, or one of the above. */
 ssize_t http_stream_recv(struct http_stream *stream, char *to, size_t max, struct err *err);
 /* Bytes that were taken, or one of the above. */
@@ -42,7 +42,7 @@ ssize_t http_stream_send(struct http_stream *stream, const char *data, size_t le
                          struct err *err);
 /* Gives bytes back, to be received first. */
 void http_stream_unread(struct http_stream *stream, const char *data, size_t len);
-/* The other side sees the end of our data. ERR_USAGE over TLS: libcurl cannot. */
-bool http_stream_shutdown(struct http_stream *stream, struct err *err);
+/* The other side sees the end of our data: one of the three. ERR_USAGE where libcurl's TLS is not OpenSSL. */
+int http_stream_shutdown(struct http_stream *stream, struct err *err);
 
 #endif

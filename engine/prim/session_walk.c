@@ -141,10 +141,9 @@ char *walk_path(const struct walk *walk, uint32_t number)
     return path;
 }
 
-static bool tell(struct walk *walk, const struct stat *st, const char *link, int dir,
-                 const char *name)
+static bool tell(struct walk *walk, const struct stat *st, const char *link)
 {
-    const struct walk_entry entry = {walk->path.data, st, link, dir, name};
+    const struct walk_entry entry = {walk->path.data, st, link};
     return walk->spec.entry(walk->spec.arg, &entry, walk->err);
 }
 
@@ -163,7 +162,7 @@ static bool tell_parents(struct walk *walk)
         level->node = (uint32_t)walk->node_count;
         good = remember(walk, above->node,
                         walk->path.data + above->path_len + (above->path_len > 0), &level->st) &&
-               tell(walk, &level->st, NULL, level->fd, ".");
+               tell(walk, &level->st, NULL);
         walk->path.data[level->path_len] = cut;
         walk->path.len = len;
     }
@@ -189,8 +188,7 @@ static bool keep(struct walk *walk, const char *name, const struct stat *st)
     const uint32_t twin = twin_of(walk, st);
     if (twin != NONE)
         link = twin_path = walk_path(walk, twin);
-    const bool good =
-        remember(walk, level->node, name, st) && tell(walk, st, link, level->fd, name);
+    const bool good = remember(walk, level->node, name, st) && tell(walk, st, link);
     mem_free(twin_path);
     return good;
 }

@@ -94,8 +94,7 @@ static void run(void *arg, const atomic_bool *stop)
         missing_root(pack, err);
         return;
     }
-    if (!file_replaceable(pack->file, err) ||
-        !select_find(&pack->selection, pack->root, (const char *const *)pack->patterns, stop, err))
+    if (!select_find(&pack->selection, pack->root, (const char *const *)pack->patterns, stop, err))
         return;
     struct buf beside;
     buf_init(&beside, 1 << 16);

@@ -87,7 +87,8 @@ function stream:read(max) end
 ---@return orch.error? err net
 function stream:write(data) end
 
----Ends our data; the other side's can still be read. Not over TLS (usage).
+---Ends our data; the other side's can still be read. Waits until all before is on its way; over TLS the end is an alert,
+---which libcurl must have OpenSSL for (else usage).
 ---@return true? ok
 ---@return orch.error? err
 function stream:shutdown() end
