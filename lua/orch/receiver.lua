@@ -147,9 +147,13 @@ function methods.background_output(job)
   return output.new(job.bus, current.id, job.journal, current.seq, "background")
 end
 
---- For verbs: runs f in a task that lives as long as the job, not as the step.
+--- For verbs: runs f in a task that lives as long as the job, not as the step. Nobody waits for it: an error that f
+--- raises is said as a line of the job.
 function methods.background(job, f)
-  local running = job.task:spawn(f)
+  local running = job.task:spawn(function()
+    local good, failure = xpcall(f, error_value.on_error)
+    if not good and not task.cancelled() then job:say(("in the background: %s\n"):format(failure)) end
+  end)
   table.insert(job.in_background, running)
   return running
 end
