@@ -64,20 +64,11 @@ static void make_keeper(struct nursery *nursery, uint32_t name, int socket)
     close(socket);
 }
 
-static void signal_keeper(const struct nursery *nursery, uint32_t name, int number)
+static void kill_keeper(const struct nursery *nursery, uint32_t name)
 {
     for (size_t i = 0; i < nursery->count; i++)
         if (nursery->names[i] == name)
-            kill(nursery->keepers[i], number);
-}
-
-/* Its keepers see that, too, unless somebody stopped them. */
-static void lose_orch(struct nursery *nursery)
-{
-    close(nursery->socket);
-    nursery->socket = -1;
-    for (size_t i = 0; i < nursery->count; i++)
-        kill(nursery->keepers[i], SIGCONT);
+            kill(nursery->keepers[i], SIGKILL);
 }
 
 static void obey(struct nursery *nursery)
@@ -94,13 +85,14 @@ static void obey(struct nursery *nursery)
     if (len < 0 && errno == EINTR)
         return;
     if (len != sizeof order) {
-        lose_orch(nursery);
+        close(nursery->socket);
+        nursery->socket = -1;
         return;
     }
     struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     int socket;
-    if (order.kind != ORDER_KEEPER) {
-        signal_keeper(nursery, order.number, order.kind == ORDER_KILL ? SIGKILL : SIGCONT);
+    if (order.kind == ORDER_KILL) {
+        kill_keeper(nursery, order.number);
     } else if (head && head->cmsg_type == SCM_RIGHTS) {
         memcpy(&socket, CMSG_DATA(head), sizeof socket);
         make_keeper(nursery, order.number, socket);

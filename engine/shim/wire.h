@@ -6,7 +6,8 @@
          to orch:    b begun, o output, x errors (split), h nothing but a sign of life; at last d done, or e error,
                      and then it waits to be closed.
    files, from orch: a request of the types in files.c, w bytes to write
-          to orch:   o bytes, k done, e error. */
+          to orch:   o bytes, k done, e error.
+   listen, relay:    relay.h. */
 #ifndef SHIM_WIRE_H
 #define SHIM_WIRE_H
 

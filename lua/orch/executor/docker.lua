@@ -14,8 +14,10 @@ local image = require "orch.docker.image"
 local options = require "orch.options"
 local pull = require "orch.docker.pull"
 local reference = require "orch.docker.reference"
+local relay = require "orch.executor.docker.relay"
 local service = require "orch.executor.docker.service"
 local trees = require "orch.executor.docker.trees"
+local turn = require "orch.executor.docker.turn"
 
 local Docker = {}
 Docker.__index = Docker
@@ -29,7 +31,7 @@ local schema = options.schema {
   auth = "table?",                           -- { username, password }; "$NAME" is the job's secret of that name
   working_directory = "string?",             -- default: the image's, or /work
   tmp = { "string", default = "/tmp" },      -- a volume too, so that what lies there is not lost with the container
-  docker = { "boolean", default = false },   -- the daemon's socket in the container, for setup_remote_docker
+  docker = { "boolean", default = false },   -- a local daemon's own socket in the container, from the start
   pull = { "boolean", default = false },     -- ask the registry even if the image is here
   in_place = { "boolean", default = true },  -- false: trees come and go as archives even where volumes can be seen
 }
@@ -171,11 +173,20 @@ end
 function Docker:open(job)
   local stage = ("%s/jobs/%s/stage"):format(job.run_dir, job.place)
   assert(fs.make_dir(stage, tonumber("700", 8)))
-  local world = { stage = stage }
+  local world = { stage = stage, relay_turn = turn.new() }
   self.worlds[job] = world
   build(self, job, world)
   return { dir = world.dir, tmp = world.tmp, host_tmp = stage, fs = world.files, proc = processes(job, world),
     record = world.record }
+end
+
+--- A docker endpoint for the steps: DOCKER_HOST as they see it.
+---@param job orch.Job
+---@return string
+function Docker:docker_host(job)
+  local world = self.worlds[job]
+  if self.options.docker then return "unix://" .. world.connected.endpoint.unix end
+  return relay.open(job, world)
 end
 
 -- --- closing --------------------------------------------------------------------------------------------------------

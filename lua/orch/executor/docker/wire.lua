@@ -133,7 +133,7 @@ end
 --- Starts the shim in a running container; the stream lives as long as the task that calls.
 ---@param connected table the client
 ---@param container string id
----@param life string "step", "files" or "end"
+---@param life string "step", "files", "listen", "relay" or "end"
 ---@param user? string default: the container's
 ---@return table? wire, table? err
 local function open(connected, container, life, user)
