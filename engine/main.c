@@ -179,10 +179,11 @@ static int run(struct program *program, lua_State *L)
     return count > 1 ? (int)lua_tointeger(L, 1 - count) : 0;
 }
 
-/* A closed one would be given to the loop's own descriptors, and what is printed written into them. */
+/* A closed one would be given to the loop's own descriptors, and what is printed written into them. In its place
+   is what can only be read: that nobody gets what is printed stays an error. */
 static void open_standard_streams(void)
 {
-    int fd = open("/dev/null", O_RDWR);
+    int fd = open("/dev/null", O_RDONLY);
     while (fd >= 0 && fd <= STDERR_FILENO)
         fd = dup(fd);
     if (fd >= 0)

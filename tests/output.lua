@@ -21,19 +21,15 @@ return function()
     end
   end
 
-  -- The spec files in which something failed, for whoever runs them once more.
-  local file_now
-  local failed_files = {}
+  -- The test that runs, for whoever ends it from outside.
+  local now = os.getenv "ORCH_TEST_NOW"
 
-  local function note_failed(files)
-    local list = os.getenv("ORCH_TEST_FAILED")
-    local out = list and assert(io.open(list, "w"))
-    for _, file in ipairs(out and files or {}) do out:write(file, "\n") end
-    if out then out:close() end
-  end
-
-  local function file_failed()
-    if file_now ~= failed_files[#failed_files] then failed_files[#failed_files + 1] = file_now end
+  handler.testStart = function(element)
+    local out = now and assert(io.open(now, "w"))
+    if out then
+      out:write(handler.getFullName(element), "\n")
+      out:close()
+    end
     return nil, true
   end
 
@@ -52,18 +48,12 @@ return function()
     show("ERROR", handler.errors)
     local failed = #handler.failures + #handler.errors
     local left_over = failed - handler.failuresCount - handler.errorsCount -- passed until looked behind
-    note_failed(failed_files)
     print(("%d passed, %d failed, %d skipped"):format(handler.successesCount - left_over, failed,
       handler.pendingsCount))
     return nil, true
   end
 
-  require "busted".subscribe({ "file", "start" }, function(file)
-    file_now = file.name
-    return nil, true
-  end)
-  require "busted".subscribe({ "failure" }, file_failed)
-  require "busted".subscribe({ "error" }, file_failed)
+  require "busted".subscribe({ "test", "start" }, handler.testStart, { predicate = handler.cancelOnPending })
   require "busted".subscribe({ "test", "end" }, handler.testEnd, { predicate = handler.cancelOnPending })
   require "busted".subscribe({ "suite", "end" }, handler.suiteEnd)
   return handler

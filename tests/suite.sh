@@ -1,6 +1,7 @@
 #!/bin/sh
 # Runs the C tests and the specs with each of ORCH_TEST_BUILDS (directories; build and build-asan unless told), against
-# one set of services; called by run.sh in a fresh network namespace. Closing line: N passed, N failed, N skipped.
+# one set of services; called by run.sh in a fresh network namespace. Each file of specs has a process of its own, and
+# ORCH_TEST_LIMIT seconds (300) for its end. Closing line: N passed, N failed, N skipped.
 set -eu
 
 clean_up() {
@@ -17,66 +18,66 @@ sh tests/services/up "$services"
 
 ASAN_OPTIONS=detect_leaks=1
 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
-export ASAN_OPTIONS LSAN_OPTIONS
+ORCH_TEST_NOW=$work/now
+export ASAN_OPTIONS LSAN_OPTIONS ORCH_TEST_NOW
 unset ORCH_LUA
 
+limit=${ORCH_TEST_LIMIT-300}
+closing='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
 passed=0 failed=0 skipped=0
 
-# Runs a command, shows what it prints, and leaves its closing line's figures in $p, $f and $s. A program that ends
-# badly after a good closing line (a leak is found then) has failed too, and so has one without that line.
+# Runs a command, leaves what it printed in $work/out and its closing line's figures in $p, $f and $s. A program that
+# ends badly after a good closing line (a leak is found then) has failed too, and so has one without that line.
 figures() { # command...
-  { "$@" 2>&1 && echo 0 > "$work/code" || echo $? > "$work/code"; } | tee "$work/out"
-  set -- $(grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' "$work/out" | tail -n 1) $(cat "$work/code")
-  if [ $# -ne 7 ]; then
-    echo "FAILED: it ended without its closing line, with code $1"
-    p=0 f=1 s=0
-    return
-  fi
-  p=$1 f=$3 s=$5
-  if [ "$f" -eq 0 ] && [ "$7" -ne 0 ]; then
-    echo "FAILED: it ended with code $7"
+  : > "$work/now"
+  code=0
+  timeout -k 10 "$limit" "$@" > "$work/out" 2>&1 || code=$?
+  set -- $(grep -E "$closing" "$work/out" | tail -n 1)
+  p=${1-0} f=${3-1} s=${5-0}
+  if [ $code -eq 124 ] || [ $code -eq 137 ]; then
+    echo "FAILED: not ended after $limit s, in: $(cat "$work/now")" >> "$work/out"
+    [ "$f" -gt 0 ] || f=1
+  elif [ $# -eq 0 ]; then
+    echo "FAILED: it ended without its closing line, with code $code, in: $(cat "$work/now")" >> "$work/out"
+  elif [ "$f" -eq 0 ] && [ $code -ne 0 ]; then
+    echo "FAILED: it ended with code $code" >> "$work/out"
     f=1
   fi
 }
 
-count() {
+# A line for what ran, and what it printed where there is something to know.
+tell() { # name, seconds
+  printf '%4d passed, %d failed, %d skipped  %4d s  %s\n' "$p" "$f" "$s" "$2" "$1"
+  [ "$f" -eq 0 ] && [ "$s" -eq 0 ] || grep -vE "$closing|^[.sFE?]*\$" "$work/out" || true
+}
+
+# A spec that fails is run once more: a machine that others use too is sometimes late, and a spec that fails twice is
+# not. The second run counts; that there was one is told at the end.
+run() { # name, command...
+  name=$1
+  shift
+  for attempt in first second; do
+    begun=$(date +%s)
+    figures "$@"
+    tell "$name" $(($(date +%s) - begun))
+    [ "$f" -gt 0 ] || break
+    [ $attempt = second ] || echo "$name" >> "$work/unsteady"
+  done
   passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
 }
 
-# A spec that fails is run once more by itself: a machine that others use too is sometimes late, and a spec that fails
-# twice is not. The second run's failures count; that there was one is told at the end.
-run_specs() { # build, spec...
-  build=$1
-  shift
-  : > "$work/again"
-  ORCH_TEST_FAILED=$work/again figures "$build/orch" lua tests/run.lua "$@"
-  if [ -s "$work/again" ]; then
-    first_p=$p first_f=$f first_s=$s
-    sed "s|^|$build: |" "$work/again" >> "$work/unsteady"
-    echo "== again by itself ($build): $(tr '\n' ' ' < "$work/again")"
-    figures "$build/orch" lua tests/run.lua $(cat "$work/again")
-    [ $((p + s)) -ge "$first_f" ] || f=$first_f # what failed did not run again
-    p=$((first_p + first_f - f)) s=$first_s
-  fi
-  count
-}
-
-everything=
-[ $# -gt 0 ] || everything=yes
-[ $# -gt 0 ] || set -- tests/unit tests/engine tests/tidy tests/e2e
 : > "$work/unsteady"
 for build in ${ORCH_TEST_BUILDS-build build-asan}; do
-  if [ -n "$everything" ] && [ -x "$build/tests/c/tests_c" ]; then
-    echo "== C tests ($build)"
-    figures "$build/tests/c/tests_c"
-    count
+  if [ $# -eq 0 ] && [ -x "$build/tests/c/tests_c" ]; then
+    run "$build: C tests" "$build/tests/c/tests_c"
   fi
-  echo "== specs ($build)"
-  run_specs "$build" "$@"
+  for spec in $(find ${@:-tests/unit tests/engine tests/tidy tests/e2e} -name '*_spec.lua' | sort); do
+    run "$build: $spec" "$build/orch" lua tests/run.lua "$spec"
+  done
 done
 
 if [ -s "$work/unsteady" ]; then
-  echo "== UNSTEADY: these specs failed first, and were run again"
+  echo "== UNSTEADY: these failed first, and were run again"
   cat "$work/unsteady"
 fi
 echo "== total"

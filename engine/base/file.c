@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +12,8 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+
+enum { PIPE_WAIT_MS = 10000 };
 
 bool fd_write(int fd, const void *data, size_t len)
 {
@@ -27,13 +30,72 @@ bool fd_write(int fd, const void *data, size_t len)
     return true;
 }
 
+const char *file_kind(mode_t mode)
+{
+    return S_ISREG(mode)    ? NULL
+           : S_ISDIR(mode)  ? "a directory"
+           : S_ISFIFO(mode) ? "a FIFO"
+           : S_ISSOCK(mode) ? "a socket"
+                            : "a device";
+}
+
+static bool no_file(const char *path, mode_t mode, struct err *err)
+{
+    return err_set(err, ERR_CONFLICT, "%s is %s, not a file", path, file_kind(mode));
+}
+
+bool file_replaceable(const char *path, struct err *err)
+{
+    struct stat st;
+    return stat(path, &st) != 0 || S_ISREG(st.st_mode) || no_file(path, st.st_mode, err);
+}
+
+/* One of the descriptors that this process was given, as a shell names them for <(command). */
+static bool is_descriptor(const char *path)
+{
+    static const char *const dirs[] = {"/dev/fd/", "/proc/self/fd/"};
+    for (size_t i = 0; i < sizeof dirs / sizeof *dirs; i++) {
+        const size_t len = strlen(dirs[i]);
+        if (strncmp(path, dirs[i], len) == 0)
+            return path[len] && !path[len + strspn(path + len, "0123456789")];
+    }
+    return strcmp(path, "/dev/stdin") == 0;
+}
+
+int file_open(const char *path, struct err *err)
+{
+    struct stat st;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    if (fd < 0 && errno == ENXIO && stat(path, &st) == 0 && S_ISSOCK(st.st_mode)) {
+        no_file(path, st.st_mode, err);
+    } else if (fd < 0 || fstat(fd, &st) != 0) {
+        err_system(err, errno, "cannot open %s", path);
+    } else if (S_ISDIR(st.st_mode) || (S_ISFIFO(st.st_mode) && !is_descriptor(path))) {
+        no_file(path, st.st_mode, err);
+    } else {
+        return fd;
+    }
+    if (fd >= 0)
+        close(fd);
+    return -1;
+}
+
+/* A pipe that this process was given is waited for, but not without end. */
+static bool await_bytes(int fd, const char *path, struct err *err)
+{
+    struct pollfd wanted = {.fd = fd, .events = POLLIN};
+    if (!is_descriptor(path))
+        return err_system(err, EAGAIN, "cannot read %s", path);
+    if (poll(&wanted, 1, PIPE_WAIT_MS) != 0)
+        return true;
+    return err_set(err, ERR_TIMEOUT, "nothing came from %s for %d s", path, PIPE_WAIT_MS / 1000);
+}
+
 bool file_read(const char *path, struct buf *out, struct err *err)
 {
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return err_system(err, errno, "cannot open %s", path);
-    bool good = true;
-    for (;;) {
+    const int fd = file_open(path, err);
+    bool good = fd >= 0;
+    for (bool more = good; more;) {
         struct stat st;
         size_t want = fstat(fd, &st) == 0 && st.st_size > (off_t)out->len
                           ? (size_t)st.st_size - out->len + 1
@@ -41,25 +103,32 @@ bool file_read(const char *path, struct buf *out, struct err *err)
         if (want > out->max - out->len)
             want = out->max - out->len;
         char probe, *room = want ? buf_room(out, want) : &probe;
-        ssize_t n = read(fd, room, want ? want : 1);
+        const ssize_t n = read(fd, room, want ? want : 1);
         if (n < 0 && errno == EINTR)
             continue;
         if (n < 0)
-            good = err_system(err, errno, "cannot read %s", path);
+            good = errno == EAGAIN ? await_bytes(fd, path, err)
+                                   : err_system(err, errno, "cannot read %s", path);
         else if (n > 0 && want == 0)
             good = err_set(err, ERR_LIMIT, "%s is larger than %zu bytes", path, out->max);
         else if (n > 0)
             buf_grew(out, (size_t)n);
-        if (n <= 0 || !good)
-            break;
+        more = good && n != 0;
     }
-    close(fd);
+    if (fd >= 0)
+        close(fd);
     return good;
 }
 
 bool file_replace(const struct file_spec *spec, struct err *err)
 {
     struct buf beside;
+    struct stat old;
+    const bool there = stat(spec->path, &old) == 0;
+    if (there && S_ISCHR(old.st_mode)) /* /dev/null stays what it is */
+        return file_append(spec, err);
+    if (there && !S_ISREG(old.st_mode))
+        return no_file(spec->path, old.st_mode, err);
     buf_init(&beside, 1 << 16);
     buf_format(&beside, "%s.XXXXXX", spec->path);
     int fd = beside.data ? mkostemp(beside.data, O_CLOEXEC) : -1;
@@ -68,12 +137,9 @@ bool file_replace(const struct file_spec *spec, struct err *err)
         buf_fini(&beside);
         return false;
     }
-    struct stat old;
     mode_t mask = umask(0);
     umask(mask);
-    mode_t mode = stat(spec->path, &old) == 0 ? old.st_mode & 07777
-                  : spec->mode                ? spec->mode
-                                              : 0666 & ~mask;
+    mode_t mode = there ? old.st_mode & 07777 : spec->mode ? spec->mode : 0666 & ~mask;
     bool good = fchmod(fd, mode) == 0 && fd_write(fd, spec->data, spec->len) &&
                 (!spec->durable || fdatasync(fd) == 0);
     int number = errno;
@@ -95,11 +161,15 @@ bool file_replace(const struct file_spec *spec, struct err *err)
 
 bool file_append(const struct file_spec *spec, struct err *err)
 {
-    int fd = open(spec->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC,
-                  spec->mode ? spec->mode : 0666);
+    struct stat st;
+    if (stat(spec->path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
+        return no_file(spec->path, st.st_mode, err);
+    const int fd = open(spec->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
+                        spec->mode ? spec->mode : 0666);
     if (fd < 0)
         return err_system(err, errno, "cannot open %s", spec->path);
-    bool good = fd_write(fd, spec->data, spec->len) && (!spec->durable || fdatasync(fd) == 0);
+    const bool good = fd_write(fd, spec->data, spec->len) &&
+                      (!spec->durable || fdatasync(fd) == 0 || errno == EINVAL);
     if (!good)
         err_system(err, errno, "cannot write %s", spec->path);
     close(fd);

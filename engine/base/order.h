@@ -8,6 +8,7 @@
 enum order_kind {
     ORDER_KEEPER, /* to the nursery: a new keeper named number, which listens to the descriptor that comes along */
     ORDER_KILL,   /* to the nursery: that keeper answers no more */
+    ORDER_WAKE,   /* to the nursery: that keeper is about to be asked for an end, and may have been stopped */
     ORDER_RUN,    /* a program: descriptors and body come along; number: the grace in ms */
     ORDER_SIGNAL, /* the signal number for the program's group */
     ORDER_END,    /* the end of the whole tree: TERM, after the grace KILL */

@@ -98,6 +98,10 @@ void proc_push_result(lua_State *L, const struct proc_result *result)
         lua_pushinteger(L, result->signal);
         lua_setfield(L, -2, "signal");
     }
+    if (result->parent_killed) {
+        lua_pushboolean(L, true);
+        lua_setfield(L, -2, "parent_killed");
+    }
     lua_pushnumber(L, result->seconds);
     lua_setfield(L, -2, "seconds");
     lua_pushnumber(L, result->user);

@@ -1,6 +1,8 @@
 #include "bind/bind.h"
 
 #include <errno.h>
+#include <poll.h>
+#include <stdio.h>
 #include <string.h>
 #include <termios.h>
 #include <unistd.h>
@@ -172,9 +174,33 @@ static int l_parting(lua_State *L)
     return 0;
 }
 
+/* Of a pipe: its reader has gone. */
+static bool has_no_reader(int fd)
+{
+    struct pollfd asked = {.fd = fd, .events = POLLOUT};
+    return poll(&asked, 1, 0) == 1 && (asked.revents & POLLERR) != 0;
+}
+
+/* term.flush() -> true | nil, err */
+static int l_flush(lua_State *L)
+{
+    const int error = fflush(stdout) == 0 ? 0 : errno;
+    if ((error == 0 && !ferror(stdout)) || has_no_reader(STDOUT_FILENO)) {
+        lua_pushboolean(L, true);
+        return 1;
+    }
+    struct err err;
+    if (error != 0)
+        err_system(&err, error, "cannot write to the standard output");
+    else /* it was said when nobody looked */
+        err_set(&err, ERR_IO, "cannot write to the standard output: it is full, or closed");
+    return bind_fail(L, &err);
+}
+
 static const luaL_Reg functions[] = {
     {"size", l_size}, {"is_tty", l_is_tty},     {"printable", l_printable},
-    {"fit", l_fit},   {"parting", l_parting}, {"read_line", l_read_line}, {NULL, NULL},
+    {"fit", l_fit},   {"parting", l_parting}, {"read_line", l_read_line}, {"flush", l_flush},
+    {NULL, NULL},
 };
 
 int luaopen_orch_term(lua_State *L);

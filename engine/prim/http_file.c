@@ -18,6 +18,8 @@ struct http_file {
 struct http_file *http_file_open(const char *path, struct err *err)
 {
     static const char suffix[] = ".part-XXXXXX";
+    if (!file_replaceable(path, err))
+        return NULL;
     struct http_file *file = mem_alloc(sizeof *file);
     const size_t len = strlen(path);
     file->path = mem_text(path);

@@ -206,6 +206,7 @@ static void on_told(void *arg, const struct report *report)
     if (!report && !proc->told) { /* somebody killed the keeper, and so all below it */
         proc->result.code = -1;
         proc->result.signal = SIGKILL;
+        proc->result.parent_killed = true;
     } else if (report && report->kind == REPORT_BORN) {
         proc->pid = report->value;
         if (proc->spec.born)
@@ -248,7 +249,7 @@ static void on_grace_over(void *arg)
 static void end_tree(struct proc *proc)
 {
     if (proc->keeper) {
-        keeper_order(proc->keeper, ORDER_END, 0);
+        keeper_end(proc->keeper);
     } else {
         kill(-proc->pid, SIGTERM);
         kill(-proc->pid, SIGCONT); /* a stopped process sees TERM only when it goes on */

@@ -35,6 +35,7 @@ struct proc_result {
     struct err err;  /* kind ERR_NONE when the child ended by itself, whatever its status */
     int code;        /* exit status, -1 if ended by a signal */
     int signal;      /* 0 if it exited */
+    bool parent_killed; /* somebody killed orch-shim, its parent, and so it; signal is KILL */
     double seconds, user, system;
     long long max_rss; /* bytes */
 };

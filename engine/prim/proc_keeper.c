@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/pidfd.h>
 #include <sys/socket.h>
@@ -75,6 +76,7 @@ static void end_nursery(struct keepers *keepers)
         return;
     watch_free(keepers->watch);
     close(keepers->socket);
+    kill(keepers->nursery, SIGCONT); /* somebody may have stopped it */
     struct pollfd end = {.fd = pidfd_open(keepers->nursery, 0), .events = POLLIN};
     if (end.fd >= 0 && poll(&end, 1, END_MS) == 1)
         waitpid(keepers->nursery, NULL, 0);
@@ -315,12 +317,26 @@ void keeper_order(struct keeper *keeper, enum order_kind kind, int number)
         return; /* it has ended, and its end is about to be seen */
 }
 
+/* To its own nursery: another one does not know it, nor need it answer while that is stopped. */
+static void tell_nursery(const struct keeper *keeper, enum order_kind kind)
+{
+    const struct keepers *keepers = keeper->keepers;
+    const struct parcel parcel = {.order = {.kind = kind, .number = keeper->name}};
+    if (!keepers->nursery || keeper->generation != keepers->generation)
+        return;
+    kill(keepers->nursery, SIGCONT);
+    (void)parcel_send(keepers->socket, &parcel);
+}
+
+void keeper_end(struct keeper *keeper)
+{
+    tell_nursery(keeper, ORDER_WAKE);
+    keeper_order(keeper, ORDER_END, 0);
+}
+
 void keeper_kill(struct keeper *keeper)
 {
-    struct keepers *keepers = keeper->keepers;
-    const struct parcel parcel = {.order = {.kind = ORDER_KILL, .number = keeper->name}};
-    if (keepers->nursery)
-        (void)parcel_send(keepers->socket, &parcel);
+    tell_nursery(keeper, ORDER_KILL);
     shutdown(keeper->socket, SHUT_RDWR); /* its end is seen, whether or not it comes */
 }
 

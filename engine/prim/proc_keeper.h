@@ -34,8 +34,10 @@ typedef void keeper_told(void *arg, const struct report *report);
 /* NULL and err when there is no keeper to be had. That the program cannot run is told. */
 struct keeper *keeper_run(struct keepers *keepers, const struct errand *errand,
                           keeper_told *told, void *arg, struct err *err);
-/* ORDER_SIGNAL with its number, ORDER_END or ORDER_TELL. */
+/* ORDER_SIGNAL with its number, or ORDER_TELL. */
 void keeper_order(struct keeper *keeper, enum order_kind kind, int number);
+/* ORDER_END, also for one that somebody stopped. */
+void keeper_end(struct keeper *keeper);
 /* It did not do what it was told in time, and is killed: told comes with NULL. */
 void keeper_kill(struct keeper *keeper);
 

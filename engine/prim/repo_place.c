@@ -52,7 +52,7 @@ static bool same_dir(int fd, const char *path)
 /* A locked descriptor of path; -1 with errno, EWOULDBLOCK when another process holds it. */
 static int lock_at(const char *path)
 {
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (fd < 0)
         return -1;
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)

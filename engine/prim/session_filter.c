@@ -20,24 +20,31 @@ struct filter {
     size_t include_size;
 };
 
-/* A list of paths, each once, that grows while it is read. */
 struct paths {
     char **list;
     size_t count;
 };
 
-static bool paths_add(struct paths *paths, const char *path, struct err *err)
+/* Takes path. */
+static bool paths_add(struct paths *paths, char *path, struct err *err)
+{
+    if (paths->count == FOLLOWED_MAX) {
+        mem_free(path);
+        return err_set(err, ERR_LIMIT, "more than %d paths to follow", FOLLOWED_MAX);
+    }
+    if ((paths->count & (paths->count - 1)) == 0)
+        paths->list = mem_grow(paths->list,
+                               (paths->count ? paths->count * 2 : 1) * sizeof *paths->list);
+    paths->list[paths->count++] = path;
+    return true;
+}
+
+static bool paths_hold(const struct paths *paths, const char *path)
 {
     for (size_t i = 0; i < paths->count; i++)
         if (strcmp(paths->list[i], path) == 0)
             return true;
-    if (paths->count == FOLLOWED_MAX)
-        return err_set(err, ERR_LIMIT, "more than %d paths to follow", FOLLOWED_MAX);
-    if ((paths->count & (paths->count - 1)) == 0)
-        paths->list = mem_grow(paths->list,
-                               (paths->count ? paths->count * 2 : 1) * sizeof *paths->list);
-    paths->list[paths->count++] = mem_text(path);
-    return true;
+    return false;
 }
 
 static void paths_fini(struct paths *paths)
@@ -49,11 +56,12 @@ static void paths_fini(struct paths *paths)
 
 /* --- following links ------------------------------------------------------------------------------------ */
 
-/* fsutil's FollowLinks. */
+/* fsutil's FollowLinks, which goes where a link leads only the first time that it comes to it: the order
+   decides, and is kept. */
 struct follow {
     int root;
-    struct paths wanted;   /* still to be walked; each at most once */
-    struct paths resolved; /* the result */
+    struct paths wanted;   /* a stack */
+    struct paths resolved; /* the result; each once */
     struct err *err;
 };
 
@@ -90,82 +98,109 @@ static int follow_link(struct follow *follow, const char *at, const char *rest)
     target[len] = '\0';
     char *dir = path_dir(at), *to = target[0] == '/' ? mem_text(target) : path_join(dir, target);
     char *inside = below_root(to), *whole = *rest ? path_join(inside, rest) : mem_text(inside);
-    const bool good = strlen(whole) >= PATH_MAX || paths_add(&follow->wanted, whole, follow->err);
     mem_free(dir);
     mem_free(to);
     mem_free(inside);
-    mem_free(whole);
-    return good ? 1 : -1;
+    if (strlen(whole) < PATH_MAX)
+        return paths_add(&follow->wanted, whole, follow->err) ? 1 : -1;
+    mem_free(whole); /* no such file */
+    return 1;
 }
-
-/* As follow_link for every name in the directory that the last component of at matches. */
-static int follow_wildcard(struct follow *follow, const char *at, const char *rest)
-{
-    int found = 0;
-    char *dir = path_dir(at);
-    const char *pattern = path_base(at);
-    const int fd = openat(follow->root, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-    if (!entries && fd >= 0)
-        close(fd);
-    for (struct dirent *entry; entries && found >= 0 && (entry = readdir(entries));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
-            !glob_check(pattern, NULL) || !glob_match(pattern, entry->d_name))
-            continue;
-        char *path = path_join(dir, entry->d_name);
-        const int one = follow_link(follow, path, rest);
-        found = one < 0 ? -1 : found | one;
-        mem_free(path);
-    }
-    if (entries)
-        closedir(entries);
-    mem_free(dir);
-    return found;
-}
-
-static bool follow_path(struct follow *follow, const char *path)
-{
-    char *copy = mem_text(path);
-    bool good = true;
-    for (char *end = copy;; end++) {
-        end += strcspn(end, "/");
-        const bool last = *end == '\0';
-        *end = '\0';
-        const char *rest = last ? "" : end + 1;
-        const int found = has_wildcards(path_base(copy)) ? follow_wildcard(follow, copy, rest)
-                                                         : follow_link(follow, copy, rest);
-        if (found || last) {
-            good = found >= 0 && paths_add(&follow->resolved, copy, follow->err);
-            break;
-        }
-        *end = '/';
-    }
-    mem_free(copy);
-    return good;
-}
-
-/* A link that climbs ends at the root; a path that is asked for and climbs is nothing, as with fsutil. */
-static bool follow_all(struct follow *follow, const struct filter_spec *spec)
-{
-    bool good = true;
-    for (size_t i = 0; good && i < spec->follow_count; i++) {
-        const char *asked = spec->follow[i];
-        char *path = path_clean(asked + strspn(asked, "/"));
-        const bool climbs = strcmp(path, "..") == 0 || strncmp(path, "../", 3) == 0;
-        good = paths_add(climbs ? &follow->resolved : &follow->wanted, path, follow->err);
-        mem_free(path);
-    }
-    for (size_t i = 0; good && i < follow->wanted.count; i++)
-        good = follow_path(follow, follow->wanted.list[i]);
-    return good;
-}
-
-/* --- patterns -------------------------------------------------------------------------------------------- */
 
 static int compare(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
+
+/* The links in the directory of at whose name at's last component matches, in their order. */
+static bool wildcard_links(struct follow *follow, const char *at, struct paths *links)
+{
+    char *dir = path_dir(at);
+    const char *pattern = path_base(at);
+    const int fd = openat(follow->root, dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
+    bool good = true;
+    if (!entries && fd >= 0)
+        close(fd);
+    for (struct dirent *entry; entries && good && (entry = readdir(entries));)
+        if ((entry->d_type == DT_LNK || entry->d_type == DT_UNKNOWN) &&
+            glob_match(pattern, entry->d_name))
+            good = paths_add(links, path_join(dir, entry->d_name), follow->err);
+    if (entries)
+        closedir(entries);
+    mem_free(dir);
+    if (links->count > 0)
+        qsort(links->list, links->count, sizeof *links->list, compare);
+    return good;
+}
+
+/* As follow_link for every name that the last component of at matches. */
+static int follow_wildcard(struct follow *follow, const char *at, const char *rest)
+{
+    struct paths links = {0};
+    if (!glob_check(path_base(at), NULL))
+        return 0;
+    int found = wildcard_links(follow, at, &links) ? 0 : -1;
+    for (size_t i = 0; found >= 0 && i < links.count; i++) {
+        const int one = follow_link(follow, links.list[i], rest);
+        found = one < 0 ? -1 : found | one;
+    }
+    paths_fini(&links);
+    return found;
+}
+
+/* at is resolved; what was put on the stack above base is next, the first of it first. */
+static bool resolve(struct follow *follow, const char *at, size_t base)
+{
+    struct paths *wanted = &follow->wanted;
+    if (paths_hold(&follow->resolved, at)) {
+        while (wanted->count > base)
+            mem_free(wanted->list[--wanted->count]);
+        return true;
+    }
+    for (size_t i = base, j = wanted->count; i + 1 < j; i++) {
+        char *const last = wanted->list[--j];
+        wanted->list[j] = wanted->list[i];
+        wanted->list[i] = last;
+    }
+    return paths_add(&follow->resolved, mem_text(at), follow->err);
+}
+
+/* Cuts path where a link is found. */
+static bool follow_path(struct follow *follow, char *path)
+{
+    const size_t base = follow->wanted.count;
+    for (char *end = path;; *end++ = '/') {
+        end += strcspn(end, "/");
+        const bool last = *end == '\0';
+        *end = '\0';
+        const char *rest = last ? "" : end + 1;
+        const int found = has_wildcards(path_base(path)) ? follow_wildcard(follow, path, rest)
+                                                         : follow_link(follow, path, rest);
+        if (found || last)
+            return found >= 0 && resolve(follow, path, base);
+    }
+}
+
+/* A link that climbs ends at the root; a path that is asked for and climbs is nothing, as with fsutil. */
+static bool follow_one(struct follow *follow, const char *asked)
+{
+    char *path = path_clean(asked + strspn(asked, "/"));
+    if (strcmp(path, "..") == 0 || strncmp(path, "../", 3) == 0) {
+        const bool good = resolve(follow, path, 0);
+        mem_free(path);
+        return good;
+    }
+    bool good = paths_add(&follow->wanted, path, follow->err);
+    while (good && follow->wanted.count > 0) {
+        char *next = follow->wanted.list[--follow->wanted.count];
+        good = follow_path(follow, next);
+        mem_free(next);
+    }
+    return good;
+}
+
+/* --- patterns -------------------------------------------------------------------------------------------- */
 
 /* fsutil's dedupePaths: what is below the one before it goes. false: one is the root, which is everything. */
 static bool dedupe(const char **list, size_t *count)
@@ -212,7 +247,9 @@ struct filter *filter_new(const struct filter_spec *spec, struct err *err)
 {
     struct filter *filter = mem_alloc(sizeof *filter);
     struct follow follow = {.root = spec->root, .err = err};
-    bool good = follow_all(&follow, spec);
+    bool good = true;
+    for (size_t i = 0; good && i < spec->follow_count; i++)
+        good = follow_one(&follow, spec->follow[i]);
     good = good && read_include(filter, spec, &follow.resolved, err);
     if (good && spec->exclude_count > 0)
         good = (filter->exclude = ignore_of(spec->exclude, spec->exclude_count, "the .dockerignore",

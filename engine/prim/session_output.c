@@ -72,6 +72,8 @@ static void run(void *arg, const atomic_bool *stop)
     struct output *output = arg;
     const char *path = output->core->spec.output;
     (void)stop;
+    if (!file_replaceable(path, &output->err))
+        return;
     const int fd = open(output->part, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0666);
     if (fd < 0) {
         err_system(&output->err, errno, "cannot make %s", output->part);

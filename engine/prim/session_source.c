@@ -9,13 +9,14 @@
 
 #include "base/mem.h"
 #include "base/protobuf.h"
+#include "base/xattr.h"
 #include "prim/session_call.h"
 #include "prim/session_walk.h"
 
 enum {
     CHUNK = 32 << 10,       /* of a file in one packet, as fsutil does it */
     BATCH = 128 << 10,      /* bytes that are given at a time */
-    PACKET_MAX = 256 << 10, /* the longest: an entry with two paths */
+    PACKET_MAX = 1 << 20,   /* the longest: an entry with two paths and extended attributes */
 };
 
 struct source {
@@ -23,7 +24,7 @@ struct source {
     struct source_count *count;
     struct err *err;
     struct walk *walk;
-    struct buf batch, stat, packet;
+    struct buf batch, stat, attribute, packet;
     char *chunk;
 };
 
@@ -62,9 +63,20 @@ static bool add_packet(struct source *source)
 {
     if (!call_add_head(&source->batch, source->packet.len) ||
         !buf_add(&source->batch, source->packet.data, source->packet.len))
-        return err_set(source->err, ERR_LIMIT, "a path is too long for the build session");
+        return err_set(source->err, ERR_LIMIT, "a packet is too long for the build session");
     buf_clear(&source->packet);
     return source->batch.len < BATCH || flush(source);
+}
+
+/* An entry of a map. */
+static bool add_attribute(void *arg, const char *key, const void *value, size_t len)
+{
+    struct source *source = arg;
+    struct buf *pair = &source->attribute;
+    buf_clear(pair);
+    return protobuf_add_bytes(pair, 1, key, strlen(key)) &&
+           protobuf_add_bytes(pair, 2, value, len) &&
+           protobuf_add_bytes(&source->stat, 10, pair->data, pair->len);
 }
 
 static bool add_stat(struct source *source, const struct walk_entry *entry)
@@ -82,10 +94,13 @@ static bool add_stat(struct source *source, const struct walk_entry *entry)
         (!entry->link || protobuf_add_bytes(out, 7, entry->link, strlen(entry->link))) &&
         protobuf_add_integer(out, 8, device ? major(st->st_rdev) : 0) &&
         protobuf_add_integer(out, 9, device ? minor(st->st_rdev) : 0) &&
+        (entry->dir < 0 || xattr_each(entry->dir, entry->name, add_attribute, source)) &&
         protobuf_add_bytes(&source->packet, 2, out->data, out->len);
     source->count->entries++;
     return good ? add_packet(source)
-                : err_set(source->err, ERR_LIMIT, "a path is too long for the build session");
+                : err_set(source->err, ERR_LIMIT,
+                          "the build session takes no path or extended attributes as long as those of %s",
+                          entry->path);
 }
 
 static bool add_data(struct source *source, uint32_t number, const char *data, size_t len)
@@ -230,7 +245,7 @@ static bool send_lone_text(struct source *source)
     const struct stat st = {.st_mode = S_IFREG | 0644, .st_size = (off_t)spec->text_len,
                             .st_mtim = {.tv_sec = (time_t)(hash % 1000000000),
                                         .tv_nsec = (long)(hash / 1000000000 % 1000000000)}};
-    const struct walk_entry entry = {"Dockerfile", &st, NULL};
+    const struct walk_entry entry = {.path = "Dockerfile", .st = &st, .dir = -1};
     return add_stat(source, &entry) && add_packet(source) && serve(source);
 }
 
@@ -240,6 +255,7 @@ bool source_run(const struct source_spec *spec, struct source_count *count, stru
     buf_init(&source.batch, BATCH + PACKET_MAX);
     buf_init(&source.packet, PACKET_MAX);
     buf_init(&source.stat, PACKET_MAX);
+    buf_init(&source.attribute, PACKET_MAX);
     source.chunk = mem_alloc(CHUNK);
     *err = (struct err){0};
     const bool good = spec->dir ? send_dir(&source) : send_lone_text(&source);
@@ -251,5 +267,6 @@ bool source_run(const struct source_spec *spec, struct source_count *count, stru
     buf_fini(&source.batch);
     buf_fini(&source.packet);
     buf_fini(&source.stat);
+    buf_fini(&source.attribute);
     return good;
 }

@@ -141,9 +141,10 @@ char *walk_path(const struct walk *walk, uint32_t number)
     return path;
 }
 
-static bool tell(struct walk *walk, const struct stat *st, const char *link)
+static bool tell(struct walk *walk, const struct stat *st, const char *link, int dir,
+                 const char *name)
 {
-    const struct walk_entry entry = {walk->path.data, st, link};
+    const struct walk_entry entry = {walk->path.data, st, link, dir, name};
     return walk->spec.entry(walk->spec.arg, &entry, walk->err);
 }
 
@@ -162,7 +163,7 @@ static bool tell_parents(struct walk *walk)
         level->node = (uint32_t)walk->node_count;
         good = remember(walk, above->node,
                         walk->path.data + above->path_len + (above->path_len > 0), &level->st) &&
-               tell(walk, &level->st, NULL);
+               tell(walk, &level->st, NULL, level->fd, ".");
         walk->path.data[level->path_len] = cut;
         walk->path.len = len;
     }
@@ -188,7 +189,8 @@ static bool keep(struct walk *walk, const char *name, const struct stat *st)
     const uint32_t twin = twin_of(walk, st);
     if (twin != NONE)
         link = twin_path = walk_path(walk, twin);
-    const bool good = remember(walk, level->node, name, st) && tell(walk, st, link);
+    const bool good =
+        remember(walk, level->node, name, st) && tell(walk, st, link, level->fd, name);
     mem_free(twin_path);
     return good;
 }

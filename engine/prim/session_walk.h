@@ -15,6 +15,8 @@ struct walk_entry {
     const char *path; /* relative, clean */
     const struct stat *st;
     const char *link; /* target of a symbolic link, or path of an earlier entry: a hard link */
+    int dir;          /* the directory that holds it; -1 = it is no file */
+    const char *name; /* in dir */
 };
 
 struct walk_spec {

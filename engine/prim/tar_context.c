@@ -115,7 +115,7 @@ static void run(void *arg, const atomic_bool *stop)
         .root = context->dir, .out = out, .stop = stop,
         .judge = judge, .arg = context,
         .state_size = context->ignore ? ignore_state_size(context->ignore) : 0,
-        .special = true,
+        .special = true, .capable = true,
     };
     bool good = write_head(context, out, &result->err) &&
                 tree_write(&tree, &count, &result->err) && tar_out_finish(out, &result->err);

@@ -87,21 +87,22 @@ static bool pad(struct buf *out, size_t len)
 }
 
 /* "len key=value\n", where len counts itself. */
-static bool add_record(struct buf *records, const char *key, const char *value)
+static bool add_record(struct buf *records, const char *key, const void *value, size_t value_len)
 {
-    size_t rest = strlen(key) + strlen(value) + 3, len = rest + 1;
+    size_t rest = strlen(key) + value_len + 3, len = rest + 1;
     for (size_t was = 0; was != len;) {
         was = len;
         len = rest + (size_t)snprintf(NULL, 0, "%zu", was);
     }
-    return buf_format(records, "%zu %s=%s\n", len, key, value);
+    return buf_format(records, "%zu %s=", len, key) && buf_add(records, value, value_len) &&
+           buf_char(records, '\n');
 }
 
 static bool add_number(struct buf *records, const char *key, long long value)
 {
     char text[24];
     snprintf(text, sizeof text, "%lld", value);
-    return add_record(records, key, text);
+    return add_record(records, key, text, strlen(text));
 }
 
 static bool add_pax(struct buf *out, const char *path, const struct buf *records)
@@ -132,13 +133,16 @@ bool tar_header(struct buf *out, const struct tar_entry *entry)
     bool late = mtime < 0 || (uint64_t)mtime > octal_max;
     bool good = buf_format(&path, "%s%s", entry->path, S_ISDIR(st->st_mode) ? "/" : "");
     if (good && !put_path(&header, path.data))
-        good = add_record(&records, "path", path.data);
+        good = add_record(&records, "path", path.data, path.len);
     if (good && strlen(link) > sizeof header.link)
-        good = add_record(&records, "linkpath", link);
+        good = add_record(&records, "linkpath", link, strlen(link));
     if (good && size > octal_max)
         good = add_number(&records, "size", (long long)size);
     if (good && late)
         good = add_number(&records, "mtime", mtime);
+    if (good && entry->capability)
+        good = add_record(&records, "SCHILY.xattr.security.capability", entry->capability,
+                          entry->capability_len);
     put_text(header.link, sizeof header.link, link);
     put_octal(header.mode, sizeof header.mode, st->st_mode & 07777);
     put_octal(header.uid, sizeof header.uid, 0);

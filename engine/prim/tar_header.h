@@ -17,6 +17,8 @@ struct tar_entry {
     const struct stat *st; /* type, mode, mtime, size; owners are written as 0 */
     const char *link;      /* target of a symbolic link */
     const char *twin;      /* path of an earlier entry: a hard link to it, without content */
+    const void *capability; /* the attribute security.capability; NULL = it has none */
+    size_t capability_len;
 };
 
 /* Does content follow the header? */

@@ -94,7 +94,8 @@ static void run(void *arg, const atomic_bool *stop)
         missing_root(pack, err);
         return;
     }
-    if (!select_find(&pack->selection, pack->root, (const char *const *)pack->patterns, stop, err))
+    if (!file_replaceable(pack->file, err) ||
+        !select_find(&pack->selection, pack->root, (const char *const *)pack->patterns, stop, err))
         return;
     struct buf beside;
     buf_init(&beside, 1 << 16);

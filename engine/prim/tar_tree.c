@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -16,6 +17,7 @@ enum {
     PATH_LIMIT = 64 << 10,
     ENTRIES_MAX = 10 * 1000 * 1000,
     TWINS_MAX = 1000 * 1000, /* hard linked files remembered; more are written as files */
+    CAPABILITY_MAX = 64,     /* the kernel's vfs_ns_cap_data has 24 bytes */
 };
 
 /* A directory on the way down. */
@@ -121,8 +123,7 @@ static const char *twin_of(struct tree *tree, const struct stat *st)
 
 /* --- entries ------------------------------------------------------------------------------------------- */
 
-static bool write_entry(struct tree *tree, const struct stat *st, const char *link,
-                        const char *twin)
+static bool write_entry(struct tree *tree, const struct stat *st, const struct tar_entry *more)
 {
     struct stat fixed = *st;
     if (tree->spec->fixed_mtime)
@@ -134,7 +135,9 @@ static bool write_entry(struct tree *tree, const struct stat *st, const char *li
         !tar_names_add(tree->spec->names, tree->path.data))
         return err_set(tree->err, ERR_LIMIT, "the paths in %s are longer than %zu bytes",
                        tree->spec->root, tree->spec->names->text.max);
-    struct tar_entry entry = {.path = tree->path.data, .st = &fixed, .link = link, .twin = twin};
+    struct tar_entry entry = more ? *more : (struct tar_entry){0};
+    entry.path = tree->path.data;
+    entry.st = &fixed;
     return tar_out_entry(tree->spec->out, &entry, tree->err);
 }
 
@@ -150,7 +153,7 @@ static bool write_parents(struct tree *tree)
         char cut = tree->path.data[level->path_len];
         tree->path.data[level->path_len] = '\0';
         tree->path.len = level->path_len;
-        good = write_entry(tree, &level->st, NULL, NULL);
+        good = write_entry(tree, &level->st, NULL);
         tree->path.data[level->path_len] = cut;
         tree->path.len = len;
         level->written = true;
@@ -185,6 +188,20 @@ static bool write_content(struct tree *tree, int fd, const struct stat *st)
     return true;
 }
 
+static bool write_head(struct tree *tree, int fd, const struct stat *st)
+{
+    char capability[CAPABILITY_MAX];
+    struct tar_entry entry = {0};
+    const ssize_t len = tree->spec->capable
+                            ? fgetxattr(fd, "security.capability", capability, sizeof capability)
+                            : -1;
+    if (len > 0) {
+        entry.capability = capability;
+        entry.capability_len = (size_t)len;
+    }
+    return write_entry(tree, st, &entry);
+}
+
 static bool write_file(struct tree *tree, int dir, const char *name)
 {
     struct stat st;
@@ -194,8 +211,9 @@ static bool write_file(struct tree *tree, int dir, const char *name)
     bool good = fstat(fd, &st) == 0 || failed(tree, errno, "read");
     if (good && !S_ISREG(st.st_mode))
         good = changed(tree);
-    const char *twin = good ? twin_of(tree, &st) : NULL;
-    good = good && write_entry(tree, &st, NULL, twin) && (twin || write_content(tree, fd, &st));
+    const struct tar_entry entry = {.twin = good ? twin_of(tree, &st) : NULL};
+    good = good && (entry.twin ? write_entry(tree, &st, &entry)
+                               : write_head(tree, fd, &st) && write_content(tree, fd, &st));
     close(fd);
     return good;
 }
@@ -207,7 +225,7 @@ static bool write_symlink(struct tree *tree, int dir, const char *name, const st
     if (len < 0)
         return failed(tree, errno, "read the symbolic link");
     target[len] = '\0';
-    return write_entry(tree, st, target, NULL);
+    return write_entry(tree, st, &(struct tar_entry){.link = target});
 }
 
 static const char *type_name(mode_t mode)
@@ -231,7 +249,7 @@ static bool write_leaf(struct tree *tree, int dir, const char *name, const struc
     tree->count->files++;
     return regular ? write_file(tree, dir, name)
            : link  ? write_symlink(tree, dir, name, st)
-                   : write_entry(tree, st, NULL, NULL);
+                   : write_entry(tree, st, NULL);
 }
 
 /* --- the walk ------------------------------------------------------------------------------------------ */
@@ -306,7 +324,7 @@ static bool go_down(struct tree *tree, const char *name, const struct stat *st,
     int dir = tree->levels[tree->depth - 1].fd, fd;
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC;
     bool keep = verdict == TREE_KEEP;
-    if (keep && !(write_parents(tree) && write_entry(tree, st, NULL, NULL))) {
+    if (keep && !(write_parents(tree) && write_entry(tree, st, NULL))) {
         mem_free(state);
         return false;
     }

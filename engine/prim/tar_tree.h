@@ -29,6 +29,7 @@ struct tree_spec {
     bool fixed_mtime;
     long long mtime;
     bool special;    /* fifos and devices as such, sockets left out; else they are refused */
+    bool capable;    /* with the capabilities of executables */
     dev_t skip_dev;  /* the archive itself, should it grow inside the tree; 0, 0 = none */
     ino_t skip_ino;
     struct tar_names *names; /* gets each path that is no directory; may be NULL */

@@ -56,9 +56,9 @@ static bool read_file(struct wire_frame *frame, struct buf *reply, struct err *e
     const char *path = wire_text(frame);
     const long long max = strtoll(wire_text(frame), NULL, 10);
     static char chunk[CHUNK];
-    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const int fd = file_open(path, err);
     if (fd < 0)
-        return err_system(err, errno, "cannot open %s", path);
+        return false;
     long long sum = 0;
     ssize_t n;
     while ((n = read(fd, chunk, sizeof chunk)) > 0 && (sum += n) <= max)

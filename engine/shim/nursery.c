@@ -64,11 +64,20 @@ static void make_keeper(struct nursery *nursery, uint32_t name, int socket)
     close(socket);
 }
 
-static void kill_keeper(const struct nursery *nursery, uint32_t name)
+static void signal_keeper(const struct nursery *nursery, uint32_t name, int number)
 {
     for (size_t i = 0; i < nursery->count; i++)
         if (nursery->names[i] == name)
-            kill(nursery->keepers[i], SIGKILL);
+            kill(nursery->keepers[i], number);
+}
+
+/* Its keepers see that, too, unless somebody stopped them. */
+static void lose_orch(struct nursery *nursery)
+{
+    close(nursery->socket);
+    nursery->socket = -1;
+    for (size_t i = 0; i < nursery->count; i++)
+        kill(nursery->keepers[i], SIGCONT);
 }
 
 static void obey(struct nursery *nursery)
@@ -85,14 +94,13 @@ static void obey(struct nursery *nursery)
     if (len < 0 && errno == EINTR)
         return;
     if (len != sizeof order) {
-        close(nursery->socket);
-        nursery->socket = -1;
+        lose_orch(nursery);
         return;
     }
     struct cmsghdr *head = CMSG_FIRSTHDR(&message);
     int socket;
-    if (order.kind == ORDER_KILL) {
-        kill_keeper(nursery, order.number);
+    if (order.kind != ORDER_KEEPER) {
+        signal_keeper(nursery, order.number, order.kind == ORDER_KILL ? SIGKILL : SIGCONT);
     } else if (head && head->cmsg_type == SCM_RIGHTS) {
         memcpy(&socket, CMSG_DATA(head), sizeof socket);
         make_keeper(nursery, order.number, socket);

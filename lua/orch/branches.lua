@@ -32,7 +32,7 @@ local function cancel_others(running, failed)
 end
 
 --- Runs the named functions side by side. When one fails the others are cancelled, and its error is
---- raised once all have ended.
+--- raised once all have ended; one that waits for an answer (`job:ask`) leaves the others to go on.
 ---@param functions table<string, fun(): any>
 ---@return table<string, any> results the first result of each, by name
 local function all(functions)
@@ -46,7 +46,9 @@ local function all(functions)
     local good, result = xpcall(functions[name], error_value.on_error)
     if good then
       results[name] = result
-    elseif not failure then
+    elseif result.hold then -- the others go on, and may ask too
+      failure = failure or result
+    elseif not failure or failure.hold then
       failure = result
       cancel_others(running, name)
     end

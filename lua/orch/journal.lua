@@ -217,6 +217,14 @@ end
 
 -- --- jobs and the run -----------------------------------------------------------------------------------------
 
+--- Jobs that the run has to do, for who looks at it: at its beginning, and whenever some are added.
+---@param names string[]
+function Journal:plan(names)
+  self.plans = (self.plans or 0) + 1
+  if self.plans == 1 then self.base:post("DELETE FROM planned WHERE run = ?", self.number) end
+  self.base:post("INSERT INTO planned VALUES (?, ?, ?)", self.number, self.plans, record.encode(names))
+end
+
 function Journal:job_start(name, attempt)
   standing.begin(self, name)
   self.base:post([[INSERT INTO jobs (run, name, attempt, state, started, began) VALUES (?, ?, ?, 'running', ?, ?)

@@ -123,6 +123,7 @@ end
 function Run:add_jobs(definitions, by)
   local order = self.recipe.pipeline:grow(not_yet_added(self, definitions, by))
   self.graph:add(definitions_of(self, order))
+  self.journal:plan(order)
   earlier.take(self, order)
   self.coordinator:unpark()
   return order
@@ -140,6 +141,7 @@ local function build_graph(self)
   local order = self.recipe.pipeline:order(self.options.jobs)
   self.graph = graph.new(function(name, end_state) not_started(self, name, end_state) end)
   self.graph:add(definitions_of(self, order))
+  self.journal:plan(order)
   self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, dir = self.dir, jobs = order,
     resumed = self.journal.resumed })
   self.said = output.aside(self.bus, "run.log", { id = self.id, journal = self.journal, name = "logs/run.log" })

@@ -86,6 +86,14 @@ local VERSIONS <const> = {
     { "ALTER TABLE jobs ADD COLUMN stands INTEGER NOT NULL DEFAULT 0" },
     { "UPDATE jobs SET stands = 1 WHERE state = 'success'" },
   },
+  { -- the jobs that the last session knew of: those of its beginning, and each time some were added
+    { [[CREATE TABLE planned (
+    run   INTEGER NOT NULL REFERENCES runs ON DELETE CASCADE,
+    seq   INTEGER NOT NULL,
+    names TEXT NOT NULL,                         -- in the order of the graph
+    PRIMARY KEY (run, seq)
+  ) WITHOUT ROWID]] },
+  },
 }
 
 local State = {}

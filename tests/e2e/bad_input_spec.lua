@@ -11,7 +11,7 @@ local function check(scratch, result, code, ...)
   for _, words in ipairs { ... } do
     assert.is_truthy(result.err:find(words, 1, true), ("%q is not in:\n%s"):format(words, result.all))
   end
-  local _, errors = result.err:gsub("orch: ", "")
+  local _, errors = ("\n" .. result.err):gsub("\norch[ %l]*: ", "")
   assert.equal(1, errors, result.err)
   assert.is_nil(result.err:find("traceback", 1, true), result.err)
   assert.same({}, scratch:leftovers())

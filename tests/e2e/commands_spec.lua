@@ -147,6 +147,29 @@ return orch.pipeline { params = { n = { "integer", default = 1, max = 5, doc = "
     assert.matches("^orch %d+%.%d+%.%d+\n$", plain.stdout)
   end)
 
+  it("takes no half of what it prints for the whole: a full or closed stdout is an error, a reader who left is not", function()
+    local path = scratch:write("r.lua", "return require('orch').job { name = 'a', run = function(job) job:log 'b' end }")
+    scratch:orch { "run", path }
+    local function shell(line)
+      return assert(proc.run { argv = { "/bin/sh", "-c", line }, split = true, timeout = 60,
+        env = { ORCH = support.orch, R = path, ORCH_STATE = scratch:path("state"), PATH = os.getenv "PATH" } })
+    end
+    for _, command in ipairs { "runs", "show --json", "logs", "plan $R", "graph $R", "check $R", "help", "verbs", "version" } do
+      for _, where in ipairs { "/dev/full", "&-" } do
+        local result = shell(("$ORCH %s >%s"):format(command, where))
+        assert.equal(9, result.code, command .. where .. result.stderr)
+        assert.matches("cannot write to the standard output", result.stderr)
+      end
+      assert.same({ "0\n", "" }, { shell("{ $ORCH " .. command .. "; echo $? >&3; } 3>&1 >/dev/null").stdout,
+        shell("{ sleep 0.1; $ORCH " .. command .. "; } | true").stderr })
+    end
+  end)
+
+  it("speaks of itself once", function()
+    assert.matches("^orch run: which recipe", orch("run").err)
+    assert.matches("^orch: there is no run 9", orch("show", "9").err)
+  end)
+
   it("makes a recipe and a verb to start from, which run, and writes over nothing", function()
     local verb = scratch:path("verbs/shout.lua")
     for _, args in ipairs { { "recipe", "demo" }, { "verb", "shout" } } do

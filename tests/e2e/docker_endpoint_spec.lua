@@ -28,11 +28,11 @@ describe("the docker daemon", function()
     scratch:remove()
   end)
 
-  -- A test that starts servers itself must have ended them when it is looked over.
+  -- A test that starts servers itself must have ended them when it is looked over, also when it has failed.
   local function case(name, f)
     it(name, function()
+      local _ <close> = setmetatable({}, { __close = stop })
       f()
-      stop()
     end)
   end
 

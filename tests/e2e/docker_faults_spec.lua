@@ -36,11 +36,11 @@ describe("a docker verb", function()
     scratch:remove()
   end)
 
-  -- A daemon of its own must have ended when the test is looked over.
+  -- A daemon of its own must have ended when the test is looked over, also when it has failed.
   local function case(name, f)
     it(name, function()
+      local _ <close> = setmetatable({}, { __close = stop })
       f()
-      stop()
     end)
   end
 
@@ -154,6 +154,8 @@ end }]]):format(scratch:path("effects"), body))
       assert(fs.remove(big))
     end
     refused(nil, 1)
+    own:kill "TERM" -- it still holds the file that it has deleted, until Go's collector closes it
+    own:again()
     resume()
     refused("classic = true", 4) -- a request that is refused, not a build that fails
   end)

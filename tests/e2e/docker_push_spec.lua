@@ -1,34 +1,11 @@
 -- Pushes and pulls against a real daemon and a real registry, with faults between the two.
+local faulty_registry = require "e2e.faulty_registry"
 local fs = require "orch.fs"
-local http = require "orch.http"
 local json = require "orch.json"
 local proc = require "orch.proc"
 local support = require "e2e.support"
 
 local PASSWORD <const> = os.getenv("ORCH_TEST_REGISTRY_PASSWORD")
-
--- A registry with faults before the real one: { host, control, requests, stop }.
-local function proxy(...)
-  local child = assert(proc.start { argv = { support.root .. "/tests/services/registry_proxy.py",
-    os.getenv("ORCH_TEST_REGISTRY"), ... } })
-  local self = { host = "127.0.0.1:" .. assert(child:read()):match("%d+") }
-  local control = ("http://%s/_control"):format(self.host)
-  function self.fault(wish) assert.equal(200, assert(http.request { url = control, body = json.encode(wish) }).status) end
-  function self.requests() return json.decode(assert(http.request { url = control .. "/requests" }).body).requests end
-  function self.stop()
-    child:cancel()
-    child:wait()
-  end
-  return self
-end
-
-local function count(requests, pattern)
-  local n = 0
-  for _, each in ipairs(requests) do
-    if each.subject:find(pattern) then n = n + 1 end
-  end
-  return n
-end
 
 describe("docker push and pull", function()
   if not support.services() then
@@ -39,7 +16,7 @@ describe("docker push and pull", function()
   local scratch, registry, name, manifest
   before_each(function()
     scratch = support.scratch()
-    registry = proxy()
+    registry = faulty_registry.start()
     name = ("%s/push/x%s"):format(registry.host, scratch.dir:match("[^-]+$"):lower())
     manifest = ("PUT /v2%s/manifests/"):format(name:match("/.*$")) -- of layers the daemon itself tries uploads again
   end)
@@ -91,7 +68,7 @@ describe("docker push and pull", function()
 
   it("tell how far they are, five times a second at most", function()
     registry.stop()
-    registry = proxy("--drip", "0.02")
+    registry = faulty_registry.start("--drip", "0.02")
     name = registry.host .. name:match("/.*$")
     local result = with_image({ "1" }, "job:docker_push(name .. ':1')", { bytes = 5000000, args = { "--format", "json" } })
     assert.equal(0, result.code, result.all)
@@ -126,7 +103,7 @@ describe("docker push and pull", function()
     registry.fault { match = "PATCH ", drop = "reset", after = 100000 }
     local result = with_image({ "1" }, "job:docker_push(name .. ':1')", { bytes = 1000000 })
     assert.equal(0, result.code, result.all)
-    assert.is_true(count(registry.requests(), "^PATCH ") >= 2)
+    assert.is_true(registry.count("^PATCH ") >= 2)
   end)
 
   it("wait as long as a busy registry says, where its words come through", function()
@@ -149,9 +126,8 @@ describe("docker push and pull", function()
       local result = with_image({ "1" }, "job:docker_push(name .. ':1')")
       fails(result, case[1], "docker push " .. name .. ":1", case[3])
       assert.is_nil(result.out:find("trying again", 1, true))
-      local made = { table.unpack(registry.requests(), from + 1) }
-      assert.equal(1, count(made, "^PUT /v2/push.*/manifests/"), status)
-      http.request { url = ("http://%s/_control"):format(registry.host), method = "DELETE" }
+      assert.equal(1, registry.count("^PUT /v2/push.*/manifests/", from), status)
+      registry.heal()
     end
   end)
 
@@ -176,7 +152,7 @@ describe("docker push and pull", function()
       job:docker_push { name .. ":1", auth = { registry = "other.example", username = "u",
         password = job.secrets.ORCH_TEST_REGISTRY_PASSWORD } }]])
     fails(result, 2, "the credential is for other.example")
-    assert.equal(0, count(registry.requests(), "manifests"))
+    assert.equal(0, registry.count("manifests"))
   end)
 
   it("need a login where the registry wants one", function()

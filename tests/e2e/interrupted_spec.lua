@@ -225,7 +225,7 @@ end }]]):gsub("TRACE", trace)))
     local newer = resume()
     assert.equal(6, newer.code, newer.all)
     assert.matches("was written by a newer orch (format 99; this one knows ", newer.err, 1, true)
-    change("DROP TABLE files", "ALTER TABLE jobs DROP COLUMN began", "ALTER TABLE jobs DROP COLUMN stands",
+    change("DROP TABLE files", "DROP TABLE planned", "ALTER TABLE jobs DROP COLUMN began", "ALTER TABLE jobs DROP COLUMN stands",
       "PRAGMA user_version = 1")
     local result = resume()
     assert.equal(0, result.code, result.all)

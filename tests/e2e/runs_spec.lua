@@ -25,11 +25,11 @@ end } }]]):format(head or "", body))
   local function list() return json.decode(orch("runs", "--json").out) end
 
   -- Starts a run and waits until the step after its first is on record, as another process sees it.
-  local function start(body)
-    local child = scratch:start { "run", recipe("job:run 'echo begun'\n" .. body) }
+  local function start(body, head)
+    local child = scratch:start { "run", recipe("job:run 'echo begun'\n" .. body, head) }
     for _ = 1, 300 do
       local shown = orch("show", "--json")
-      if shown.code == 0 and #json.decode(shown.out).steps == 2 then return child end
+      if shown.code == 0 and #json.decode(shown.out).steps >= 2 then return child end
       task.sleep(0.02)
     end
     error("it never began")
@@ -62,6 +62,26 @@ end } }]]):format(head or "", body))
     assert.equal(0, (finish(follower)).code)
     assert.equal("cancelled", list()[1].state)
     assert.equal(6, orch("cancel", "1").code)
+  end)
+
+  it("names the jobs that wait for their turn, also those that were added", function()
+    local child = start([[job:add_jobs { orch.job { name = "added", needs = { "j" }, run = function() end } }
+job:run "sleep 30"]], [[orch.job { name = "x", needs = { "y" }, run = function() end },
+orch.job { name = "y", needs = { "j" }, run = function() end },]])
+    local function states()
+      local seen = {}
+      for i, job in ipairs(json.decode(orch("show", "--json").out).jobs) do seen[i] = job.name .. " " .. job.state end
+      return table.concat(seen, ", ")
+    end
+    for _ = 1, 100 do
+      if states():find("added", 1, true) then break end
+      task.sleep(0.02)
+    end
+    assert.equal("j running, y waiting, x waiting, added waiting", states())
+    assert.matches("\n\nx  waiting\n", orch("show").out)
+    os.execute("kill -9 " .. scratch:pid_of(child))
+    finish(child)
+    assert.equal("j interrupted, y waiting, x waiting, added waiting", states())
   end)
 
   it("is interrupted when it was killed; gc leaves it, resume goes on with it, discard gives it up", function()

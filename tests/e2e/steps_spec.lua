@@ -37,6 +37,15 @@ describe("a step", function()
     bad(1, "no-such-program", "job:run 'no-such-program'")
   end)
 
+  it("tells when its parent was killed, and the next one runs", function()
+    bad(1, "ended by signal 9, because somebody killed orch-shim, its parent", "job:run 'kill -9 $PPID; sleep 60'")
+    for _, whom in ipairs { "$PPID", "$(ps -o ppid= $PPID)" } do -- its keeper; the nursery
+      assert.matches("%d+ goes on", good(([[
+        pcall(function() job:run 'kill -9 %s; sleep 0.05' end)
+        job:run 'echo $PPID goes on']]):format(whom)).out)
+    end
+  end)
+
   it("hands variables on by BASH_ENV, and only those", function()
     good [[job:run 'echo "export X=from-step-1" >> "$BASH_ENV"; Y=lost; export Y'
 job:run 'test "$X" = from-step-1 && test -z "$Y"'

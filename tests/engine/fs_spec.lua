@@ -1,4 +1,6 @@
 local fs = require "orch.fs"
+local proc = require "orch.proc"
+local tar = require "orch.tar"
 
 describe("fs", function()
   local dir
@@ -81,6 +83,46 @@ describe("fs", function()
     assert.equal("conflict", err.kind)
     lock:release()
     assert(fs.lock(dir .. "/lock")):release()
+  end)
+
+  it("does not wait for the other end of a FIFO, nor put a file in its place", function()
+    local fifo = dir .. "/fifo"
+    assert.equal(0, assert(proc.run { argv = { "mkfifo", fifo } }).code)
+    for name, try in pairs {
+      read = function() return fs.read(fifo) end,
+      write = function() return fs.write(fifo, "x") end,
+      append = function() return fs.append(fifo, "x") end,
+      linked = function() fs.symlink(fifo, dir .. "/link") return fs.read(dir .. "/link") end,
+      packed = function() return tar.pack { root = dir, paths = { "link" }, file = fifo } end,
+    } do
+      local good, err = try()
+      assert.is_nil(good, name)
+      assert.equal("conflict", err.kind, name)
+      assert.matches("is a FIFO, not a file", err.message, 1, true)
+    end
+    local _, err = fs.lock(fifo)
+    assert.matches("Invalid argument", tostring(err))
+    assert.equal("other", fs.stat(fifo).type)
+  end)
+
+  it("writes to a device and leaves it there; a directory is no file", function()
+    local null = fs.stat("/dev/null").type
+    assert(fs.symlink("/dev/null", dir .. "/null"))
+    assert(fs.write(dir .. "/null", "x", { durable = true }))
+    assert.equal("", fs.read(dir .. "/null"))
+    assert.equal("link", fs.stat(dir .. "/null").type)
+    assert.equal(null, fs.stat("/dev/null").type)
+    for name, failure in pairs { read = select(2, fs.read(dir)), write = select(2, fs.write(dir, "x")),
+      append = select(2, fs.append(dir, "x")) } do
+      assert.equal(dir .. " is a directory, not a file", failure.message, name)
+    end
+  end)
+
+  it("reads a pipe that orch was given, as shells do for <(command)", function()
+    local script = ('{ sleep 0.05; echo given; } | "$0" lua %s/read.lua'):format(dir)
+    assert(fs.write(dir .. "/read.lua", 'io.write(assert(require "orch.fs".read("/dev/fd/0")))'))
+    local result = assert(proc.run { argv = { "sh", "-c", script, fs.real_path "/proc/self/exe" }, timeout = 30 })
+    assert.equal("given\n", result.stdout)
   end)
 
   it("refuses unknown options", function()

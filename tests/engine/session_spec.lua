@@ -154,6 +154,25 @@ describe("session", function()
     assert.is_nil(stats) -- the scene hangs up
   end)
 
+  it("sends extended attributes, as fsutil does", function()
+    write("d/program", "x")
+    assert(fs.symlink("d/program", context .. "/link"))
+    local set = assert(proc.run { cwd = context, argv = { "/usr/bin/python3", "-c", [[
+import os
+cap = bytes.fromhex("0100000200200000000000000000000000000000")
+os.setxattr("d/program", "security.capability", cap)
+try: os.setxattr("d", "user.k", b"")
+except OSError: os.setxattr("d", "trusted.k", b"")]] } })
+    if set.code ~= 0 then return pending "skipped where nobody may set a capability" end
+    local of = {}
+    for _, stat in ipairs(files({}).stats) do of[stat.path] = stat.attributes:gsub("%x%x", function(byte)
+      return string.char(tonumber(byte, 16))
+    end) end
+    assert.equal("\10\19security.capability\18\20\1\0\0\2\0\32" .. ("\0"):rep(14), of["d/program"])
+    assert.is_true(of.d == "\10\6user.k" or of.d == "\10\9trusted.k", of.d)
+    assert.equal("", of.link)
+  end)
+
   it("sends nothing but entries when nothing is asked for", function()
     write("one", "1")
     local s <close> = assert(open(start("files", { meta = { { "dir-name", "context" } }, want = json.array {} }),
@@ -194,6 +213,22 @@ describe("session", function()
     local answer = files { meta = { { "dir-name", "context" }, { "followpaths", "Dockerfile" },
       { "followpaths", "Dockerfile.dockerignore" }, { "followpaths", "out/passwd" } } }
     assert.equal("Dockerfile docker docker/real out", paths(answer))
+  end)
+
+  it("goes where a link leads the first time that it comes to it, as fsutil does", function()
+    for _, name in ipairs { "d/k", "d/other", "e/k", "w/x" } do write(name, name) end
+    assert(fs.symlink("d", context .. "/link"))
+    for i, name in ipairs { "e", "w" } do assert(fs.symlink("../" .. name, context .. "/d/l" .. i)) end
+    local function follow(...)
+      local meta = { { "dir-name", "context" } }
+      for _, path in ipairs { ... } do meta[#meta + 1] = { "followpaths", path } end
+      local found = paths(files { meta = meta })
+      stop()
+      return found
+    end
+    assert.equal("d d/k link", follow("link/k", "link"))
+    assert.equal("d d/k d/l1 d/l2 d/other link", follow("link", "link/k"))
+    assert.equal("d d/l1 d/l2 e e/k", follow("d/l*/k"))
   end)
 
   it("sends nothing for a path that climbs out, as fsutil does", function()

@@ -52,6 +52,12 @@ describe("the shim's files", function()
     assert.same({ "missing", "2" }, table.move(texts_of(list[10][2]), 1, 2, 1, {}))
   end)
 
+  it("are no FIFOs, which nobody may ever write to", function()
+    assert.equal(0, assert(proc.run { argv = { "mkfifo", dir .. "/fifo" } }).code)
+    local list = answers(frame("r", dir .. "/fifo", "100"))
+    assert.same({ "conflict", dir .. "/fifo is a FIFO, not a file" }, { texts_of(list[1][2])[1], texts_of(list[1][2])[3] })
+  end)
+
   it("say whether a directory may be written in", function()
     local list = answers(frame("c", dir) .. frame("c", dir .. "/absent"))
     assert.equal("k", list[1][1])

@@ -67,6 +67,20 @@ describe("tar.context", function()
       file, dir)
   end)
 
+  it("sends the capabilities of executables, as the docker command does", function()
+    local set = proc.run { argv = { "python3", "-c", [[
+import os, sys
+open(sys.argv[1], "w").close()
+os.setxattr(sys.argv[1], "security.capability", bytes.fromhex("0100000200200000000000000000000000000000"))]], dir .. "/a" } }
+    if set.code ~= 0 then return pending "skipped where nobody may set a capability" end
+    assert(fs.write(dir .. "/b", "content"))
+    assert(send())
+    assert.equal("{'SCHILY.xattr.security.capability': '\\x01\\x00\\x00\\x02\\x00 " .. ("\\x00"):rep(14) .. "'} {} b'content'\n",
+      sh([[python3 -c 'import sys, tarfile
+t = tarfile.open(sys.argv[1])
+print(t.getmember("a").pax_headers, t.getmember("b").pax_headers, t.extractfile("b").read())' "$1"]], file))
+  end)
+
   it("begins with a plain header, whatever comes first", function()
     local long = ("x"):rep(150) .. "/" .. ("y"):rep(200)
     sh("mkdir -p \"$1/0$2\"; echo > \"$1/0$2/f\"", dir, long)

@@ -57,6 +57,27 @@ describe("orch.all", function()
     assert.same({ a = because, z = because }, others)
   end)
 
+  it("lets the others go on while one waits for an answer, until one fails", function()
+    local hold = error_value.new { kind = "missing", message = "it asks", hold = true }
+    local went_on
+    local good, failure = pcall(orch.all, {
+      asks = function() error(hold, 0) end,
+      other = function() task.sleep(0.01) went_on = true end,
+    })
+    assert.is_false(good)
+    assert.equal(hold, failure)
+    assert.is_true(went_on)
+
+    local thrown = error_value.new { kind = "net", message = "no route" }
+    good, failure = pcall(orch.all, {
+      asks = function() error(hold, 0) end,
+      bad = function() turn() error(thrown, 0) end,
+      other = function() never() end,
+    })
+    assert.is_false(good)
+    assert.equal(thrown, failure)
+  end)
+
   it("tells where in a branch an error of Lua was", function()
     local function broken() return nil .. "x" end
     local good, failure = pcall(orch.all, { a = function() broken() end })

@@ -24,10 +24,13 @@ local function place_of(failure)
   return place[1] and table.concat(place, ", ")
 end
 
+-- A command that speaks of itself needs no name before it.
+local function begun(message) return message:find("^orch %l") and "" or "orch: " end
+
 --- For people. What the reporter has shown of the step's output is not shown again.
 local function print_error(failure, debugging)
   local lines, place = {}, place_of(failure)
-  add_lines(lines, failure.message, "orch: ", "  ")
+  add_lines(lines, failure.message, begun(failure.message), "  ")
   if failure.detail and failure.detail ~= "" and not failure.shown then add_lines(lines, failure.detail, "  | ", "  | ") end
   if place then add_lines(lines, place, "  at: ", "  ") end
   if failure.hint then add_lines(lines, failure.hint, "  try: ", "  ") end
@@ -95,7 +98,10 @@ local function main(args)
   end
   if asks_for_help(name, rest) then name, rest = "help", { name } end
   local good, result, failure = xpcall(function()
-    return require("orch.cli." .. name).main(rest, debugging)
+    local code, problem = require("orch.cli." .. name).main(rest, debugging)
+    local written, unwritten = term.flush() -- half a list is not taken for whole
+    if problem or written then return code, problem end
+    return nil, unwritten
   end, error_value.on_error)
   if good and not failure then return result or 0 end
   return fail(failure or result, debugging, as_json)

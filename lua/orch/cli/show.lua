@@ -13,36 +13,50 @@ local SPEC <const> = { command = "show", positional = { "run" }, flags = { json 
 
 local function time_taken(row) return row.ended and row.started and clock.duration(row.ended - row.started) or "" end
 
-local function read(opened, row)
-  local shown = runs.plain(opened, row)
-  shown.project = row.project
-  shown.rerun_of = record.decode(row.options).rerun_of
-  shown.materials = materials.of_run(opened, row)
-  shown.jobs, shown.steps = json.array {}, json.array {}
-  local jobs = opened:all("jobs", row.number)
+-- Jobs on record in the order in which they began; then those that wait for their turn.
+local function jobs_of(opened, number)
+  local jobs, known = opened:all("jobs", number), {}
   table.sort(jobs, function(a, b)
     if a.started ~= b.started then return (a.started or math.huge) < (b.started or math.huge) end
     return a.name < b.name
   end)
-  for i, job in ipairs(jobs) do
-    shown.jobs[i] = { name = job.name, state = job.state, attempt = job.attempt, started = job.started, ended = job.ended, error = job.error,
+  for _, job in ipairs(jobs) do known[job.name] = true end
+  for _, planned in ipairs(opened:rows("SELECT names FROM planned WHERE run = ? ORDER BY seq", number)) do
+    for _, name in ipairs(record.decode(planned.names)) do
+      if not known[name] then jobs[#jobs + 1] = { name = name, state = "waiting", attempt = 1 } end
+      known[name] = true
+    end
+  end
+  return jobs
+end
+
+local function read(opened, row)
+  local shown = runs.plain(opened, row)
+  local function state_of(part) return part.state == "running" and shown.state == "interrupted" and "interrupted" or part.state end
+  shown.project = row.project
+  shown.rerun_of = record.decode(row.options).rerun_of
+  shown.materials = materials.of_run(opened, row)
+  shown.jobs, shown.steps = json.array {}, json.array {}
+  for i, job in ipairs(jobs_of(opened, row.number)) do
+    shown.jobs[i] = { name = job.name, state = state_of(job), attempt = job.attempt, started = job.started, ended = job.ended, error = job.error,
       outputs = job.outputs and record.decode(job.outputs) or nil }
   end
   for i, step in ipairs(opened:steps(row.number)) do
     shown.steps[i] = { id = step.id, job = step.job, parent = step.parent, verb = step.verb, title = step.title,
-      where = step.place, state = step.state, started = step.started, ended = step.ended, error = step.error,
+      where = step.place, state = state_of(step), started = step.started, ended = step.ended, error = step.error,
       log = step.log and opened:run_dir(row.number) .. "/" .. step.log or nil,
       artifacts = step.artifacts and record.decode(step.artifacts) or nil }
   end
   return shown
 end
 
+local function row(...) say((table.concat({ ... }, "  "):gsub(" +$", ""))) end
+
 local function print_job(job, steps)
-  say(("\n%s  %s  %s%s"):format(job.name, job.state, time_taken(job),
-    job.attempt > 1 and ("  attempt %d"):format(job.attempt) or ""))
+  row("\n" .. job.name, job.state, time_taken(job), job.attempt > 1 and ("attempt %d"):format(job.attempt) or nil)
   for _, step in ipairs(steps or {}) do
     local _, depth = step.parent:gsub("/", "")
-    say(("  %s%-9s %s  %s"):format(("  "):rep(depth), step.state, step.title, time_taken(step)))
+    row(("  %s%-9s %s"):format(("  "):rep(depth), step.state, step.title), time_taken(step))
     for _, artifact in ipairs(step.artifacts or {}) do
       say(("            %s %s  %s"):format(artifact.kind, artifact.name, artifact.digest or ""))
     end

@@ -63,8 +63,28 @@ local function place_of(self, message)
   return ("%s:%d: %s"):format(self.dockerfile.name, line, words and words .. ": " or "")
 end
 
+-- The image that was looked up or pulled when it failed; nil when it was something else.
+local function base_of(self)
+  local failed = self.progress.failed
+  if not failed then return self.pulling end
+  return failed.name:match("^%[internal%] load metadata for (%S+)")
+    or failed.name:match("^%[[^%]]*%] FROM ([^@%s]+)") or failed.name:match("^resolve image config for (%S+)")
+end
+
+-- What its registry says is no failure of the build; some of it passes.
+local function base_failure(self, image, message)
+  local words = message:gsub("^failed to solve[^:]*: ", ""):gsub("^failed to create LLB definition: ", "")
+  local failure = fault.of("docker build", image, words)
+  local line = dockerfiles.line_of_image(self.dockerfile.text, image)
+  local place = line and ("%s:%d: "):format(self.dockerfile.name, line) or ""
+  failure.message = ("docker build: %sFROM %s: %s"):format(place, image, words)
+  return failure
+end
+
 -- The words of the daemon, with what the failing instruction printed.
 local function failure_of(self, message)
+  local base = base_of(self)
+  if base then return base_failure(self, base, message) end
   local code = message:match("exit code: (%d+)") or message:match("non%-zero code: (%d+)")
   local place, detail = place_of(self, message), self.progress:detail()
   local words = code and self.progress.failed and "exit code: " .. code or message
@@ -84,6 +104,8 @@ function Build:take(line)
     self.image = line.aux.ID
     self.digest = line.aux.Digest
   elseif type(line.stream) == "string" and not line.stream:find("^Successfully tagged") then
+    local step = line.stream:match("^Step %d+/%d+ : (.*)")
+    if step then self.pulling = step:match("^FROM (%S+)") end
     self.job:print((line.stream:gsub("\27%[[%d;]*m", "")))
   end
 end
@@ -191,6 +213,16 @@ local function with_output(self)
   return context
 end
 
+-- One attempt; nil, err when it failed for want of a base image that may come another time.
+local function once(self, send)
+  self.progress = build_progress.new(self.job)
+  self.image, self.digest, self.pulling = nil, nil, nil
+  local good, result = pcall(send, self)
+  if good then return result end
+  if error_value.is(result) and result.passing then return nil, result end
+  error(result, 0)
+end
+
 local function check(self)
   local spec = self.spec
   for _, name in ipairs { "secrets", "ssh", "output" } do
@@ -230,15 +262,14 @@ end
 ---@param spec orch.BuildSpec
 ---@return orch.Built
 local function build(job, spec)
-  local self = setmetatable({ job = job, spec = spec, progress = build_progress.new(job),
-    client = client.connect(job) }, Build)
+  local self = setmetatable({ job = job, spec = spec, client = client.connect(job) }, Build)
   self.classic = spec.classic or self.client.podman
   self.sessions = not self.classic
   check(self)
   local opened <close> = build_context.open(job, spec.context, self.client)
   self.context, self.dockerfile = opened, dockerfiles.find(job, spec.dockerfile, opened)
   local send = not self.sessions and with_tar or spec.output and with_output or with_session
-  local context = send(self)
+  local context = fault.retrying(job, function() return once(self, send) end)
   return { image = self.image, digest = self.digest, context = context, source = opened.source, steps = self.progress.done,
     cached = self.progress.cached, warnings = json.array(self.progress.warnings), vertexes =
     json.array(self.progress:summary()) }

@@ -133,6 +133,18 @@ local function instruction_of(text, name)
   return number and by_number(all, stage, number) or same[1]
 end
 
+--- The line of the FROM that means an image, which the builder may name in full; nil when none plainly does.
+---@param text string
+---@param image string "docker.io/library/busybox:1.36"
+---@return integer?
+local function line_of_image(text, image)
+  for _, each in ipairs(instructions(text)) do
+    local name = each.word == "FROM" and each.text:gsub(" %-%-%S+", ""):match("^FROM ([^@%s]+)")
+    local full = name and not name:find(":[^/]*$") and name .. ":latest" or name
+    if name and (image == name or ("/" .. image):sub(-#full - 1) == "/" .. full) then return each.line end
+  end
+end
+
 --- The images that it names, as far as they are plain: FROM, COPY --from, and the frontend of a "syntax" line.
 ---@param text string
 ---@return string[]
@@ -157,4 +169,5 @@ local function images(text)
   return found
 end
 
-return { find = find, images = images, instruction_of = instruction_of, instructions = instructions }
+return { find = find, images = images, instruction_of = instruction_of, instructions = instructions,
+  line_of_image = line_of_image }

@@ -16,7 +16,7 @@ local CODES <const> = {
   { "unauthorized", "auth" }, { "denied", "auth" }, { "no basic auth credentials", "auth" },
   { "authentication required", "auth" }, { "name unknown", "missing" }, { "manifest unknown", "missing" },
   { "manifest for", "missing" }, { "blob unknown", "missing" }, { "tag does not exist", "missing" },
-  { "does not exist locally with the tag", "missing" }, { "no such image", "missing" },
+  { "does not exist locally with the tag", "missing" }, { "no such image", "missing" }, { ": not found", "missing" },
   { "tag invalid", "conflict" }, { "immutable", "conflict" }, { "name invalid", "usage" },
   { "invalid reference format", "usage" }, { "cannot push a digest reference", "usage" },
 }
@@ -34,7 +34,8 @@ local NETWORK <const> = {
 }
 
 local STATUS_PATTERNS <const> = { "HTTP status:? (%d%d%d)", "parsing HTTP (%d%d%d) response",
-  "failed with status:? (%d%d%d)", "unexpected status.-: (%d%d%d) %u", "status code:? (%d%d%d)" }
+  "failed with status:? (%d%d%d)", "unexpected status.-: (%d%d%d) %u", "status code:? (%d%d%d)",
+  "status code %b[]: (%d%d%d)" }
 
 local HINTS <const> = {
   auth = "is there a login for this registry (docker_login, auth = …, config.json), and may it do this?",
@@ -68,7 +69,9 @@ end
 ---@return string? hint
 local function hint_of(message)
   if message:find("no space left on device", 1, true) then
-    return "the daemon's disk is full: `docker system df` tells of what, `docker system prune` makes room"
+    -- After an error, fsutil's DiskWriter leaves the file open that BuildKit deletes then; Go's collector closes it.
+    return "the daemon's disk is full: `docker system df` tells of what, `docker system prune` makes room; what a "
+      .. "build that failed had sent is gone within minutes, or when the daemon is started again"
   end
 end
 

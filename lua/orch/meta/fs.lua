@@ -4,6 +4,8 @@
 ---is there), io (permission, disk).
 local fs = {}
 
+---A FIFO or socket is an error of kind conflict: nothing here waits for another program. A pipe that orch itself was
+---given, as a shell names it for `<(command)`, is read, and waited for 10 seconds at a time.
 ---@param path string
 ---@param max? integer bytes; a larger file is an error of kind limit; default 64 MiB
 ---@return string? bytes
@@ -15,7 +17,8 @@ function fs.read(path, max) end
 ---@field durable? boolean on the disk before it returns; default false
 ---@field [string] orch.UnknownOption
 
----Writes a file whole or not at all: beside it first, then renamed.
+---Writes a file whole or not at all: beside it first, then renamed. A device such as /dev/null is written to;
+---a FIFO or directory is an error of kind conflict.
 ---@param path string
 ---@param bytes string|number|orch.Secret
 ---@param options? orch.fs.write_options

@@ -194,7 +194,7 @@ function orch.docker(description) end
 function orch.fail(format, ...) end
 
 ---Runs the named functions side by side. When one fails the others are cancelled, and its error is raised once all have
----ended.
+---ended; one that waits for an answer (`job:ask`) leaves the others to go on.
 ---@param functions table<string, fun(): any>
 ---@return table<string, any> results the first result of each, by name
 function orch.all(functions) end

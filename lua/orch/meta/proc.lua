@@ -20,6 +20,7 @@ local proc = {}
 ---@class orch.proc.result
 ---@field code integer exit status, -1 when a signal ended it
 ---@field signal? integer the signal that ended it
+---@field parent_killed? true it ended because somebody killed orch-shim, its parent
 ---@field seconds number that it ran
 ---@field user number seconds of processor time
 ---@field system number seconds of processor time in the kernel

@@ -63,7 +63,7 @@ function s:failure() end
 ---Opens a session. It ends with the task that opened it. Served are Health, Auth/Credentials, Secrets, SSH, FileSync and
 ---FileSend; the rest is answered as unimplemented. Ceilings: 64 calls at a time, 16 directories being sent, 4 MiB of
 ---patterns, 10,000,000 entries, questions of 64 KiB; a daemon that passes one ends the session (limit, remote).
----Files are sent as owned by 0:0, with mode, mtime and hard links; sockets are left out; no extended attributes.
+---Files are sent as owned by 0:0, with mode, mtime, hard links and extended attributes; sockets are left out.
 ---Errors: missing and io (a directory that cannot be opened; the socket), net, usage and missing (the daemon knows no
 ---sessions), timeout, cancelled.
 ---@param options orch.session.options

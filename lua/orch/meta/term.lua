@@ -44,4 +44,12 @@ function term.parting(fd, text) end
 ---@return orch.error? err
 function term.read_line(options) end
 
+---Has all that was printed arrived? What is still held back is written first; a write that failed before counts. A
+---pipe whose reader has gone has had enough: that is no error.
+---
+---Errors: `io`.
+---@return true? good
+---@return orch.error? err
+function term.flush() end
+
 return term

@@ -75,6 +75,7 @@ local function check(o, result)
       signal = result.signal, message = ("%s: %s: out of memory"):format(first_line(o), how),
       hint = "give the job more: executor = orch.docker { resources = { memory = … } }" }, 0)
   end
+  if result.parent_killed then how = how .. ", because somebody killed orch-shim, its parent" end
   error(error_value.new { kind = "failed", op = "run", code = result.code >= 0 and result.code or nil,
     signal = result.signal, message = ("%s: %s"):format(first_line(o), how) }, 0)
 end

@@ -205,7 +205,7 @@ def scene_files(p, o):
         if not stat:
             break
         stats.append({"path": stat[1].decode(), "mode": stat.get(2, 0), "uid": stat.get(3, 0), "size": stat.get(5, 0),
-                      "link": stat.get(7, b"").decode()})
+                      "link": stat.get(7, b"").decode(), "attributes": stat.get(10, b"").hex()})
     for number, stat in enumerate(stats):
         if stat["mode"] >> 20 or stat["link"] or "want" in o and stat["path"] not in o["want"]:
             continue

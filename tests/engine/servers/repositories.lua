@@ -120,15 +120,10 @@ function Box:program()
   return self:sh(SELF .. "readlink /proc/$orch/exe")
 end
 
---- How many run.
-function Box:helpers()
-  local _, count = self:sh(HELPERS):gsub("%d+", "")
-  return count
-end
-
---- Kills them at once.
+--- Kills them at once; how many there were.
 function Box:kill_helpers()
-  self:sh(HELPERS .. " | while read pid; do kill -9 $pid 2>/dev/null || :; done")
+  local _, count = self:sh(HELPERS .. " | while read pid; do kill -9 $pid && echo $pid; done; :"):gsub("%d+", "")
+  return count
 end
 
 function Box:remove()
