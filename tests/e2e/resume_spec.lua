@@ -156,7 +156,7 @@ local function job(name) return orch.job { name = name, run = function(job)
 end } end
 return orch.pipeline { job "a", job "b" }]]):gsub("EFFECTS", scratch:path("effects"))))
     local resumed = 0
-    for _, size in ipairs { 84, 92, 100, 120, 150, 300 } do
+    for _, size in ipairs { 92, 108, 116, 128, 150, 300 } do
       local script = ([[mkdir -p $ORCH_STATE; mount -t tmpfs -o size=%dk x $ORCH_STATE || exit 77
         timeout 20 $ORCH run %s; echo "code $?"; mount -o remount,size=20m $ORCH_STATE
         if $ORCH runs | grep -q interrupted; then $ORCH resume > /dev/null; echo "resumed $?"; fi]]):format(size, path)
