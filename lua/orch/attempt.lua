@@ -163,6 +163,7 @@ local function attempt(run, definition)
     state = failure.hold and "hold" or failure.kind == "cancelled" and "cancelled" or "failed"
   end
   branches.cleanup(function()
+    if failure and failure.places and failure.kind ~= "cancelled" then run.journal:fatal(failure.places) end
     run.journal:job_end(definition.name, state, text, failure and run.bus.masker:apply(failure.message),
       not failure)
   end)

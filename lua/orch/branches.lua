@@ -22,10 +22,11 @@ local function pass_on(good, ...)
   return ...
 end
 
-local function cancel_others(running, failed)
+-- branch: the place of the one that failed, where there is one.
+local function cancel_others(running, failed, branch)
   for name, each in pairs(running) do
     if name ~= failed then
-      each:cancel(error_value.new { kind = "cancelled",
+      each:cancel(error_value.new { kind = "cancelled", branch = branch,
         message = ("cancelled, because branch '%s' failed"):format(failed) })
     end
   end
@@ -38,7 +39,8 @@ end
 local function all(functions)
   local names = sorted_names(functions)
   local parent = scope.current()
-  local running, results, scopes, failure = {}, {}, {}, nil
+  local running, results, scopes = {}, {}, {}
+  local failure, cancelled
   for _, name in ipairs(names) do scopes[name] = parent and parent:branch(name) end
 
   local function run(name)
@@ -48,9 +50,11 @@ local function all(functions)
       results[name] = result
     elseif result.hold then -- the others go on, and may ask too
       failure = failure or result
+    elseif result.answered then -- cancelled in an earlier session, by a failure that is answered too
+      cancelled = result
     elseif not failure or failure.hold then
       failure = result
-      cancel_others(running, name)
+      cancel_others(running, name, parent and scopes[name].id)
     end
   end
 
@@ -60,6 +64,7 @@ local function all(functions)
     for _, name in ipairs(names) do running[name]:join() end
   end)
   pass_on(group:join())
+  failure = failure or cancelled
   if failure then error(failure, 0) end
   return results
 end

@@ -18,7 +18,7 @@ Journal.__index = Journal
 
 local function new(state, number, lock)
   return setmetatable({ state = state, base = state.base, number = number, lock = lock, seq = 0, recorded = {},
-    below = {}, of_job = {}, areas = {}, forgotten = {}, jobs = {}, sources = {},
+    below = {}, of_job = {}, areas = {}, forgotten = {}, holding = {}, jobs = {}, sources = {},
     count = 0, began = {}, stands = {} }, Journal)
 end
 
@@ -73,8 +73,9 @@ function Journal:forget(from)
   local rows = self.state:rows("SELECT job, seq FROM steps WHERE run = ? AND id = ?", self.number, from)
   if not rows[1] then return end
   local job, seq = rows[1].job, rows[1].seq
-  for _, each in ipairs(self.state:rows("SELECT id FROM steps WHERE " .. FROM, self.number, job, seq, from)) do
+  for _, each in ipairs(self.state:rows("SELECT id, seq FROM steps WHERE " .. FROM, self.number, job, seq, from)) do
     self.forgotten[each.id] = "--from asks for it"
+    if each.seq < seq then self.holding[each.id] = each.seq end -- what is before it in there still counts
   end
   assert(self.base:transaction {
     { "DELETE FROM layers WHERE run = ?1 AND step IN (SELECT id FROM steps WHERE " .. FROM .. ")", self.number, job,
@@ -187,8 +188,9 @@ local START <const> = [[INSERT OR REPLACE INTO steps (run, id, seq, job, parent,
 ---@param step { id: string, job: string, parent: string, branch: string, verb: string, title: string, where?: string, options: string, again: boolean, external: boolean }
 function Journal:step_start(step)
   local recorded = self.recorded[step.id]
-  step.seq = recorded and recorded.seq or self:next_seq()
+  step.seq = recorded and recorded.seq or self.holding[step.id] or self:next_seq()
   self.forgotten[step.id] = nil
+  if step.verb ~= "group" then replay.begin(self, step.branch, recorded, step.seq) end
   if step.verb ~= "group" then self.base:settle() end
   put(self, step.external and "exec_durable" or "post", START, self.number, step.id, step.seq, step.job, step.parent, step.branch, step.verb, step.title,
     step.where, step.options, step.again, task.time())
@@ -206,9 +208,9 @@ function Journal:encode(value)
 end
 
 --- The end of a step. No step begins before it is recorded; groups are entered again anyway.
---- result: its failure's fields when it failed.
+--- result: its failure's fields when it failed, or was cancelled because another branch failed.
 function Journal:step_end(step, state, result, message)
-  local kept = state == "success" or state == "failed"
+  local kept = state == "success" or state == "failed" or state == "cancelled" and result and result.branch
   local text = step.halted and HALTED or kept and self:encode(result) or nil
   local artifacts = step.artifacts and self:encode(step.artifacts) or nil
   local how = step.verb == "group" and "post" or step.external and "exec_durable" or "post_now"
@@ -245,6 +247,14 @@ function Journal:job_end(name, state, outputs, message, settled)
     VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, outputs = excluded.outputs,
     ended = excluded.ended, error = excluded.error, stands = excluded.stands]], self.number, name, state, outputs,
     task.time(), message, self.began[name], self.stands[name] or 0)
+end
+
+--- Steps whose failure has ended their job, though the body did something more: a resumed run does them again.
+---@param places string[]
+function Journal:fatal(places)
+  for _, id in ipairs(places) do
+    self.base:post("UPDATE steps SET result = NULL WHERE run = ? AND id = ? AND state <> 'success'", self.number, id)
+  end
 end
 
 --- A value that the run read from outside once and keeps: git's, as recorded or as f gives it now.

@@ -2,12 +2,23 @@
 -- or done.
 --
 -- A journal has recorded (steps by place), of_job (steps by job), below (steps by their parent's
--- place), areas (finished steps of each job or branch, in order) and forgotten (reasons by place).
+-- place), areas (by the place of a job or branch) and forgotten (reasons by place). Steps are
+-- numbered in the order in which the body comes to them: what is done anew gets a new number.
 
--- The finished steps of a job or branch, in the order in which they were done.
+local record = require "orch.record"
+
+-- Of a job or branch, without groups: steps (finished ones, in order), all (in any state), last (of
+-- all, also when that is forgotten), reached (the number of the last one that this session answered
+-- or began).
 local function area_of(self, id)
-  self.areas[id] = self.areas[id] or { steps = {}, at = 1 }
+  self.areas[id] = self.areas[id] or { steps = {}, at = 1, all = {}, reached = 0 }
   return self.areas[id]
+end
+
+--- A step of this session begins.
+local function begin(self, branch, recorded, seq)
+  if recorded then recorded.consumed = true end
+  area_of(self, branch).reached = math.max(area_of(self, branch).reached, seq)
 end
 
 --- Reads what is recorded of the steps.
@@ -19,7 +30,11 @@ local function read(self)
     self.seq = math.max(self.seq, step.seq)
     self.below[step.parent] = self.below[step.parent] or {}
     table.insert(self.below[step.parent], step)
-    if step.verb ~= "group" then area_of(self, step.branch).last = step end
+    if step.verb ~= "group" then
+      local area = area_of(self, step.branch)
+      table.insert(area.all, step)
+      area.last = step
+    end
     if step.state == "success" and step.verb ~= "group" then
       table.insert(area_of(self, step.branch).steps, step)
     end
@@ -47,24 +62,55 @@ local function begin_anew(self, scope, what, also)
   while scope do
     local area = scope:area()
     area.anew = area.anew or reason
-    for _, step in ipairs((self.areas[area.id] or { steps = {} }).steps) do
+    for _, step in ipairs(area_of(self, area.id).all) do
       if not step.consumed then
         self.recorded[step.id], self.forgotten[step.id] = nil, reason
         self.base:post("DELETE FROM layers WHERE run = ? AND step = ?", self.number, step.id)
         self.base:post("DELETE FROM steps WHERE run = ? AND id = ?", self.number, step.id)
       end
     end
-    self.areas[area.id] = nil
+    self.areas[area.id] = { steps = {}, at = 1, all = {}, reached = area_of(self, area.id).reached }
     scope = area.parent
   end
   return nil, reason, true
 end
 
--- Did the body go on after that step had failed?
-local function caught(self, step)
+-- Did what the place is part of, a branch outside of its own or the job, go on after that step?
+local function gone_on_outside(self, place, step)
+  local scope = place:area().parent
+  while scope do
+    local area = scope:area()
+    local last = area_of(self, area.id).last
+    if last and last.seq > step.seq then return true end
+    scope = area.parent
+  end
+  return false
+end
+
+-- Did the body go on after that step had failed? A failure that ended the job has lost its result.
+local function caught(self, place, step)
+  if step.state ~= "failed" or not step.result then return false end
   local last = area_of(self, step.branch).last
-  return step.state == "failed" and step.result and last.seq > step.seq
-    and last.id:sub(1, #step.id + 1) ~= step.id .. "/"
+  return last.seq > step.seq and last.id:sub(1, #step.id + 1) ~= step.id .. "/"
+    or gone_on_outside(self, place, step)
+end
+
+-- Was it cancelled since a branch beside it failed, and did the body go on after that?
+local function cancelled_with(self, place, step)
+  if step.state ~= "cancelled" or not step.result then return false end
+  local failed = area_of(self, record.decode(step.result).branch).last
+  return failed ~= nil and failed.state == "failed" and failed.result ~= nil and gone_on_outside(self, place, step)
+end
+
+-- The number of the last step that has come before in the body.
+local function reached(self, scope)
+  local seq = 0
+  while scope do
+    local area = scope:area()
+    seq = math.max(seq, area_of(self, area.id).reached)
+    scope = area.parent
+  end
+  return seq
 end
 
 local function redone_with(place)
@@ -97,12 +143,15 @@ local function answer(self, place, verb, options)
   if step.verb ~= verb or step.options ~= options then
     return begin_anew(self, scope, ("%s was called with other options"):format(place.id), "it and ")
   end
-  local failed = caught(self, step)
-  if step.state ~= "success" and not failed then return nil, ENDINGS[step.state] end
+  if step.seq < reached(self, scope) then
+    return begin_anew(self, scope, ("%s was done before what comes before it now"):format(place.id), "it and ")
+  end
+  local ended = step.state == "success" or caught(self, place, step) or cancelled_with(self, place, step)
+  if not ended then return nil, ENDINGS[step.state] end
   if expected and expected ~= step and expected.seq < step.seq then
     return begin_anew(self, scope, ("%s is gone"):format(expected.id))
   end
-  step.consumed = true
+  begin(self, scope.id, step, step.seq)
   if step.again == 1 then
     consume(self, step)
     return nil, "it is done again on every resume"
@@ -114,4 +163,4 @@ local function answer(self, place, verb, options)
   return step
 end
 
-return { read = read, answer = answer }
+return { read = read, answer = answer, begin = begin }

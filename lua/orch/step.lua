@@ -47,8 +47,8 @@ local function current()
   return place and place.step
 end
 
-local function announce(job, step, kind)
-  job.bus:emit(kind, { id = step.id, parent = step.parent, job = job.name, depth = step.depth, verb = step.verb,
+local function announce(job, step, kind, status)
+  job.bus:emit(kind, { status = status, id = step.id, parent = step.parent, job = job.name, depth = step.depth, verb = step.verb,
     title = step.title, where = step.where, group = step.verb == "group" or nil })
 end
 
@@ -61,6 +61,12 @@ local function kept_failure(failure)
   return fields
 end
 
+-- All steps that a failure has ended, on its way to the job.
+local function add_place(failure, id)
+  failure.places = failure.places or {}
+  table.insert(failure.places, id)
+end
+
 local function finish(job, step, good, ...)
   step.output:close()
   local failure
@@ -68,6 +74,7 @@ local function finish(job, step, good, ...)
     -- A group is only a title: what failed in it says where.
     local told = step.verb == "group" and error_value.is((...)) and (...).step
     failure = told and (...) or locate((...), step.where, step.title)
+    add_place(failure, step.id)
     if not failure.detail and step.ran then failure.detail = step.output:last_lines() end
     if step.verb == "run" and failure.kind == "failed" and failure.detail and not failure.hint then
       failure.hint = listing.of_output(job, failure.detail)
@@ -90,13 +97,19 @@ local function finish(job, step, good, ...)
 end
 
 local function answered(job, step, recorded)
-  announce(job, step, "step.recorded")
+  announce(job, step, "step.recorded", recorded.state)
   if recorded.artifacts then
     for _, artifact in ipairs(record.decode(recorded.artifacts)) do job.bus:emit("artifact", artifact) end
   end
   if recorded.result == journal.HALTED then error(HALT, 0) end
-  if recorded.state == "failed" then error(error_value.new(record.decode(recorded.result)), 0) end
-  return record.decode(recorded.result)
+  if recorded.state == "success" then return record.decode(recorded.result) end
+  local failure = error_value.new(record.decode(recorded.result))
+  add_place(failure, step.id)
+  if recorded.state == "cancelled" then
+    failure.answered = true
+    task.current():cancel(failure) -- as it was: every later wait raises it again
+  end
+  error(failure, 0)
 end
 
 ---@class orch.StepSpec

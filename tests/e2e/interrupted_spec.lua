@@ -202,14 +202,41 @@ end }]]):gsub("ASKED", scratch:path("asked")))
   say(job, "one")
   local good, failure = pcall(job.group, job, "a group", function() job:run "echo in-group >> TRACE; exit 7" end)
   say(job, ("%s-%d-%s"):format(good, failure.code, failure.kind))
-  local _, both = pcall(orch.all, { a = function() job:run "exit 5" end, b = function() job:sleep(9) end })
+  local _, both = pcall(orch.all, { b = function() job:run "while ! test -e TRACE-b; do sleep 0.01; done; echo b-fails >> TRACE; exit 5" end,
+    a = function()
+      pcall(job.run, job, "echo a-begins >> TRACE; touch TRACE-b; sleep 60")
+      job:run "echo never >> TRACE"
+    end })
   say(job, both.code)
   die(job)
   say(job, "two")
 end }]]):gsub("TRACE", trace)))
     local result = resume()
     assert.equal(0, result.code, result.all)
-    assert.equal("try try try one in-group false-7-failed 5 two", traced())
+    assert.equal("try try try one in-group false-7-failed a-begins b-fails 5 two", traced())
+    assert.matches("\n%-%- echo a%-begins[^\n]*  %(cancelled before%)\n", result.out)
+  end)
+
+  it("does again what had failed when the body tidied up by itself and then failed with it", function()
+    local path = recipe((([[return orch.job { name = "j", run = function(job)
+  local function tidily(f)
+    local good, failure = pcall(f)
+    say(job, "tidied")
+    if not good then error(failure, 0) end
+  end
+  tidily(function() orch.all {
+    a = function() job:run "echo a >> TRACE; test -e GO" end,
+    b = function() job:run "test -e GO || sleep 60; echo b >> TRACE" end } end)
+  tidily(function() job:run "echo c >> TRACE; test -e GO-2" end)
+end }]]):gsub("TRACE", trace):gsub("GO", go)))
+    assert.equal(1, scratch:orch({ "run", path }).code)
+    assert.equal(1, resume().code)
+    assert.equal("a tidied a", traced())
+    scratch:write("go", "")
+    assert.equal(1, resume().code)
+    scratch:write("go-2", "")
+    assert.equal(0, resume().code)
+    assert.equal("a tidied a a b c tidied c", (traced():gsub("b a c", "a b c")))
   end)
 
   it("that an older orch has begun is gone on with; one of a newer orch is left alone", function()

@@ -185,6 +185,30 @@ describe("journal", function()
       assert.same({ "BEFORE", "l1", "r1" }, session.done)
     end)
 
+    it("does those anew also when the session that found the difference is killed before it comes to them", function()
+      local session = sessions(body({ "l1" }, { "r1" }, "after"), function(s) s:call("run", "BEFORE") end,
+        function(s)
+          s:call("run", "BEFORE")
+          s:call("run", "l1", { within = s.top:branch("left") })
+          s:call("run", "r1", { within = s.top:branch("right") })
+          s:call("run", "after")
+        end)
+      assert.same({ "l1", "r1", "after" }, session.done)
+    end)
+
+    it("does a failure again that something new has come before, though that was done after it", function()
+      local function failing(new, caught)
+        return function(s)
+          if new then s:call("write", "new") end
+          if new == "killed" then return end
+          s:call("run", "failing", { state = "failed", result = {} })
+          if caught then s:call("run", "after") end
+        end
+      end
+      assert.same({ "failing" }, sessions(failing(), failing("killed"), failing("new")).done)
+      assert.same({}, sessions(function() end, failing("new", true), failing("new", true)).done)
+    end)
+
     it("goes on in each where it was interrupted", function()
       local session = sessions(body({ "l1" }, { "r1", "r2" }), body({ "l1", "l2" }, { "r1", "r2" }, "after"))
       assert.same({ "l2", "after" }, session.done)

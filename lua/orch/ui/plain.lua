@@ -137,7 +137,8 @@ handlers["step.recorded"] = function(self, event)
   local parent = self.model.steps[event.parent]
   if parent and (parent.own or not parent.group) then return end
   self:leave_group()
-  self:line("%s%s-- %s  (done before)", self:prefix(event.job), ("  "):rep(event.depth), self:shown(event.title))
+  local ended = event.status == "success" and "done" or event.status
+  self:line("%s%s-- %s  (%s before)", self:prefix(event.job), ("  "):rep(event.depth), self:shown(event.title), ended)
 end
 
 handlers["step.reason"] = function(self, event)
