@@ -90,7 +90,7 @@ end }
     suite.scratch:write("recipe.lua", [[
 local orch = require "orch"
 return orch.job { name = "job", executor = orch.docker { image = "cimg/node:14.16.0" }, run = function(job)
-  job:run "echo begun; test -e begun || { touch begun; sleep 1000; }"
+  job:run "test -e begun || { touch begun; echo begun; sleep 1000; }"
 end }
 ]])
     local child = suite.scratch:start { "run", suite.scratch:path("recipe.lua") }
