@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "base/path.h"
+#include "base/pool.h"
 #include "bind/host.h"
 
 struct program {
@@ -150,6 +151,25 @@ static void hold_collector(lua_State *L)
 #endif
 }
 
+static void *resize(void *pool, void *old, size_t old_size, size_t size)
+{
+    return pool_resize(pool, old, old_size, size);
+}
+
+static int on_panic(lua_State *L)
+{
+    fprintf(stderr, "orch: %s\n", lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error of no kind");
+    return 0; /* Lua aborts */
+}
+
+static lua_State *new_state(struct pool *pool)
+{
+    lua_State *L = lua_newstate(resize, pool);
+    if (L)
+        lua_atpanic(L, on_panic);
+    return L;
+}
+
 static int run(struct program *program, lua_State *L)
 {
     hold_collector(L);
@@ -205,7 +225,8 @@ int main(int argc, char **argv)
     program.host.shim = shim;
     program.host.lua_tree = getenv("ORCH_LUA");
     program.host.loop = loop_new(&err);
-    lua_State *L = program.host.L = luaL_newstate();
+    struct pool *pool = pool_new();
+    lua_State *L = program.host.L = new_state(pool);
     if (L)
         *(struct host **)lua_getextraspace(L) = &program.host; /* every coroutine's copy comes from here */
     if (!program.host.loop || !L) {
@@ -214,6 +235,7 @@ int main(int argc, char **argv)
     }
     int code = run(&program, L);
     lua_close(L);
+    pool_free(pool);
     loop_free(program.host.loop);
     mem_free(program.host.parting);
     mem_free(shim);

@@ -57,6 +57,7 @@ int main(void)
     test_file();
     test_glob();
     test_path();
+    test_pool();
     finish();
     tree_remove(run.dir, NULL, &err);
     printf("%u passed, %u failed, 0 skipped\n", run.passed, run.failed);

@@ -17,5 +17,6 @@ void test_err(void);
 void test_file(void);
 void test_glob(void);
 void test_path(void);
+void test_pool(void);
 
 #endif
