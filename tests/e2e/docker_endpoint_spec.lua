@@ -249,10 +249,18 @@ return orch.job { name = "j", run = function(job) job:setup_remote_docker() job:
 
     case("is refused with ssh's own words", function()
       env.DOCKER_HOST = "ssh://nowhere.invalid"
-      says(run(SETUP, env), 4, "ssh to nowhere.invalid", "nowhere.invalid", "try: try")
+      says(run(SETUP, env), 4, "ssh to nowhere.invalid", "BatchMode=yes nowhere.invalid true`")
+      env.DOCKER_HOST = "ssh://box/none.sock"
+      says(run(SETUP, env), 4, "nobody answers at /none.sock on box", "is the daemon running there")
       sh "ssh-keygen -q -t ed25519 -N '' -f other; cp other.pub authorized"
       env.DOCKER_HOST = "ssh://box"
       says(run(SETUP, env), 3, "ssh to box", "Permission denied")
+      sh "ssh-keygen -q -t ed25519 -N '' -f evil"
+      sh "printf '%s %s\n' \"$(cut -d' ' -f1 known)\" \"$(cat evil.pub)\" > known"
+      says(run(SETUP, env), 4, "the host's key is not the one that known_hosts has", "somebody may stand between")
+      sh ": > known"
+      says(run(SETUP, env), 4, "the host's key is not known here", "`ssh box`")
+      says(run(SETUP, { DOCKER_HOST = "ssh://box", PATH = scratch:path("none") }), 5, "ssh to box", "install ssh's client")
       env.DOCKER_HOST = "ssh://-oProxyCommand=touch${IFS}x"
       says(run(SETUP, env), 2, "begins with '-'")
     end)

@@ -179,7 +179,7 @@ local function examine(self, name, check)
   if not good then
     local failure = error_value.is(result) and result or { message = tostring(result) }
     if failure.kind == "cancelled" then error(result, 0) end
-    result = missing(failure.message, failure.hint and failure.hint:gsub(" `orch doctor` tells more$", ""))
+    result = missing(failure.message, failure.hint and failure.hint:gsub(";? `orch doctor` tells more$", ""))
   end
   result.name = name
   return result

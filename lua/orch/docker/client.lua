@@ -8,9 +8,12 @@ local fault = require "orch.docker.fault"
 local json = require "orch.json"
 local ssh = require "orch.docker.ssh"
 local task = require "orch.task"
+local unreachable = require "orch.docker.unreachable"
 
 local NEWEST <const> = { 1, 55 }
 local OLDEST <const> = { 1, 41 }
+
+local WORDS_MAX <const> = 500 -- of an answer that is no JSON
 
 local LOST <const> = "is the daemon running? When it is, `orch resume` does this step again"
 
@@ -35,8 +38,9 @@ local KIND_OF_STATUS <const> = { [400] = "usage", [401] = "auth", [403] = "auth"
 function Client.error_of(op, reply_status, body)
   local decoded = json.decode(body or "")
   local message = type(decoded) == "table" and (decoded.message or decoded.cause) or body
-  if not message or message == "" then message = "HTTP status " .. reply_status end
-  message = tostring(message):gsub("%s+$", "")
+  message = tostring(message or ""):gsub("%s+$", "")
+  if type(decoded) ~= "table" then message = (message:match("%S[^\n]*") or ""):sub(1, WORDS_MAX) end -- a proxy's page
+  if message == "" then message = "HTTP status " .. reply_status end
   return error_value.new { kind = KIND_OF_STATUS[reply_status] or "remote", op = op,
     status = reply_status, hint = fault.hint_of(message), message = ("%s: %s"):format(op, message) }
 end
@@ -47,14 +51,6 @@ local function ask(self, spec)
   spec.url = place.base .. spec.url
   spec.unix, spec.ca_file, spec.cert_file, spec.key_file = place.unix, place.ca_file, place.cert_file, place.key_file
   return http().request(spec)
-end
-
-local function unreachable(self, failure)
-  failure.message = ("docker at %s: %s"):format(self.endpoint.host, failure.message)
-  failure.hint = failure.hint or self.endpoint.tls_dir
-      and ("are ca.pem, cert.pem and key.pem of %s for this daemon?"):format(self.endpoint.tls_dir)
-    or "is the daemon running, and may this user open its socket? `orch doctor` tells more"
-  return failure
 end
 
 local function refuse(self, kind, format, ...)
@@ -106,11 +102,10 @@ end
 --- Asks the daemon what it speaks; nil, err when it cannot be reached.
 local function negotiate(self)
   local reply, failure = ask(self, { url = "/_ping", connect_timeout = 5, idle_timeout = 15 })
-  if not reply then return nil, unreachable(self, failure) end
-  if reply.status ~= 200 then
-    failure = Client.error_of("docker ping", reply.status, reply.body)
-    return nil, unreachable(self, failure)
+  if reply and reply.status ~= 200 then
+    failure = Client.error_of("HTTP status " .. reply.status, reply.status, reply.body)
   end
+  if failure then return nil, unreachable.explain(self.endpoint, failure) end
   agree(self, reply.headers)
   return self
 end

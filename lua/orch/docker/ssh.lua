@@ -53,14 +53,40 @@ local function keep(forward, argv, env)
   if not good then error(problem, 0) end
 end
 
+-- The command to try by hand.
+local function by_hand(target, more)
+  return ("ssh %s%s%s%s"):format(more or "", target.port and ("-p %s "):format(target.port) or "",
+    target.user and target.user .. "@" or "", target.host)
+end
+
+-- What ssh said, in short, with what to do; its last line alone does not tell a new key from a changed one.
+local function diagnose(target, words)
+  local last = words:gsub("%s+$", ""):match("[^\n]*$")
+  if words:find("IDENTIFICATION HAS CHANGED", 1, true) then
+    local name = target.port and ("[%s]:%s"):format(target.host, target.port) or target.host
+    return "net", "the host's key is not the one that known_hosts has",
+      ("somebody may stand between; if its key was really changed: `ssh-keygen -R '%s'`, then `%s`")
+      :format(name, by_hand(target))
+  elseif words:find("Host key verification failed", 1, true) then
+    return "net", "the host's key is not known here, and nothing is asked", ("connect once by hand, and compare the key "
+      .. "it shows: `%s`"):format(by_hand(target))
+  elseif words:find("Permission denied", 1, true) then
+    return "auth", last, ("no key that ssh finds by itself is let in; a key with a passphrase needs an agent. Try `%s`")
+      :format(by_hand(target, "-o BatchMode=yes "))
+  end
+  return "net", last ~= "" and last or "it ended without a word", ("first this must work: `%s true`")
+    :format(by_hand(target, "-o BatchMode=yes "))
+end
+
 local function failure_of(target, forward)
-  local words = forward.words:gsub("%s+$", ""):match("[^\n]*$")
-  if forward.failure then words = forward.failure.message end
-  local kind = words:find("Permission denied", 1, true) and "auth" or forward.failure and forward.failure.kind or "net"
-  return error_value.new { kind = kind, op = "docker",
-    message = ("ssh to %s: %s"):format(target.host, words ~= "" and words or "it ended without a word"),
-    hint = ("try `ssh -o BatchMode=yes %s true`; nothing is asked, so a key and the host's own key must be known")
-      :format(target.host) }
+  if forward.failure then
+    local why = forward.failure
+    return error_value.new { kind = why.kind, op = "docker", message = ("ssh to %s: %s"):format(target.host, why.message),
+      hint = why.kind == "missing" and "install ssh's client, as openssh-client; orch has none of its own" or nil }
+  end
+  local kind, words, hint = diagnose(target, forward.words)
+  return error_value.new { kind = kind, op = "docker", hint = hint,
+    message = ("ssh to %s: %s"):format(target.host, words) }
 end
 
 --- Forwards the socket for as long as the job lives; returns the path of ours.
