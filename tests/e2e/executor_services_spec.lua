@@ -61,6 +61,22 @@ describe("services of a job", function()
     assert.same({}, containers.left())
   end)
 
+  it("are told of at once when they die under the steps, and in the error of what fails then", function()
+    suite.executor = executor [[{ image = "busybox:1.36", name = "dying", health = "test -e /up",
+      command = "echo serving; touch /up; nc -l -p 81; echo cannot go on; exit 6" }]]
+    local result = suite:recipe [[
+      job:run { name = "ask", "test -e asked || { touch asked; echo | busybox nc dying 81; sleep 2; echo asked; exit 5; }" }
+    ]]
+    assert.equal(1, result.code, result.all)
+    local words = "service 'dying' (busybox:1.36) ended with exit code 6"
+    assert.matches(words:gsub("%p", "%%%0") .. "; the last that it has printed:.*   serving.*   cannot go on.*   asked",
+      result.out) -- before the step has ended
+    assert.matches("exit code 5; " .. words, result.err, 1, true)
+    result = suite.scratch:orch { "resume", "1" }
+    assert.equal(0, result.code, result.all)
+    assert.same({}, containers.left())
+  end)
+
   it("stay with a job that failed, with their logs beside the job's", function()
     suite.executor = executor(('{ image = "busybox:1.36", name = "web", %s, health = { port = 8080 } }'):format(WEB))
     local result = suite:recipe [[

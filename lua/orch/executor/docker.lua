@@ -82,8 +82,7 @@ local function processes(job, world)
   function self.has(path) return world.files.stat(path) ~= nil end
   --- Does something listen, as seen from the steps? What it says to some words, if there are any.
   function self.probe(host, port, seconds, words)
-    local id = world.service_ids and world.service_ids[host]
-    local address = id and service.address(world.engine:inspect(id), world.network) or host
+    local address = world.services and world.services:address(host) or host
     return world.user:probe(address == "localhost" and "127.0.0.1" or address, port, seconds, words)
   end
   return self
@@ -99,16 +98,16 @@ end
 
 local function start_services(self, job, world)
   if #self.services == 0 then return end
-  for _, each in ipairs(self.services) do need(job, world.connected, each.image, self.options.pull) end
-  world.service_ids = service.start(world.engine, self.services, world.network, world.there)
+  for _, each in ipairs(self.services) do need(job, world.connected, each.image, self.options.pull, each.auth) end
+  world.services = service.start(world.engine, self.services, world.network, world.there,
+    function(...) job:log(...) end)
 end
 
 local function wait_for_services(self, job, world)
-  local function probe(address, port) return world.root:probe(address, port, 2) ~= nil end
-  local function say(...) job:log(...) end
+  if not world.services then return end
+  world.services:wait(function(address, port) return world.root:probe(address, port, 2) ~= nil end)
   for _, each in ipairs(self.services) do
-    service.wait(world.engine, each, world.service_ids[each.name], world.network, probe, say)
-    job:log("service %s is ready (%s)", each.name, each.image)
+    job:background(function() world.services:watch(each) end)
   end
 end
 
@@ -191,32 +190,38 @@ end
 
 -- --- closing --------------------------------------------------------------------------------------------------------
 
-local function keep_logs(self, job, world)
-  for _, each in ipairs(self.services) do
-    local id = world.service_ids and world.service_ids[each.name]
-    local text = id and world.engine:logs(id, "all")
-    if text then
-      local name = ("logs/%s-%s.log"):format(job.place, each.name)
-      assert(fs.make_dir(job.run_dir .. "/logs"))
-      assert(fs.write(job.run_dir .. "/" .. name, job.bus.masker:apply(text)))
-      job:log("what service %s has printed is in %s/%s", each.name, job.run_dir, name)
-    end
-  end
+local function keep_logs(job, services)
+  services:each_log(function(service_name, text)
+    local name = ("logs/%s-%s.log"):format(job.place, service_name)
+    assert(fs.make_dir(job.run_dir .. "/logs"))
+    assert(fs.write(job.run_dir .. "/" .. name, job.bus.masker:apply(text)))
+    job:log("what service %s has printed is in %s/%s", service_name, job.run_dir, name)
+  end)
 end
 
-local function close(self, job, world, failure)
+-- A step that failed may have done so because a service had; a daemon that is lost has been told of.
+local function tell_services(job, services, failure)
+  local good, ended = pcall(services.ended, services)
+  if not failure then return end
+  if good and ended and failure.kind ~= "cancelled" then
+    failure.message = ("%s; %s"):format(failure.message, ended)
+  end
+  keep_logs(job, services)
+end
+
+local function close(job, world, failure)
   for _, server in ipairs { world.user or false, world.root or false } do
     if server then server:close() end
   end
   fs.remove(world.stage) -- copies
   if not world.engine then return end
+  if world.services then tell_services(job, world.services, failure) end
   if not failure then
     local problem = world.engine:remove_labelled { ["orch.run"] = world.engine.owner.run,
       ["orch.job"] = job.name }
     if problem then job:log("not all of the container could be removed: %s", problem.message) end
     return
   end
-  keep_logs(self, job, world)
   if world.id then
     job:log("container %s and its volumes are kept for `orch resume %d`", world.id:sub(1, 12), job.journal.number)
   end
@@ -228,7 +233,7 @@ end
 function Docker:close(job, failure)
   local world = self.worlds[job]
   self.worlds[job] = nil
-  if world then branches.cleanup(function() close(self, job, world, failure) end, WAIT_SECONDS) end
+  if world then branches.cleanup(function() close(job, world, failure) end, WAIT_SECONDS) end
 end
 
 ---@param given table see the schema above

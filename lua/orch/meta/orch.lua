@@ -167,6 +167,7 @@ function orch.host(description) end
 ---@field user? string
 ---@field health? string|string[]|{ port: integer }|boolean a shell command; a program; a port that is open; false: it is not waited for
 ---@field timeout? string|number seconds to be ready in; default 60
+---@field auth? { username: string, password: string|orch.Secret } as the executor's
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.DockerDescription
@@ -174,11 +175,12 @@ function orch.host(description) end
 ---@field services? orch.ServiceDescription[] containers that the steps reach by name
 ---@field user? string of the steps; default: the image's
 ---@field environment? table<string, string|number> of all steps; no secrets, since `docker inspect` shows it
----@field resources? { cpus?: number, memory?: string|integer } memory: bytes, or "4g"
----@field auth? { username: string, password: string|orch.Secret } "$NAME" is the job's secret of that name
+---@field resources? { cpus?: number, memory?: string|integer, shm?: string|integer } bytes, or "4g"
+---@field auth? { username: string, password: string|orch.Secret } for the image's registry; "$NAME" is the job's secret of
+---that name; default: what `docker login` has left
 ---@field working_directory? string default: the image's, or /work
 ---@field tmp? string default "/tmp"; a volume, too
----@field docker? boolean the daemon's socket in the container; default false
+---@field docker? boolean a local daemon's own socket in the container, from the start; default false
 ---@field pull? boolean ask the registry even if the image is here; default false
 ---@field in_place? boolean false: trees come and go as archives even where volumes can be seen; default true
 ---@field [string] orch.UnknownOption

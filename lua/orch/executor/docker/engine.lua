@@ -98,6 +98,12 @@ function Engine:start(id)
   return self:call("docker start", "POST", ("/containers/%s/start"):format(id), { good = THERE, idle_timeout = 120 })
 end
 
+--- Waits until a container has ended, as long as the daemon is there.
+---@return table? state, table? err
+function Engine:wait(id)
+  return self:call("docker wait", "POST", ("/containers/%s/wait"):format(id), { idle_timeout = 0, good = GONE })
+end
+
 --- Starts one that an earlier session has left. False: that session had begun to remove it, and now it is gone.
 function Engine:revive(id)
   local started, failure = self:start(id)

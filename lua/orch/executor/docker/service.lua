@@ -23,7 +23,11 @@ local schema = options.schema {
   user = "string?",
   health = "string|table|boolean?",  -- a shell command; { "program", "argument" }; { port = 5432 }; false: do not wait
   timeout = { "string|number", default = READY_SECONDS },
+  auth = "table?",                   -- as the executor's
 }
+
+local Services = {}
+Services.__index = Services
 
 local port_schema = options.schema { port = "integer" }
 
@@ -103,24 +107,24 @@ local function create(engine, service, network)
   return id
 end
 
---- Starts the services that are not there yet; their containers' ids by name.
+--- Starts the services that are not there yet.
 ---@param engine table
----@param services table[] of check
+---@param list table[] of check
 ---@param network string
 ---@param there table<string, string> containers of an earlier session by name
----@return table<string, string>
-local function start(engine, services, network, there)
-  local ids = {}
-  for _, service in ipairs(services) do
+---@param say fun(format: string, …) gets what the person is to know of them
+local function start(engine, list, network, there, say)
+  local self = setmetatable({ engine = engine, list = list, network = network, say = say, ids = {}, over = {} }, Services)
+  for _, service in ipairs(list) do
     local id = there[engine:name(service.name)]
-    ids[service.name] = id and engine:revive(id) and id or create(engine, service, network)
+    self.ids[service.name] = id and engine:revive(id) and id or create(engine, service, network)
   end
-  return ids
+  return self
 end
 
 -- --- waiting --------------------------------------------------------------------------------------------------------
 
---- Its address, of what the Engine says of it.
+-- Its address, of what the Engine says of it.
 local function address_of(state, network)
   local end_point = state and state.NetworkSettings.Networks[network]
   return end_point and end_point.IPAddress ~= "" and end_point.IPAddress or nil
@@ -152,36 +156,92 @@ local function last_lines(text, count)
   return table.concat(lines, "\n", math.max(1, #lines - count + 1))
 end
 
-local function fail(engine, service, id, kind, say, format, ...)
-  local said = last_lines(engine:logs(id, LOG_LINES) or "", SHOWN_LINES)
-  if said ~= "" then say("%s", said) end
+-- How it ended; nil while it runs.
+local function ending_of(state)
+  if not state then return "was removed" end
+  if state.State.Running then return nil end
+  return ("ended with exit code %s%s"):format(state.State.ExitCode, state.State.OOMKilled and ", out of memory" or "")
+end
+
+local function say_last_lines(self, service)
+  local said = last_lines(self.engine:logs(self.ids[service.name], LOG_LINES) or "", SHOWN_LINES)
+  if said ~= "" then self.say("%s", said) end
+end
+
+local function fail(self, service, kind, format, ...)
+  say_last_lines(self, service)
   error(error_value.new { kind = kind, op = "docker",
     message = ("service '%s' (%s) %s"):format(service.name, service.image, format:format(...)),
     hint = kind == "timeout" and "tell how it is known to be ready: health = { port = 5432 }, or a command" or nil }, 0)
 end
 
---- Waits until a service is ready; raises what it has printed when it ends or takes too long.
----@param engine table
----@param service table
----@param id string
----@param network string
----@param probe fun(address: string, port: integer): boolean
----@param say fun(format: string, …) gets what it has printed, should it fail
-local function wait(engine, service, id, network, probe, say)
+local function wait(self, service, probe)
   if service.health == false then return end
   local begun = task.clock()
   while true do
-    local state = engine:inspect(id)
-    if not state or not state.State.Running then
-      fail(engine, service, id, "failed", say, "ended with exit code %s before it was ready",
-        state and state.State.ExitCode or "?")
-    end
-    if is_ready(service, state, network, probe, task.clock() - begun) then return end
+    local state = self.engine:inspect(self.ids[service.name])
+    local ending = ending_of(state)
+    if ending then fail(self, service, "failed", "%s before it was ready", ending) end
+    if is_ready(service, state, self.network, probe, task.clock() - begun) then return end
     if task.clock() - begun > service.seconds then
-      fail(engine, service, id, "timeout", say, "was not ready within %g s", service.seconds)
+      fail(self, service, "timeout", "was not ready within %g s", service.seconds)
     end
     task.sleep(POLL)
   end
 end
 
-return { check = check, start = start, wait = wait, variables = variables, address = address_of }
+--- Waits until all are ready; raises, with what it has printed said, when one ends or takes too long.
+---@param probe fun(address: string, port: integer): boolean
+function Services:wait(probe)
+  for _, service in ipairs(self.list) do
+    wait(self, service, probe)
+    self.say("service %s is ready (%s)", service.name, service.image)
+  end
+end
+
+--- The address of one, as seen from the steps; nil when there is none of that name, or when it is over.
+---@param name string
+---@return string?
+function Services:address(name)
+  local id = self.ids[name]
+  return id and address_of(self.engine:inspect(id), self.network)
+end
+
+-- --- what becomes of them -------------------------------------------------------------------------------------------
+
+-- Says once how it ended, if it has.
+local function look(self, service)
+  if self.over[service.name] then return end
+  local ending = ending_of(self.engine:inspect(self.ids[service.name]))
+  if not ending then return end
+  self.over[service.name] = ("service '%s' (%s) %s"):format(service.name, service.image, ending)
+  self.say("%s; the last that it has printed:", self.over[service.name])
+  say_last_lines(self, service)
+end
+
+--- Says at once when one ends while the steps go on; for a task of its own.
+---@param service table of the list
+function Services:watch(service)
+  if self.engine:wait(self.ids[service.name]) then look(self, service) end
+end
+
+--- Says how those ended that have, if it has not been said; the first of them.
+---@return string?
+function Services:ended()
+  local first
+  for _, service in ipairs(self.list) do
+    look(self, service)
+    first = first or self.over[service.name]
+  end
+  return first
+end
+
+--- Calls f with the name of each and all that it has printed, if that can be had.
+function Services:each_log(f)
+  for _, service in ipairs(self.list) do
+    local text = self.engine:logs(self.ids[service.name], "all")
+    if text then f(service.name, text) end
+  end
+end
+
+return { check = check, start = start, variables = variables }
