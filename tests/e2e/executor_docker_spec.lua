@@ -144,20 +144,27 @@ describe("a container of a job", function()
     assert.same({}, left())
   end)
 
-  it("is pulled with the login that the executor names", function()
-    local registry = os.getenv("ORCH_TEST_REGISTRY")
-    local name = registry .. "/executor-spec:1"
-    docker("tag", "busybox:1.36", name)
-    local config = { "--config", suite.scratch:path("docker") }
-    docker(config[1], config[2], "login", "-u", os.getenv("ORCH_TEST_REGISTRY_USER"), "-p",
-      os.getenv("ORCH_TEST_REGISTRY_PASSWORD"), registry)
-    docker(config[1], config[2], "push", "-q", name)
-    docker("rmi", name)
-    local result = good(([[orch.docker { image = "%s", auth = { username = "%s", password = "$LOGIN" } }]]):format(name,
-      os.getenv("ORCH_TEST_REGISTRY_USER")), [[job:run "echo pulled and run"]],
-      { LOGIN = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") }, 'secrets = { "LOGIN" },')
+  it("is pulled with the login that the executor names, and so are its services", function()
+    local registry, user = os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_REGISTRY_USER")
+    local names = { registry .. "/executor-spec:1", registry .. "/executor-spec:2" }
+    local config = suite.scratch:path("docker")
+    docker("--config", config, "login", "-u", user, "-p", os.getenv("ORCH_TEST_REGISTRY_PASSWORD"), registry)
+    for _, name in ipairs(names) do
+      docker("tag", "busybox:1.36", name)
+      docker("--config", config, "push", "-q", name)
+      docker("rmi", name)
+    end
+    suite.executor = ([[orch.docker { image = "%s", auth = { username = "%s", password = "$LOGIN" },
+      services = { { image = "%s", name = "s", command = "sleep 1000", auth = { username = "%s", password = "$LOGIN" } } } }
+    ]]):format(names[1], user, names[2], user)
+    local head = 'secrets = { "LOGIN" },'
+    local result = suite:recipe("", nil, { LOGIN = "not-it" }, head)
+    assert.equal(3, result.code, result.all)
+    assert.matches(registry, result.err, 1, true)
+    assert.equal(0, suite.scratch:orch({ "discard", "1" }).code)
+    result = good(suite.executor, [[job:run "echo pulled and run"]], { LOGIN = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") }, head)
     assert.matches("sha256:%x+%)", result.out)
-    docker("rmi", name)
+    docker("rmi", table.unpack(names))
   end)
 
   it("runs the main job as the recipe for a container has it", function()
