@@ -199,6 +199,7 @@ local function surroundings(path, said, files)
   local dirs, verb_dirs = { dir }, { dir .. "/verbs" }
   for each in (os.getenv("ORCH_PATH") or ""):gmatch("[^:]+") do
     dirs[#dirs + 1] = each
+    verb_dirs[#verb_dirs + 1] = each .. "/verbs"
     verb_dirs[#verb_dirs + 1] = each
   end
   local environment = environment_for(dirs, said, files)

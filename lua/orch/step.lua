@@ -28,6 +28,7 @@ local function locate(failure, where, title)
   if not error_value.is(failure) then
     failure = error_value.new { kind = "usage", message = tostring(failure) }
   end
+  if where and failure.where and failure.where ~= where then failure.within = failure.within or failure.where end
   failure.where = where or failure.where
   failure.step = title or failure.step
   return failure

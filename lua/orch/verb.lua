@@ -100,6 +100,12 @@ function Finder:find(name)
   return self.found[name] or nil
 end
 
+-- A directory of ORCH_PATH holds modules too.
+local function defines_verb(path)
+  local text = fs.read(path)
+  return text ~= nil and (text:find("%.verb%f[^%w_]")) ~= nil
+end
+
 --- The names of all verbs that can be found in a directory, and the built-in ones.
 function Finder:names()
   local names, seen = {}, {}
@@ -111,7 +117,7 @@ function Finder:names()
   for _, dir in ipairs(self.dirs) do
     for _, file in ipairs(fs.list(dir) or {}) do
       local name = file:match("^([%a_][%w_]*)%.lua$")
-      if name then add(name) end
+      if name and (dir:find("/verbs$") or defines_verb(dir .. "/" .. file)) then add(name) end
     end
   end
   table.sort(names)

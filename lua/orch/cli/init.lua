@@ -20,7 +20,9 @@ local function place_of(failure)
   local place = {}
   if failure.step then place[#place + 1] = ("step \"%s\""):format(failure.step) end
   if failure.job then place[#place + 1] = ("job %s"):format(failure.job) end
-  if failure.where then place[#place + 1] = failure.where end
+  if failure.where then
+    place[#place + 1] = failure.where .. (failure.within and (" (in %s)"):format(failure.within) or "")
+  end
   return place[1] and table.concat(place, ", ")
 end
 
@@ -38,7 +40,7 @@ local function print_error(failure, debugging)
   io.stderr:write(table.concat(lines, "\n"), "\n")
 end
 
-local SHOWN_AS_JSON <const> = { "kind", "message", "op", "code", "status", "step", "job", "where", "hint", "detail" }
+local SHOWN_AS_JSON <const> = { "kind", "message", "op", "code", "status", "step", "job", "where", "within", "hint", "detail" }
 
 --- For programs: one line {"error": {…}}.
 local function print_json(failure, debugging, code)

@@ -8,6 +8,7 @@
 ---@field code? integer the system's or the library's number; a program's exit status
 ---@field hint? string what to do next
 ---@field where? string file:line of the recipe
+---@field within? string file:line of the user's own verb in which it happened
 ---@field step? string the step's title
 ---@field detail? string the last lines of what a program printed
 ---@field traceback? string where it was raised, for --debug

@@ -32,6 +32,7 @@
 ---@field ref? string|orch.Secret
 ---@field sha? string|orch.Secret
 ---@field submodules? boolean default false
+---@field tags? boolean all tags, as `git describe` needs them; default: those of the project, none of a url
 ---@field timeout? number|string|orch.Secret
 ---@field url? string|orch.Secret
 ---@field user? string|orch.Secret
