@@ -120,10 +120,16 @@ function Box:program()
   return self:sh(SELF .. "readlink /proc/$orch/exe")
 end
 
+--- How many run.
+function Box:helpers()
+  local _, count = self:sh(HELPERS):gsub("%d+", "")
+  return count
+end
+
 --- Kills them at once; how many there were.
 function Box:kill_helpers()
-  local _, count = self:sh(HELPERS .. " | while read pid; do kill -9 $pid && echo $pid; done; :"):gsub("%d+", "")
-  return count
+  local killed = self:sh(HELPERS .. " | while read pid; do kill -9 $pid && echo $pid; done; :")
+  return select(2, killed:gsub("%d+", ""))
 end
 
 function Box:remove()
