@@ -36,6 +36,17 @@ end }
 
 local ours = { orch, "run", dir .. "/build.lua" }
 
+-- The first docker on the PATH that can use BuildKit: newer ones need a plugin for it.
+local function docker_command()
+  for place in os.getenv("PATH"):gmatch "[^:]+" do
+    local command = place .. "/docker"
+    local asked = proc.run { argv = { command, "build", "--help" }, env = environment }
+    if asked and asked.code == 0 then return command end
+  end
+  error("no docker command here can use BuildKit", 0)
+end
+local docker <const> = docker_command()
+
 local function forget()
   shell [[docker builder prune -af > /dev/null
     docker image rm -f bench-context:ours bench-context:theirs > /dev/null 2>&1 || true]]
@@ -63,7 +74,7 @@ local function compare(title, runs, our_dir, their_dir, prepare)
   measure.compare { -- which begins with one of each that does not count
     title = title,
     a = { label = "docker build",
-      run = prepared({ "docker", "build", "-q", "-t", "bench-context:theirs", their_dir }, their_dir) },
+      run = prepared({ docker, "build", "-q", "-t", "bench-context:theirs", their_dir }, their_dir) },
     b = { label = "orch run", run = prepared(ours, our_dir) },
     runs = runs, goal = "at most 1",
   }
