@@ -240,10 +240,20 @@ RUN echo second
   end)
 
   it("gives an ssh agent's socket to the step that mounts it", function()
-    put("Dockerfile", "FROM busybox:1.36\nRUN --mount=type=ssh test -S $SSH_AUTH_SOCK && echo there\n")
-    assert.matches("there", good("no_cache = true, ssh = '/nowhere/agent'").out)
-    local result = build("no_cache = true, ssh = true", { SSH_AUTH_SOCK = "" })
-    assert.equal(2, result.code, result.all)
+    put("Dockerfile", "FROM busybox:1.36\nRUN --mount=type=ssh,required=true test -S $SSH_AUTH_SOCK && echo there\n")
+    shell [[python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("../agent")']]
+    local agent = scratch:path("agent")
+    assert.matches("there", good(("no_cache = true, ssh = %q"):format(agent)).out)
+    for options, wanted in pairs {
+      ["no_cache = true, ssh = true"] = { 2, "no agent 'default'" },
+      ["no_cache = true, ssh = '/nowhere/agent'"] = { 5, "no socket /nowhere/agent" },
+      [("ssh = { key = %q }"):format(context .. "/Dockerfile")] = { 2, "is no agent's socket but a file" },
+      ["no_cache = true"] = { 1, "no ssh agent default\n", "try: forward an agent to the build: ssh = true" },
+    } do
+      local result = build(options, { SSH_AUTH_SOCK = "" })
+      assert.equal(wanted[1], result.code, result.all)
+      for i = 2, #wanted do assert.matches(wanted[i], result.err, 1, true) end
+    end
   end)
 
   it("shows the line and the words of a RUN that fails", function()
@@ -252,10 +262,34 @@ RUN echo second
     assert.equal(1, result.code, result.all)
     assert.matches("Dockerfile:6: RUN echo about to fail", result.err, 1, true)
     assert.matches("about to fail", result.err)
-    put("Dockerfile", "FROM busybox:1.36\nRUNN x\n")
-    result = build()
-    assert.equal(1, result.code, result.all)
-    assert.matches("Dockerfile:2", result.err)
+  end)
+
+  it("says of what does not build which line it is, why, and what to do", function()
+    put("sub/there", "x")
+    put("left/out", "x")
+    put(".dockerignore", "left\n")
+    for text, wanted in pairs {
+      ["RUNN x\n"] = { "docker build: Dockerfile:2: RUNN x: unknown instruction: RUNN\n" },
+      ["COPY sub/their /x\n"] = { 'docker build: Dockerfile:2: COPY sub/their /x: "/sub" not found\n',
+        "try: no 'sub/their' in the context " .. context .. "; did you mean 'sub/there'?" },
+      ["COPY left/out /x\n"] = { 'COPY left/out /x: "/left" not found\n', "try: 'left/out' is in the context; does the .dockerignore leave it out?" },
+      ['COPY ["./their", "/x"]\n'] = { "try: no 'their' in the context" },
+      ["RUN --mount=type=secret,id=npm-tok,required=true true\n"] = { "true: secret npm-tok not found\n",
+        'try: the step gives the build no secret \'npm-tok\': secrets = { ["npm-tok"] = job.secrets.NAME }' },
+      ["RUN --mount=type=secret,id=tok cat /run/secrets/tok\n"] = { "tok: exit code: 1",
+        "secrets = { tok = job.secrets.NAME }" },
+    } do
+      put("Dockerfile", "FROM busybox:1.36\n" .. text)
+      local result = build()
+      assert.equal(1, result.code, result.all)
+      for _, words in ipairs(wanted) do assert.matches(words, result.err, 1, true) end
+    end
+    put("Dockerfile", "FROM busybox:1.36 AS one\nFROM one AS two\n")
+    assert.matches("docker build: target stage zz could not be found\n", build("target = 'zz'").err, 1, true)
+    assert.matches("try: the Dockerfile's stages are: one, two", build("target = 'zz', classic = true").err, 1, true)
+    local result = build("network = 'bridge'")
+    assert.equal(2, result.code, result.all)
+    assert.matches("'network': BuildKit knows 'default', 'none' and 'host', not 'bridge'", result.err, 1, true)
   end)
 
   it("refuses what the classic builder cannot", function()

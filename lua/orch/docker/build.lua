@@ -1,5 +1,6 @@
 -- Builds an image: BuildKit with a session where the daemon has it, else the context as a tar stream.
 local build_context = require "orch.docker.build_context"
+local build_failure = require "orch.docker.build_failure"
 local build_logins = require "orch.docker.build_logins"
 local build_progress = require "orch.docker.build_progress"
 local build_session = require "orch.docker.build_session"
@@ -17,6 +18,8 @@ Build.__index = Build
 
 -- A long step may print nothing for as long as it takes.
 local IDLE_SECONDS <const> = 3600
+
+local NETWORKS <const> = { default = true, none = true, host = true }
 
 local function usage(format, ...)
   error(error_value.new { kind = "usage", op = "docker build", message = format:format(...) }, 0)
@@ -51,53 +54,10 @@ local function query(self)
   }
 end
 
--- "Dockerfile:3: RUN make" of what failed, as far as it can be told.
-local function place_of(self, message)
-  local failed = self.progress.failed and self.progress.failed.name
-  local line = message:match("Dockerfile:(%d+)") or message:match("parse error on line (%d+)")
-    or message:match("parse error line (%d+)")
-  local known = failed and dockerfiles.instruction_of(self.dockerfile.text, failed)
-  local words = known and known.text or failed
-  line = line or known and known.line
-  if not line then return words and words .. ": " or "" end
-  return ("%s:%d: %s"):format(self.dockerfile.name, line, words and words .. ": " or "")
-end
-
--- The image that was looked up or pulled when it failed; nil when it was something else.
-local function base_of(self)
-  local failed = self.progress.failed
-  if not failed then return self.pulling end
-  return failed.name:match("^%[internal%] load metadata for (%S+)")
-    or failed.name:match("^%[[^%]]*%] FROM ([^@%s]+)") or failed.name:match("^resolve image config for (%S+)")
-end
-
--- What its registry says is no failure of the build; some of it passes.
-local function base_failure(self, image, message)
-  local words = message:gsub("^failed to solve[^:]*: ", ""):gsub("^failed to create LLB definition: ", "")
-  local failure = fault.of("docker build", image, words)
-  local line = dockerfiles.line_of_image(self.dockerfile.text, image)
-  local place = line and ("%s:%d: "):format(self.dockerfile.name, line) or ""
-  failure.message = ("docker build: %sFROM %s: %s"):format(place, image, words)
-  return failure
-end
-
--- The words of the daemon, with what the failing instruction printed.
-local function failure_of(self, message)
-  local base = base_of(self)
-  if base then return base_failure(self, base, message) end
-  local code = message:match("exit code: (%d+)") or message:match("non%-zero code: (%d+)")
-  local place, detail = place_of(self, message), self.progress:detail()
-  local words = code and self.progress.failed and "exit code: " .. code or message
-  return error_value.new { kind = "failed", op = "docker build", code = math.tointeger(tonumber(code)),
-    message = ("docker build: %s%s"):format(place, words), detail = detail ~= "" and detail or nil,
-    hint = message:find("no active sessions", 1, true)
-      and "the base image's registry asks for a login: pull the image first, or log in" or fault.hint_of(message) }
-end
-
 function Build:take(line)
   local detail = type(line.errorDetail) == "table" and line.errorDetail.message
   if detail or line.error then
-    error(failure_of(self, tostring(detail or line.error)), 0)
+    error(build_failure.of(self, tostring(detail or line.error)), 0)
   elseif line.id == "moby.buildkit.trace" then
     self.progress:take(line.aux)
   elseif type(line.aux) == "table" and line.aux.ID then
@@ -128,16 +88,6 @@ local function request(self, more)
   return self.client:request(spec)
 end
 
--- A request's 400 and 500 that are about the Dockerfile are a build that failed.
-local function refused(self, failure)
-  for _, words in ipairs { "dockerfile parse error", "failed to reach build target", "target stage" } do
-    if failure.message:find(words, 1, true) then
-      return failure_of(self, (failure.message:gsub("^docker build: ", "")))
-    end
-  end
-  return failure
-end
-
 -- The daemon's error tells more than the broken pipe it leaves behind; a broken context more than either.
 local function with_tar(self)
   local spec, dockerfile = self.spec, self.dockerfile
@@ -152,7 +102,7 @@ local function with_tar(self)
   if not sent and context_failure.kind ~= "cancelled" and context_failure.kind ~= "io" then
     error(context_failure, 0)
   end
-  if not reply then error(refused(self, failure), 0) end
+  if not reply then error(build_failure.of_request(self, failure), 0) end
   read_reply(self, reply)
   return { files = sent and sent.files, bytes = sent and sent.bytes }
 end
@@ -185,7 +135,7 @@ local function with_session(self, output)
   local session <close> = assert(require "orch.session".open(options))
   local good, problem = while_alive(session, function()
     local reply, failure = request(self, { query = { session = session:id(), remote = "client-session" } })
-    if not reply then error(refused(self, failure), 0) end
+    if not reply then error(build_failure.of_request(self, failure), 0) end
     read_reply(self, reply)
   end)
   if not good then
@@ -225,6 +175,9 @@ end
 
 local function check(self)
   local spec = self.spec
+  if not self.classic and spec.network and not NETWORKS[spec.network] then
+    usage("docker_build: option 'network': BuildKit knows 'default', 'none' and 'host', not '%s'", spec.network)
+  end
   for _, name in ipairs { "secrets", "ssh", "output" } do
     local given = spec[name]
     local wanted = type(given) == "table" and next(given) or type(given) ~= "table" and given

@@ -1,6 +1,7 @@
 -- What a build asks for while it runs, as options of a session: directories, secrets, agents, logins.
 local build_logins = require "orch.docker.build_logins"
 local error_value = require "orch.error"
+local fs = require "orch.fs"
 local hash = require "orch.hash"
 local secret = require "orch.secret"
 
@@ -28,6 +29,18 @@ local function read_secrets(job, given)
   return secrets
 end
 
+-- Else the build would fail of it, far in, in the words of whatever wanted the agent.
+local function check_agent(id, path, found)
+  if not found then
+    error(error_value.new { kind = "missing", op = "docker build",
+      message = ("docker_build: option 'ssh': no socket %s for the agent '%s'"):format(path, id),
+      hint = "is the agent running?" }, 0)
+  elseif found.type == "file" or found.type == "directory" then
+    usage("docker_build: option 'ssh': %s is no agent's socket but a %s; `ssh-add KEY` gives a key to an agent",
+      path, found.type)
+  end
+end
+
 -- true: the agent of $SSH_AUTH_SOCK; a path; or { id = path }.
 local function read_agents(job, given)
   if given == nil or given == false then return nil end
@@ -39,6 +52,7 @@ local function read_agents(job, given)
     if type(path) ~= "string" or path == "" then
       usage("docker_build: option 'ssh': no agent '%s': start one (SSH_AUTH_SOCK), or give a socket's path", id)
     end
+    check_agent(id, path, (own and fs or job.fs).stat(path))
     sockets[id] = own or job.fs.seen(path)
   end
   return sockets

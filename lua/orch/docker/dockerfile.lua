@@ -133,6 +133,27 @@ local function instruction_of(text, name)
   return number and by_number(all, stage, number) or same[1]
 end
 
+--- The instruction that begins on a line.
+---@param text string
+---@param line integer
+---@return { line: integer, text: string }?
+local function instruction_at(text, line)
+  for _, each in ipairs(instructions(text)) do
+    if each.line == line then return each end
+  end
+end
+
+--- The names of the stages, in their order.
+---@param text string
+---@return string[]
+local function stage_names(text)
+  local names = {}
+  for _, each in ipairs(instructions(text)) do
+    names[#names + 1] = each.word == "FROM" and each.text:match(" [Aa][Ss] (%S+)$") or nil
+  end
+  return names
+end
+
 --- The line of the FROM that means an image, which the builder may name in full; nil when none plainly does.
 ---@param text string
 ---@param image string "docker.io/library/busybox:1.36"
@@ -169,5 +190,5 @@ local function images(text)
   return found
 end
 
-return { find = find, images = images, instruction_of = instruction_of, instructions = instructions,
-  line_of_image = line_of_image }
+return { find = find, images = images, instruction_at = instruction_at, instruction_of = instruction_of,
+  instructions = instructions, line_of_image = line_of_image, stage_names = stage_names }

@@ -1,0 +1,153 @@
+-- What became of a build that failed, from the builder's words: the Dockerfile's line, why, and what to do about it.
+local dockerfiles = require "orch.docker.dockerfile"
+local error_value = require "orch.error"
+local fault = require "orch.docker.fault"
+local nearest = require "orch.nearest"
+
+local SHOWN_MAX <const> = 160 -- bytes of an instruction; the Dockerfile has the rest
+
+-- What BuildKit puts before the reason, as often as it likes.
+local LAYERS <const> = {
+  "^failed to solve[^:]*: ", "^failed to create LLB definition: ", "^dockerfile parse error on line %d+: ",
+  "^dockerfile parse error line %d+: ", "^failed to compute cache key: ", "^failed to load cache key: ",
+  "^failed to calculate checksum of ref %S+: ", "^rpc error: code = %w+ desc = ",
+}
+
+-- A directory that is not there is walked to all the same, by the daemon's name for it.
+local WALKED <const> = "^failed to walk %S-/buildkit%-mount%d+(/%S*): lstat .*: no such file or directory$"
+
+local function reason_of(message)
+  local before
+  repeat
+    before = message
+    for _, layer in ipairs(LAYERS) do message = message:gsub(layer, "") end
+  until message == before
+  return (message:gsub(WALKED, '"%1" not found'):gsub(" not found: not found$", " not found"))
+end
+
+local function shown(instruction)
+  if #instruction <= SHOWN_MAX then return instruction end
+  return instruction:sub(1, SHOWN_MAX):gsub("[\xC0-\xFF][\x80-\xBF]*$", "") .. "…"
+end
+
+-- { line?, text? } of what failed, as far as it can be told; text is the instruction.
+local function place_of(build, message)
+  local failed = build.progress.failed and build.progress.failed.name
+  local line = message:match("Dockerfile:(%d+)") or message:match("parse error on line (%d+)")
+    or message:match("parse error line (%d+)")
+  local known = failed and dockerfiles.instruction_of(build.dockerfile.text, failed)
+    or line and dockerfiles.instruction_at(build.dockerfile.text, tonumber(line))
+  return { line = line or known and known.line, text = known and known.text or failed }
+end
+
+local function place_text(build, place)
+  local words = place.text and shown(place.text) .. ": " or ""
+  return place.line and ("%s:%d: %s"):format(build.dockerfile.name, place.line, words) or words
+end
+
+-- The image that was looked up or pulled when it failed; nil when it was something else.
+local function base_of(build)
+  local failed = build.progress.failed
+  if not failed then return build.pulling end
+  return failed.name:match("^%[internal%] load metadata for (%S+)")
+    or failed.name:match("^%[[^%]]*%] FROM ([^@%s]+)") or failed.name:match("^resolve image config for (%S+)")
+end
+
+-- What its registry says is no failure of the build; some of it passes.
+local function base_failure(build, image, message)
+  local words = message:gsub("^failed to solve[^:]*: ", ""):gsub("^failed to create LLB definition: ", "")
+  local failure = fault.of("docker build", image, words)
+  local line = dockerfiles.line_of_image(build.dockerfile.text, image)
+  local place = line and ("%s:%d: "):format(build.dockerfile.name, line) or ""
+  failure.message = ("docker build: %sFROM %s: %s"):format(place, image, words)
+  return failure
+end
+
+local function key_of(id) return id:find("^[%a_][%w_]*$") and id or ('["%s"]'):format(id) end
+
+local function secret_hint(id)
+  return ("the step gives the build no secret '%s': secrets = { %s = job.secrets.NAME }"):format(id, key_of(id))
+end
+
+-- A mount of a secret that nobody gives is left out without a word, unless it is "required".
+local function mount_hint(build, instruction)
+  for mount in (instruction or ""):gmatch("%-%-mount=(%S+)") do
+    local id = mount:find("type=secret", 1, true) and mount:match("%f[%w]id=([^,]+)")
+    if id and not build.spec.secrets[id] then return secret_hint(id) end
+  end
+end
+
+-- The source of a COPY or ADD that lies at or below what the builder did not find: it may name a directory above.
+local function source_of(instruction, path)
+  local words = instruction:gsub("^%u+", ""):gsub(" %-%-%S+", "")
+  for word in words:gmatch(words:find("^ %[") and '"([^"]*)"' or "%S+") do
+    local source = word:gsub("^%./", ""):gsub("^/+", ""):gsub("/+$", "")
+    if (source .. "/"):sub(1, #path + 1) == path .. "/" and not source:find("[*?%[]") then return source end
+  end
+  return path
+end
+
+local function copy_hint(build, path, instruction)
+  if not instruction or instruction:find("--from=", 1, true) then return nil end
+  path = source_of(instruction, path)
+  local context = build.context
+  if context.files.stat(context.dir .. "/" .. path) then
+    return ("'%s' is in the context; does the .dockerignore leave it out?"):format(path)
+  end
+  local dir, name = path:match("^(.*)/([^/]*)$")
+  local near = nearest.find(name or path, context.files.list(context.dir .. "/" .. (dir or "")) or {})
+  return ("no '%s' in the context %s%s"):format(path, context.label or context.dir,
+    near and ("; did you mean '%s'?"):format((dir and dir .. "/" or "") .. near) or "")
+end
+
+local function hint_of(build, reason, instruction)
+  if reason:find("no active sessions", 1, true) then
+    return "the base image's registry asks for a login: pull the image first, or log in"
+  end
+  local path = reason:match('"/([^"]+)":? not found')
+  if path then return copy_hint(build, path, instruction) end
+  local secret = reason:match("secret (%S-):? not found")
+  if secret then return secret_hint(secret) end
+  local agent = reason:match("no ssh agent (%S+)")
+  if agent then
+    return agent == "default" and "forward an agent to the build: ssh = true"
+      or ("forward an agent to the build: ssh = { %s = path of its socket }"):format(key_of(agent))
+  end
+  if reason:find("target stage", 1, true) or reason:find("build target", 1, true) then
+    local stages = table.concat(dockerfiles.stage_names(build.dockerfile.text), ", ")
+    return stages == "" and "no stage of the Dockerfile has a name: FROM image AS name"
+      or "the Dockerfile's stages are: " .. stages
+  end
+  return mount_hint(build, instruction) or fault.hint_of(reason)
+end
+
+--- The error for the builder's words, with what the failing instruction printed.
+---@param build table of docker.build
+---@param message string
+---@return orch.error
+local function of(build, message)
+  local base = base_of(build)
+  if base then return base_failure(build, base, message) end
+  local code = message:match("exit code: (%d+)") or message:match("non%-zero code: (%d+)")
+  local place, detail = place_of(build, message), build.progress:detail()
+  local reason = reason_of(message)
+  local words = code and build.progress.failed and "exit code: " .. code or reason
+  return error_value.new { kind = "failed", op = "docker build", code = math.tointeger(tonumber(code)),
+    message = ("docker build: %s%s"):format(place_text(build, place), words),
+    detail = detail ~= "" and detail or nil, hint = hint_of(build, reason, place.text) }
+end
+
+--- The same for a request that failed: a 400 and 500 about the Dockerfile are a build that failed.
+---@param build table of docker.build
+---@param failure orch.error
+---@return orch.error
+local function of_request(build, failure)
+  for _, words in ipairs { "dockerfile parse error", "failed to reach build target", "target stage" } do
+    if failure.message:find(words, 1, true) then
+      return of(build, (failure.message:gsub("^docker build: ", "")))
+    end
+  end
+  return failure
+end
+
+return { of = of, of_request = of_request }
