@@ -12,6 +12,7 @@ local mask = require "orch.mask"
 local output = require "orch.output"
 local params = require "orch.params"
 local record = require "orch.record"
+local secrets = require "orch.secrets"
 local slots = require "orch.slots"
 local state = require "orch.state"
 local strict = require "orch.strict".strict
@@ -129,6 +130,17 @@ function Run:add_jobs(definitions, by)
   return order
 end
 
+-- What a later job lacks is told before the work of the others; the job itself fails.
+local function tell_absent_secrets(self, order)
+  for i, each in ipairs(definitions_of(self, order)) do
+    local names = each.when == nil and #each.resolved_needs > 0 and secrets.absent(each.secrets) or {}
+    if #names > 0 then
+      self.bus:emit("warning", { id = order[i], job = order[i], message = ("job '%s' will fail: it needs %s, which %s not in "
+        .. "the environment of orch"):format(order[i], table.concat(names, ", "), #names > 1 and "are" or "is") })
+    end
+  end
+end
+
 local function keep_source(self, path, text)
   local former = self.journal:keep_source(fs.join(self.cwd, path), text)
   if former then
@@ -145,6 +157,7 @@ local function build_graph(self)
   self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, dir = self.dir, jobs = order,
     resumed = self.journal.resumed })
   self.said = output.aside(self.bus, "run.log", { id = self.id, journal = self.journal, name = "logs/run.log" })
+  if not self.journal.resumed then tell_absent_secrets(self, order) end
   self.recipe.words:go_to(self.said)
   self.recipe.files:tell(function(path, text) keep_source(self, path, text) end)
   earlier.take(self, order)

@@ -129,6 +129,16 @@ local function refuse_missing(job, missing)
     hint = all_env and ("set %s in the environment of orch"):format(several and "them" or "it") or nil }, 0)
 end
 
+--- Those of the environment that are needed and not there, which is known before anything runs.
+---@return string[] names
+local function absent(list)
+  local names = {}
+  for _, each in ipairs(list) do
+    if each.env and not each.optional and (os.getenv(each.env) or "") == "" then names[#names + 1] = each.name end
+  end
+  return names
+end
+
 --- The values by name; raises kind auth when one is missing.
 ---@param job string
 ---@param list table[] as `declared` gives it
@@ -164,4 +174,4 @@ local function hidden(list)
   return names
 end
 
-return { declared = declared, read = read, hidden = hidden, origin = origin }
+return { declared = declared, absent = absent, read = read, hidden = hidden, origin = origin }

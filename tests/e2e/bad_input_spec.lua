@@ -61,6 +61,20 @@ describe("a person's mistake", function()
       "recipe.lua:4", "write job:run {")
   end)
 
+  it("a secret that a later job needs", function()
+    local path = scratch:write("late.lua", [[local orch = require "orch"
+return orch.pipeline {
+  orch.job { name = "build", run = function(job) job:run "echo the build" end },
+  orch.job { name = "deploy", needs = { "build" }, secrets = { "NO_SUCH_TOKEN", "OTHER?" }, run = function() end },
+  orch.job { name = "maybe", needs = { "build" }, secrets = { "NO_SUCH_TOKEN" }, when = function() return false end,
+    run = function() end } }]])
+    local result = scratch:orch { "run", path }
+    check(scratch, result, 3, "job 'deploy' needs the secret NO_SUCH_TOKEN")
+    local warned, built = result.out:find("job 'deploy' will fail: it needs NO_SUCH_TOKEN", 1, true), result.out:find("the build", 1, true)
+    assert.is_true(warned < built, result.all)
+    assert.is_nil(result.out:find("job 'maybe' will fail", 1, true))
+  end)
+
   it("what a recipe must require or is given", function()
     local path = scratch:write("bare.lua", "return orch.job { name = 'x', run = print }")
     check(scratch, scratch:orch { "run", path }, 2, "bare.lua:1", 'local orch = require "orch"')
