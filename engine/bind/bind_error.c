@@ -81,12 +81,23 @@ static const char *without_our_line(const char *message)
     return end ? end + 2 : message;
 }
 
+/* What was raised, in words; a table of the recipe's own may have a message. Leaves them on the stack. */
+static const char *words_of(lua_State *L)
+{
+    if (!lua_istable(L, 1) || luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL)
+        return without_our_line(luaL_tolstring(L, 1, NULL));
+    lua_pushliteral(L, "message");
+    if (lua_rawget(L, 1) == LUA_TSTRING)
+        return lua_tostring(L, -1);
+    return "a table was raised, which says nothing: orch.fail(\"…\") takes words, error { message = \"…\" } too";
+}
+
 int bind_on_error(lua_State *L)
 {
     lua_settop(L, 1);
     if (!is_error(L, 1)) {
         struct err err;
-        err_set(&err, ERR_USAGE, "%s", without_our_line(luaL_tolstring(L, 1, NULL)));
+        err_set(&err, ERR_USAGE, "%s", words_of(L));
         bind_push_err(L, &err);
         lua_replace(L, 1);
         lua_settop(L, 1);

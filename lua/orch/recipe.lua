@@ -149,6 +149,13 @@ local function take_unknowns(environment)
   environment.tonumber = unknown.tolerant("tonumber", tonumber)
 end
 
+-- A plan has a string.format of its own. What it raises is the caller's mistake, at the caller's line.
+local function format(...)
+  local good, text = pcall(string.format, ...)
+  if good then return text end
+  error((text:gsub("^%S*lua/orch/%S+%.lua:%d+: ", ""):gsub("to '[^']*' %(", "to 'format' (", 1)), 2)
+end
+
 local function environment_for(dirs, said, files)
   local search = {}
   for _, dir in ipairs(dirs) do
@@ -171,7 +178,7 @@ local function environment_for(dirs, said, files)
     { execute = "use job:run { … }", exit = "use job:halt(), or orch.fail to fail" })
   environment.package = { path = table.concat(search, ";") }
   environment.table.concat = concat
-  environment.string.format = function(...) return string.format(...) end -- a plan has one of its own
+  environment.string.format = format
   environment.pairs = sorted_pairs
   environment.ipairs = finite_ipairs
   environment.next = known_next

@@ -148,6 +148,17 @@ return orch.pipeline { params = { count = "integer" }, orch.job { name = "j", ru
     check(scratch, scratch:recipe("local x = nil\nreturn x.y"), 2, "recipe.lua:5")
   end)
 
+  it("a wrong use of a function of Lua's names the recipe's line, not the engine's", function()
+    local result = scratch:recipe("print(('%d'):rep(2))\njob:log(string.format('%d', 'x'))")
+    check(scratch, result, 2, "bad argument #2 to 'format'", "recipe.lua:5")
+    assert.is_nil(result.all:find("lua/orch", 1, true), result.all)
+  end)
+
+  it("an error that has no words", function()
+    check(scratch, scratch:recipe "error { code = 3 }", 2, 'orch.fail("…") takes words', "recipe.lua:4")
+    check(scratch, scratch:recipe "error { message = 'no way' }", 2, "orch: no way\n  at: ")
+  end)
+
   it("a step that fails", function()
     check(scratch, scratch:recipe("job:run 'echo before; exit 7'"), 1, "exit code 7", "recipe.lua:4")
   end)

@@ -147,6 +147,21 @@ return orch.pipeline { params = { n = { "integer", default = 1, max = 5, doc = "
     assert.matches("^orch %d+%.%d+%.%d+\n$", plain.stdout)
   end)
 
+  it("draws each job below the last of those that it needs", function()
+    local path = scratch:write("r.lua", [[local orch = require "orch"
+local function job(name, needs) return orch.job { name = name, needs = needs, run = function() end } end
+return orch.pipeline { job("a", {}), job("b", { a = "failed" }), job("c", { a = "terminal" }), job("d", { "b" }), job("e", { "a", "f" }), job("f", {}) }
+]])
+    assert.equal([[
+a
+   ├─ b  after a (failed)
+   │  └─ d  after b
+   ├─ c  after a (terminal)
+   └─ e  after a, f
+f
+]], orch("graph", path).out)
+  end)
+
   it("takes no half of what it prints for the whole: a full or closed stdout is an error, a reader who left is not", function()
     local path = scratch:write("r.lua", "return require('orch').job { name = 'a', run = function(job) job:log 'b' end }")
     scratch:orch { "run", path }

@@ -3,6 +3,10 @@ local args = require "orch.cli.args"
 local json = require "orch.json"
 local options = require "orch.options"
 local recipe = require "orch.recipe"
+local say = require "orch.cli.say"
+
+local STATES <const> = 4     -- in which a job may end
+local DEPTH_MAX <const> = 50 -- to which the tree is drawn deeper
 
 local SPEC <const> = { command = "graph", positional = { "recipe" }, flags = { dot = "boolean", json = "boolean" } }
 
@@ -13,9 +17,11 @@ local function states_of(need)
   return states
 end
 
+-- When, if not after a success.
 local function on(need)
-  local text = table.concat(states_of(need), "|")
-  return text == "success" and "" or text
+  local states = states_of(need)
+  if #states == STATES then return "terminal" end
+  return #states == 1 and states[1] == "success" and "" or table.concat(states, "|")
 end
 
 local function print_json(pipeline)
@@ -33,35 +39,43 @@ end
 local function print_dot(pipeline)
   print("digraph pipeline {\n  rankdir = LR;\n  node [shape = box];")
   for _, name in ipairs(pipeline:order()) do
-    print(("  %q;"):format(name))
+    say(("  %q;"):format(name))
     for _, need in ipairs(pipeline.by_name[name].resolved_needs) do
       local label = on(need)
-      print(("  %q -> %q%s;"):format(need.name, name, label ~= "" and (" [label = %q]"):format(label) or ""))
+      say(("  %q -> %q%s;"):format(need.name, name, label ~= "" and (" [label = %q]"):format(label) or ""))
     end
   end
   print("}")
 end
 
--- Jobs in columns by how many must come before them; what stands in one column may run side by side.
-local function print_levels(pipeline)
-  local level, rows = {}, {}
+-- The jobs below each: a job stands below the one of its needs that comes last.
+local function below_each(pipeline)
+  local level, below, roots = {}, {}, {}
   for _, name in ipairs(pipeline:order()) do
-    level[name] = 1
+    local last
     for _, need in ipairs(pipeline.by_name[name].resolved_needs) do
-      level[name] = math.max(level[name], level[need.name] + 1)
+      if not last or level[need.name] > level[last] then last = need.name end
     end
-    rows[level[name]] = rows[level[name]] or {}
-    table.insert(rows[level[name]], name)
+    level[name], below[name] = last and level[last] + 1 or 1, {}
+    table.insert(last and below[last] or roots, name)
   end
-  for i, names in ipairs(rows) do
-    for _, name in ipairs(names) do
-      local needs = {}
-      for k, need in ipairs(pipeline.by_name[name].resolved_needs) do
-        needs[k] = need.name .. (on(need) ~= "" and " (" .. on(need) .. ")" or "")
-      end
-      print(("%s%s%s"):format(("   "):rep(i - 1) .. (i > 1 and "└─ " or ""), name,
-        #needs > 0 and "  after " .. table.concat(needs, ", ") or ""))
-    end
+  return roots, below
+end
+
+local function line_of(pipeline, name)
+  local needs = {}
+  for i, need in ipairs(pipeline.by_name[name].resolved_needs) do
+    needs[i] = need.name .. (on(need) ~= "" and " (" .. on(need) .. ")" or "")
+  end
+  return needs[1] and ("%s  after %s"):format(name, table.concat(needs, ", ")) or name
+end
+
+local function print_tree(pipeline, names, below, indent, depth)
+  for i, name in ipairs(names) do
+    local last = i == #names
+    say((depth > 0 and indent .. (last and "└─ " or "├─ ") or "") .. line_of(pipeline, name))
+    local inner = depth > 0 and depth < DEPTH_MAX and indent .. (last and "   " or "│  ") or indent
+    print_tree(pipeline, below[name], below, depth == 0 and "   " or inner, depth + 1)
   end
 end
 
@@ -69,7 +83,11 @@ local function main(given)
   local parsed = args.parse(SPEC, given)
   if not parsed.recipe then options.usage("orch graph: which recipe? (orch graph RECIPE)") end
   local pipeline = recipe.load(parsed.recipe).pipeline
-  if parsed.json then print_json(pipeline) elseif parsed.dot then print_dot(pipeline) else print_levels(pipeline) end
+  if parsed.json then print_json(pipeline) elseif parsed.dot then print_dot(pipeline) 
+  else
+    local roots, below = below_each(pipeline)
+    print_tree(pipeline, roots, below, "", 0)
+  end
   return 0
 end
 

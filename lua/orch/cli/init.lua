@@ -16,9 +16,11 @@ local function add_lines(lines, text, first, others)
   end
 end
 
+-- What the message says is not said again.
 local function place_of(failure)
   local place = {}
-  if failure.step then place[#place + 1] = ("step \"%s\""):format(failure.step) end
+  local named = failure.step and failure.message:sub(1, #failure.step + 2) == failure.step .. ": "
+  if failure.step and not named then place[#place + 1] = ("step \"%s\""):format(failure.step) end
   if failure.job then place[#place + 1] = ("job %s"):format(failure.job) end
   if failure.where then
     place[#place + 1] = failure.where .. (failure.within and (" (in %s)"):format(failure.within) or "")
@@ -26,13 +28,18 @@ local function place_of(failure)
   return place[1] and table.concat(place, ", ")
 end
 
--- A command that speaks of itself needs no name before it.
-local function begun(message) return message:find("^orch %l") and "" or "orch: " end
+-- A command that speaks of itself needs no name before it; where it was is told after it.
+local function first_line(failure)
+  local message, where = failure.message, failure.where
+  if where and message:sub(1, #where + 2) == where .. ": " then message = message:sub(#where + 3) end
+  return message, message:find("^orch %l") and "" or "orch: "
+end
 
 --- For people. What the reporter has shown of the step's output is not shown again.
 local function print_error(failure, debugging)
   local lines, place = {}, place_of(failure)
-  add_lines(lines, failure.message, begun(failure.message), "  ")
+  local message, name = first_line(failure)
+  add_lines(lines, message, name, "  ")
   if failure.detail and failure.detail ~= "" and not failure.shown then add_lines(lines, failure.detail, "  | ", "  | ") end
   if place then add_lines(lines, place, "  at: ", "  ") end
   if failure.hint then add_lines(lines, failure.hint, "  try: ", "  ") end
