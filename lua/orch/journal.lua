@@ -2,6 +2,7 @@
 --
 -- Starts are posted; an end is recorded before the next step begins, while that is prepared. Around verbs with effects outside the machine the
 -- record survives a power cut too (synchronous FULL).
+local adoption = require "orch.adoption"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local record = require "orch.record"
@@ -12,14 +13,17 @@ local task = require "orch.task"
 
 local HALTED <const> = '{"$halt":true}' -- in place of a result: the step ended the job; no value is encoded so
 
-local Journal = { answer = replay.answer, keep_source = sources.keep, fell = standing.fell,
+local POSTS_MAX <const> = 4096 -- that may wait for the database's thread, on end
+
+local Journal = { has_grown = adoption.has_grown, finished = adoption.finished, adopt = adoption.adopt,
+  answer = replay.answer, keep_source = sources.keep, fell = standing.fell,
   begun_after = standing.begun_after }
 Journal.__index = Journal
 
 local function new(state, number, lock)
   return setmetatable({ state = state, base = state.base, number = number, lock = lock, seq = 0, recorded = {},
     below = {}, of_job = {}, areas = {}, forgotten = {}, holding = {}, jobs = {}, sources = {},
-    count = 0, began = {}, stands = {} }, Journal)
+    count = 0, began = {}, stands = {}, posted = 0 }, Journal)
 end
 
 local NEW_RUN <const> = [[INSERT INTO runs (number, id, recipe, digest, project, params, options, state, started)
@@ -121,54 +125,6 @@ function Journal:forget_others(known)
   return names
 end
 
---- Has the job added jobs to the run? They are made again by its body.
-function Journal:has_grown(name)
-  if not self.growers then
-    self.growers = {}
-    for _, step in pairs(self.recorded) do
-      if step.verb == "add_jobs" then self.growers[step.job] = true end
-    end
-  end
-  return self.growers[name] == true
-end
-
---- The jobs that have succeeded, or were not wanted, as all before them: a new run of the same need not do them.
----@param pipeline table
----@param jobs? string[]
----@return string[]
-function Journal:finished(pipeline, jobs)
-  local names, done = {}, {}
-  for _, name in ipairs(pipeline:order(jobs)) do
-    local job = self.jobs[name]
-    done[name] = job and (job.state == "success" and job.outputs or job.state == "not_run" and self.stands[name])
-      and not self:has_grown(name)
-    for _, need in ipairs(pipeline.by_name[name].resolved_needs) do done[name] = done[name] and done[need.name] end
-    if done[name] then names[#names + 1] = name end
-  end
-  return names
-end
-
---- Takes finished jobs over from another run, as if this one had done them.
----@param other integer number of the run
----@param names string[]
-function Journal:adopt(other, names)
-  for _, name in ipairs(names) do
-    assert(self.base:transaction {
-      { [[INSERT INTO jobs (run, name, attempt, state, started, ended, outputs, error, began, stands)
-        SELECT ?, name, attempt, state, started, ended, outputs, error, began, stands FROM jobs
-        WHERE run = ? AND name = ?]], self.number, other, name },
-      { [[INSERT INTO steps SELECT ?, id, seq, job, parent, branch, verb, title, place, options, state, again, result,
-        artifacts, started, ended, error, NULL FROM steps WHERE run = ? AND job = ?]], self.number, other, name },
-      { [[INSERT INTO layers SELECT ?, step, job, digest, diff_id, size, entries, paths FROM layers
-        WHERE run = ? AND job = ?]], self.number, other, name },
-    })
-  end
-  local row = self.state:rows("SELECT max(seq) AS seq FROM steps WHERE run = ?", self.number)[1]
-  self.seq = row.seq or 0
-  standing.read(self)
-  self.adopted = true
-end
-
 -- --- steps ------------------------------------------------------------------------------------------------
 
 function Journal:next_seq()
@@ -176,10 +132,13 @@ function Journal:next_seq()
   return self.seq
 end
 
--- how: "post" and "post_now" do not wait, "exec_durable" waits until a power cut cannot undo it.
+-- how: "post" and "post_now" do not wait, unless the database has fallen far behind; "exec_durable" waits until a power
+-- cut cannot undo it.
 local function put(self, how, ...)
-  if how ~= "exec_durable" then return self.base[how](self.base, ...) end
-  assert(self.base:exec_durable(...))
+  self.posted = how == "post" and self.posted + 1 or 0
+  if self.posted == POSTS_MAX then how, self.posted = "exec", 0 end
+  if how == "post" or how == "post_now" then return self.base[how](self.base, ...) end
+  assert(self.base[how](self.base, ...))
 end
 
 local START <const> = [[INSERT OR REPLACE INTO steps (run, id, seq, job, parent, branch, verb, title, place, options,
@@ -223,19 +182,19 @@ end
 ---@param names string[]
 function Journal:plan(names)
   self.plans = (self.plans or 0) + 1
-  if self.plans == 1 then self.base:post("DELETE FROM planned WHERE run = ?", self.number) end
-  self.base:post("INSERT INTO planned VALUES (?, ?, ?)", self.number, self.plans, record.encode(names))
+  if self.plans == 1 then put(self, "post", "DELETE FROM planned WHERE run = ?", self.number) end
+  put(self, "post", "INSERT INTO planned VALUES (?, ?, ?)", self.number, self.plans, record.encode(names))
 end
 
 function Journal:job_start(name, attempt)
   standing.begin(self, name)
-  self.base:post([[INSERT INTO jobs (run, name, attempt, state, started, began) VALUES (?, ?, ?, 'running', ?, ?)
+  put(self, "post", [[INSERT INTO jobs (run, name, attempt, state, started, began) VALUES (?, ?, ?, 'running', ?, ?)
     ON CONFLICT DO UPDATE SET attempt = excluded.attempt, state = 'running', started = excluded.started, ended = NULL,
     outputs = NULL, error = NULL]], self.number, name, attempt, task.time(), self.began[name])
 end
 
 function Journal:job_attempt(name, attempt)
-  self.base:post("UPDATE jobs SET attempt = ? WHERE run = ? AND name = ?", attempt, self.number, name)
+  put(self, "post", "UPDATE jobs SET attempt = ? WHERE run = ? AND name = ?", attempt, self.number, name)
 end
 
 --- Posted: should it be lost, the job's steps are on record, and a resumed run answers them all.
@@ -243,7 +202,7 @@ end
 function Journal:job_end(name, state, outputs, message, settled)
   standing.begin(self, name)
   if settled then standing.settle(self, name) end
-  self.base:post([[INSERT INTO jobs (run, name, attempt, state, outputs, ended, error, began, stands)
+  put(self, "post", [[INSERT INTO jobs (run, name, attempt, state, outputs, ended, error, began, stands)
     VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, outputs = excluded.outputs,
     ended = excluded.ended, error = excluded.error, stands = excluded.stands]], self.number, name, state, outputs,
     task.time(), message, self.began[name], self.stands[name] or 0)
@@ -253,7 +212,7 @@ end
 ---@param places string[]
 function Journal:fatal(places)
   for _, id in ipairs(places) do
-    self.base:post("UPDATE steps SET result = NULL WHERE run = ? AND id = ? AND state <> 'success'", self.number, id)
+    put(self, "post", "UPDATE steps SET result = NULL WHERE run = ? AND id = ? AND state <> 'success'", self.number, id)
   end
 end
 

@@ -83,7 +83,7 @@ local function main(given)
   local parsed = args.parse(SPEC, given)
   if not parsed.recipe then options.usage("orch graph: which recipe? (orch graph RECIPE)") end
   local pipeline = recipe.load(parsed.recipe).pipeline
-  if parsed.json then print_json(pipeline) elseif parsed.dot then print_dot(pipeline) 
+  if parsed.json then print_json(pipeline) elseif parsed.dot then print_dot(pipeline)
   else
     local roots, below = below_each(pipeline)
     print_tree(pipeline, roots, below, "", 0)
