@@ -4,10 +4,26 @@
 # ORCH_TEST_LIMIT seconds (300) for its end. Closing line: N passed, N failed, N skipped.
 set -eu
 
+# A /tmp of its own, so that each new file in it is a test's. Not where this tree itself stands below it.
+case $PWD/ in
+  /tmp/*) ;;
+  *)
+    if [ -z "${ORCH_TEST_TMP-}" ] && unshare --mount true 2> /dev/null; then
+      ORCH_TEST_TMP=$(mktemp -d /tmp/orch-tests.XXXXXX)
+      export ORCH_TEST_TMP
+      chmod 1777 "$ORCH_TEST_TMP"
+      unset TMPDIR
+      exec unshare --mount sh "$0" "$@"
+    fi
+    ;;
+esac
+
 clean_up() {
   sh tests/services/down "$services" || true
   rm -rf "$work"
+  [ -z "${ORCH_TEST_TMP-}" ] || { umount -l /tmp && rm -rf "$ORCH_TEST_TMP"; }
 }
+[ -z "${ORCH_TEST_TMP-}" ] || mount --bind "$ORCH_TEST_TMP" /tmp
 services=$(mktemp -d "${TMPDIR:-/tmp}/orch-services.XXXXXX")
 work=$(mktemp -d "${TMPDIR:-/tmp}/orch-suite.XXXXXX")
 trap clean_up EXIT
@@ -16,10 +32,11 @@ trap 'exit 143' TERM
 sh tests/services/up "$services"
 . "$services/env"
 
+ORCH_TEST_MARK=ORCH_TEST_MARK=$$.$(date +%s) # in the environment of whatever a test starts
 ASAN_OPTIONS=detect_leaks=1
 LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
 ORCH_TEST_NOW=$work/now
-export ASAN_OPTIONS LSAN_OPTIONS ORCH_TEST_NOW
+export ORCH_TEST_MARK ASAN_OPTIONS LSAN_OPTIONS ORCH_TEST_NOW
 unset ORCH_LUA
 
 limit=${ORCH_TEST_LIMIT-300}
