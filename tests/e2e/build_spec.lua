@@ -227,6 +227,29 @@ RUN echo second
     assert.matches("none", result.err)
   end)
 
+  it("takes the cache from an image that was pushed with it", function()
+    local image = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_ECR_ALIAS"), tag("cache"))
+    put("Dockerfile", "FROM busybox:1.36\nRUN echo run for the first time in " .. scratch.dir .. "\n")
+    local login = ("{ registry = %q, username = %q, password = require 'orch.secret'.new(%q, 'REGISTRY') }"):format(
+      os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_REGISTRY_USER"), os.getenv("ORCH_TEST_REGISTRY_PASSWORD"))
+    local pushed = scratch:recipe(([[
+    job:docker_build { context = %q, tags = { %q }, inline_cache = true }
+    job:docker_push { tags = { %q }, auth = %s }]]):format(context, image, image, login))
+    assert.equal(0, pushed.code, pushed.all)
+    docker("/images/" .. image .. "?force=1", "DELETE")
+    assert.equal(200, docker("/build/prune?all=true", "POST").status)
+    local result = good(("cache_from = { %q }, auth = %s"):format(image, login))
+    assert.matches("RUN echo run for the first time in %S+  cached", result.out)
+  end)
+
+  it("builds for another platform, and steps without a network", function()
+    put("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
+    good("platform = 'linux/arm64'")
+    assert.equal("arm64", json.decode(docker("/images/" .. tag() .. "/json").body).Architecture)
+    put("Dockerfile", "FROM busybox:1.36\nARG PORT\nRUN echo port $PORT, devices $(ls /sys/class/net)\n")
+    assert.matches("\n%s+port 80, devices lo\n", good("network = 'none', args = { PORT = 80 }").out)
+  end)
+
   it("writes the result's files to a tar or a directory", function()
     put("f", "made\n")
     put("Dockerfile", "FROM scratch\nCOPY f /dir/f\n")
@@ -254,42 +277,6 @@ RUN echo second
       assert.equal(wanted[1], result.code, result.all)
       for i = 2, #wanted do assert.matches(wanted[i], result.err, 1, true) end
     end
-  end)
-
-  it("shows the line and the words of a RUN that fails", function()
-    put("Dockerfile", "FROM busybox:1.36\nARG WHAT=it\n\n# why\nRUN echo one\nRUN echo about to fail && \\\n  ls /$WHAT && exit 7\n")
-    local result = build("no_cache = true")
-    assert.equal(1, result.code, result.all)
-    assert.matches("Dockerfile:6: RUN echo about to fail", result.err, 1, true)
-    assert.matches("about to fail", result.err)
-  end)
-
-  it("says of what does not build which line it is, why, and what to do", function()
-    put("sub/there", "x")
-    put("left/out", "x")
-    put(".dockerignore", "left\n")
-    for text, wanted in pairs {
-      ["RUNN x\n"] = { "docker build: Dockerfile:2: RUNN x: unknown instruction: RUNN\n" },
-      ["COPY sub/their /x\n"] = { 'docker build: Dockerfile:2: COPY sub/their /x: "/sub" not found\n',
-        "try: no 'sub/their' in the context " .. context .. "; did you mean 'sub/there'?" },
-      ["COPY left/out /x\n"] = { 'COPY left/out /x: "/left" not found\n', "try: 'left/out' is in the context; does the .dockerignore leave it out?" },
-      ['COPY ["./their", "/x"]\n'] = { "try: no 'their' in the context" },
-      ["RUN --mount=type=secret,id=npm-tok,required=true true\n"] = { "true: secret npm-tok not found\n",
-        'try: the step gives the build no secret \'npm-tok\': secrets = { ["npm-tok"] = job.secrets.NAME }' },
-      ["RUN --mount=type=secret,id=tok cat /run/secrets/tok\n"] = { "tok: exit code: 1",
-        "secrets = { tok = job.secrets.NAME }" },
-    } do
-      put("Dockerfile", "FROM busybox:1.36\n" .. text)
-      local result = build()
-      assert.equal(1, result.code, result.all)
-      for _, words in ipairs(wanted) do assert.matches(words, result.err, 1, true) end
-    end
-    put("Dockerfile", "FROM busybox:1.36 AS one\nFROM one AS two\n")
-    assert.matches("docker build: target stage zz could not be found\n", build("target = 'zz'").err, 1, true)
-    assert.matches("try: the Dockerfile's stages are: one, two", build("target = 'zz', classic = true").err, 1, true)
-    local result = build("network = 'bridge'")
-    assert.equal(2, result.code, result.all)
-    assert.matches("'network': BuildKit knows 'default', 'none' and 'host', not 'bridge'", result.err, 1, true)
   end)
 
   it("refuses what the classic builder cannot", function()

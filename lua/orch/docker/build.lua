@@ -11,6 +11,7 @@ local fault = require "orch.docker.fault"
 local fs = require "orch.fs"
 local json = require "orch.json"
 local scope = require "orch.scope"
+local secret = require "orch.secret"
 local task = require "orch.task"
 
 local Build = {}
@@ -25,7 +26,22 @@ local function usage(format, ...)
   error(error_value.new { kind = "usage", op = "docker build", message = format:format(...) }, 0)
 end
 
-local function object(map) return next(map) and json.encode(map) or nil end
+-- As JSON, numbers and booleans as texts; nil when there is nothing.
+local function object(option, map)
+  local texts = {}
+  for name, value in pairs(map) do
+    local kind = type(value)
+    if type(name) ~= "string" then usage("docker_build: option '%s' must be { NAME = \"value\" }", option) end
+    if secret.is(value) then
+      usage("docker_build: option '%s': %s is a secret, which the image would show to everybody; give it in 'secrets'",
+        option, name)
+    elseif kind ~= "string" and kind ~= "number" and kind ~= "boolean" then
+      usage("docker_build: option '%s': %s must be a string, got %s", option, name, kind)
+    end
+    texts[name] = tostring(value)
+  end
+  return next(texts) and json.encode(texts) or nil
+end
 
 local function arguments(spec)
   if not spec.inline_cache then return spec.args end
@@ -39,8 +55,8 @@ local function query(self)
   return {
     t = spec.tags,
     dockerfile = self.dockerfile.name,
-    buildargs = object(arguments(spec)),
-    labels = object(spec.labels),
+    buildargs = object("args", arguments(spec)),
+    labels = object("labels", spec.labels),
     cachefrom = #spec.cache_from > 0 and json.encode(spec.cache_from) or nil,
     target = spec.target,
     nocache = spec.no_cache or nil,
@@ -141,7 +157,7 @@ local function with_session(self, output)
   if not good then
     local ours = session:failure()
     local theirs = not ours or ours.kind == "net" or ours.kind == "timeout" or problem.kind == "cancelled"
-    error(theirs and problem or ours, 0)
+    error(theirs and problem or build_failure.of_pattern(self, ours), 0)
   end
   local stats, closing = session:close()
   if not stats and (closing.kind ~= "net" or output) then error(closing, 0) end
@@ -153,6 +169,7 @@ end
 local function with_output(self)
   local job, output = self.job, self.spec.output
   if output:find("%.tar$") then
+    assert(job.fs.make_dir(output:match("^(.*)/") or "."))
     return job.fs.receive(output, function(path) return with_session(self, path) end)
   end
   local dir = assert(fs.make_temp(job.host_tmp .. "/output-"))

@@ -4,6 +4,7 @@ local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
 local nearest = require "orch.nearest"
 
+local IGNORE_MAX <const> = 4 * 1024 * 1024
 local SHOWN_MAX <const> = 160 -- bytes of an instruction; the Dockerfile has the rest
 
 -- What BuildKit puts before the reason, as often as it likes.
@@ -45,21 +46,24 @@ local function place_text(build, place)
   return place.line and ("%s:%d: %s"):format(build.dockerfile.name, place.line, words) or words
 end
 
--- The image that was looked up or pulled when it failed; nil when it was something else.
+-- The image that was looked up or pulled when it failed, and whether it is the one that "# syntax=" names; nil
+-- when it was something else.
 local function base_of(build)
   local failed = build.progress.failed
   if not failed then return build.pulling end
-  return failed.name:match("^%[internal%] load metadata for (%S+)")
-    or failed.name:match("^%[[^%]]*%] FROM ([^@%s]+)") or failed.name:match("^resolve image config for (%S+)")
+  local syntax = failed.name:match("^resolve image config for (%S+)")
+  return syntax or failed.name:match("^%[internal%] load metadata for (%S+)")
+    or failed.name:match("^%[[^%]]*%] FROM ([^@%s]+)"), syntax ~= nil
 end
 
 -- What its registry says is no failure of the build; some of it passes.
-local function base_failure(build, image, message)
-  local words = message:gsub("^failed to solve[^:]*: ", ""):gsub("^failed to create LLB definition: ", "")
+local function base_failure(build, image, is_syntax, message)
+  local words = reason_of(message)
   local failure = fault.of("docker build", image, words)
-  local line = dockerfiles.line_of_image(build.dockerfile.text, image)
+  local line = is_syntax and 1 or dockerfiles.line_of_image(build.dockerfile.text, image)
   local place = line and ("%s:%d: "):format(build.dockerfile.name, line) or ""
-  failure.message = ("docker build: %sFROM %s: %s"):format(place, image, words)
+  failure.message = ("docker build: %s%s%s: %s"):format(place, is_syntax and "# syntax=" or "FROM ", image, words)
+  if is_syntax then failure.hint = "without a line '# syntax=' the daemon takes the builder that it has" end
   return failure
 end
 
@@ -126,8 +130,8 @@ end
 ---@param message string
 ---@return orch.error
 local function of(build, message)
-  local base = base_of(build)
-  if base then return base_failure(build, base, message) end
+  local base, is_syntax = base_of(build)
+  if base then return base_failure(build, base, is_syntax, message) end
   local code = message:match("exit code: (%d+)") or message:match("non%-zero code: (%d+)")
   local place, detail = place_of(build, message), build.progress:detail()
   local reason = reason_of(message)
@@ -150,4 +154,28 @@ local function of_request(build, failure)
   return failure
 end
 
-return { of = of, of_request = of_request }
+-- { file, line } of a pattern that is refused: the daemon read the file, and tells what it read.
+local function place_of_pattern(build, pattern)
+  local context = build.context
+  for _, name in ipairs { build.dockerfile.name .. ".dockerignore", ".dockerignore" } do
+    local text, number = context.files.read(context.dir .. "/" .. name, IGNORE_MAX), 0
+    for line in (text or ""):gmatch("([^\n]*)\n?") do
+      number = number + 1
+      if line:find(pattern, 1, true) then return { file = name, line = number } end
+    end
+    if text then return nil end
+  end
+end
+
+--- The session's failure, with the place of a pattern that it refused.
+---@param build table of docker.build
+---@param failure orch.error
+---@return orch.error
+local function of_pattern(build, failure)
+  local words, pattern = failure.message:match('^the %.dockerignore: (.* "(.*)")$')
+  local place = pattern and place_of_pattern(build, pattern)
+  if place then failure.message = ("%s, line %d: %s"):format(place.file, place.line, words) end
+  return failure
+end
+
+return { of = of, of_pattern = of_pattern, of_request = of_request }

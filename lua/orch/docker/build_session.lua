@@ -16,7 +16,11 @@ local function read_secrets(job, given)
   local secrets = {}
   for id, value in pairs(given) do
     if type(value) == "table" and type(value.file) == "string" then
-      local bytes = assert(job.fs.read(value.file, SECRET_MAX))
+      local bytes, failure = job.fs.read(value.file, SECRET_MAX)
+      if not bytes then
+        failure.message = ("docker_build: secret '%s': %s"):format(id, failure.message)
+        error(failure, 0)
+      end
       secrets[id] = secret.new(bytes, id)
       job:mask(secrets[id])
     elseif secret.is(value) then
