@@ -19,7 +19,7 @@ enum { TEXTS_MAX = 1 << 20 };
 static char **take_texts(struct wire_frame *frame)
 {
     long count = wire_number(frame);
-    if (count < 0 || count > TEXTS_MAX)
+    if (count < 0 || count > TEXTS_MAX || frame->at + (size_t)count > frame->len)
         count = 0;
     char **texts = mem_alloc(((size_t)count + 1) * sizeof *texts);
     for (long i = 0; i < count; i++)
@@ -62,8 +62,10 @@ static bool take_input(struct request *request, struct wire_frame *frame, struct
 bool request_take(struct request *request, struct err *err)
 {
     struct wire_frame frame = {0};
-    if (!wire_take(&frame) || frame.type != 'r')
+    if (!wire_take(&frame) || frame.type != 'r') {
+        mem_free(frame.data);
         return err_set(err, ERR_CANCELLED, "nobody asks any more");
+    }
     request->ended = mem_text(wire_text(&frame));
     request->silence_ms = wire_number(&frame);
     request->grace_ms = wire_number(&frame);
@@ -80,6 +82,7 @@ bool request_take(struct request *request, struct err *err)
     if (good && chdir(cwd) != 0)
         good = err_system(err, errno, "cannot run %s in directory %s", request->argv[0], cwd);
     mem_free(cwd);
+    mem_free(frame.data);
     return good;
 }
 

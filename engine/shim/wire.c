@@ -32,12 +32,15 @@ bool wire_take(struct wire_frame *frame)
     *frame = (struct wire_frame){0};
     if (!read_all((char *)head, sizeof head))
         return false;
-    frame->type = (char)head[0];
-    frame->len = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
-    if (frame->len > WIRE_MAX)
+    const size_t len = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
+    if (len > WIRE_MAX)
         return false;
-    frame->data = mem_alloc(frame->len + 1);
-    return read_all(frame->data, frame->len);
+    frame->data = mem_alloc(len + 1);
+    frame->len = len;
+    if (!read_all(frame->data, len))
+        return false;
+    frame->type = (char)head[0];
+    return true;
 }
 
 const char *wire_text(struct wire_frame *frame)

@@ -19,7 +19,7 @@
 enum { WIRE_HEAD = 5, WIRE_MAX = 64 << 20 };
 
 struct wire_frame {
-    char type;
+    char type;  /* 0: there is none, or not all of it has come */
     size_t len;
     char *data; /* until the next wire_take; a NUL follows it */
     size_t at;  /* where wire_text reads next */
