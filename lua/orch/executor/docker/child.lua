@@ -2,6 +2,7 @@
 --
 -- A task of its own reads what the program prints and sees to its end, so that whoever started it can be cancelled at
 -- any moment: nothing is left in the container when that task has ended.
+local answers = require "orch.executor.docker.answers"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -35,16 +36,16 @@ local function wake(self)
 end
 
 local function take_end(self, payload)
-  local word, value, user, system, rss, why, oom_kills = table.unpack(wire.texts(payload))
+  local result, why = answers.ending(payload)
   local ended_by = ENDED_BY[why]
-  if ended_by then
+  if not result then
+    self.failure = why
+  elseif ended_by then
     self.failure = error_value.new { kind = ended_by[1], message = ended_by[2] }
-    return
+  else
+    result.seconds = task.clock() - self.started
+    self.result = result
   end
-  self.result = { code = word == "exit" and math.tointeger(value) or -1,
-    signal = word == "signal" and math.tointeger(value) or nil, seconds = task.clock() - self.started,
-    user = tonumber(user) / 1e6, system = tonumber(system) / 1e6, max_rss = math.tointeger(rss) * 1024,
-    out_of_memory = math.tointeger(oom_kills) > 0 or nil }
 end
 
 -- Until the end has been told.
@@ -63,13 +64,13 @@ local function read_all(self)
         end
       end
     elseif kind == "b" then
-      self.process = math.tointeger(wire.texts(payload)[1])
+      self.process = math.tointeger((answers.text(payload)))
       wake(self)
     elseif kind == "d" then
       self.wire:send "k"
       return take_end(self, payload)
     elseif kind ~= "h" then
-      self.failure = kind and wire.error_of(payload) or payload
+      self.failure = kind and answers.failure(payload) or payload
       return
     end
   end

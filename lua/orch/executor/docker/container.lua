@@ -1,4 +1,5 @@
 -- A job's container: found again, started again, or made, with its volumes and its network.
+local answers = require "orch.executor.docker.answers"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -147,7 +148,7 @@ end
 local function end_orphans(world)
   local link <close> = assert(wire.open(world.connected, world.id, "end", "0"))
   local kind, payload = assert(branches.timeout(ORPHAN_SECONDS, function() return link:take() end))
-  if kind ~= "k" then error(wire.error_of(payload), 0) end
+  if kind ~= "k" then error(answers.failure(payload), 0) end
 end
 
 -- That session was killed before it was complete, or as it was removed: the daemon goes on with that.

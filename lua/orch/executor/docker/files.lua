@@ -1,4 +1,5 @@
 -- Files in the container, by the shim: as the job's user sees them, whatever the image has.
+local answers = require "orch.executor.docker.answers"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -74,7 +75,7 @@ local function read_reply(link)
     elseif kind == "k" then
       return payload, table.concat(pieces)
     else
-      return nil, wire.error_of(payload)
+      return nil, answers.failure(payload)
     end
   end
 end
@@ -123,15 +124,7 @@ end
 
 --- Who the container's user is: uid, gid, groups, and the environment that the daemon makes.
 function Server:identity()
-  local texts = wire.texts(assert(self:ask("i", {})))
-  local count = math.tointeger(texts[3])
-  local identity = { uid = math.tointeger(texts[1]), gid = math.tointeger(texts[2]), environment = {},
-    groups = table.move(texts, 4, 3 + count, 1, {}) }
-  for i = 4 + count, #texts do
-    local name, value = texts[i]:match("^([^=]+)=(.*)$")
-    if name then identity.environment[name] = value end
-  end
-  return identity
+  return assert(answers.identity(assert(self:ask("i", {}))))
 end
 
 --- Gives paths to an owner, with all below them if asked; mode 0 leaves modes alone.
@@ -180,20 +173,18 @@ local function functions(asked, dir)
   function self.stat(path)
     local reply, failure = asked:ask("s", { inside(path) })
     if not reply then return nil, failure end
-    local texts = wire.texts(reply)
-    return { type = texts[1], size = math.tointeger(texts[2]), mode = math.tointeger(texts[3]),
-      uid = math.tointeger(texts[4]), gid = math.tointeger(texts[5]), mtime = tonumber(texts[6]) }
+    return answers.stat(reply)
   end
   function self.list(path)
     local reply, failure = asked:ask("l", { inside(path) })
     if not reply then return nil, failure end
-    return wire.texts(reply)
+    return answers.texts(reply)
   end
   function self.make_dir(path, mode) return good("d", { inside(path), mode or tonumber("777", 8) }) end
   --- Not of job.fs: the path without links.
   function self.real(path)
     local reply = assert(asked:ask("p", { inside(path) }))
-    return wire.texts(reply)[1]
+    return assert(answers.text(reply))
   end
   --- Not of job.fs: whether the user may make files in that directory; true, or nil, err.
   function self.may_write(path) return good("c", { inside(path) }) end

@@ -115,21 +115,6 @@ end
 
 Wire.__close = Wire.close
 
---- The texts of a payload.
----@param payload string
----@return string[]
-function Wire.texts(payload)
-  local texts = {}
-  for text in payload:gmatch("([^\0]*)\0") do texts[#texts + 1] = text end
-  return texts
-end
-
---- The error that an e frame tells of.
-function Wire.error_of(payload, op)
-  local texts = Wire.texts(payload)
-  return error_value.new { kind = texts[1], code = math.tointeger(tonumber(texts[2])), message = texts[3], op = op }
-end
-
 --- Starts the shim in a running container; the stream lives as long as the task that calls.
 ---@param connected table the client
 ---@param container string id
@@ -156,4 +141,4 @@ local function open(connected, container, life, user)
     held = "", words = "" }, Wire)
 end
 
-return { open = open, texts = Wire.texts, error_of = Wire.error_of, SHIM = Wire.SHIM, OP = Wire.OP }
+return { open = open, SHIM = Wire.SHIM, OP = Wire.OP }
