@@ -1,5 +1,6 @@
 -- Processes of this machine, those in containers included.
 local fs = require "orch.fs"
+local proc = require "orch.proc"
 local task = require "orch.task"
 
 local SECONDS <const> = 20
@@ -23,4 +24,11 @@ local function wait_until(f, seconds)
   return f()
 end
 
-return { marked = marked, wait_until = wait_until }
+--- A port of 127.0.0.1 that nobody has.
+local function free_port()
+  local result = assert(proc.run { argv = { "python3", "-c",
+    "import socket; s = socket.socket(); s.bind(('127.0.0.1', 0)); print(s.getsockname()[1])" } })
+  return assert(tonumber(result.stdout))
+end
+
+return { marked = marked, wait_until = wait_until, free_port = free_port }

@@ -1,5 +1,7 @@
 local fs = require "orch.fs"
+local http = require "orch.http"
 local proc = require "orch.proc"
+local processes = require "e2e.processes"
 local support = require "e2e.support"
 local task = require "orch.task"
 
@@ -83,7 +85,7 @@ job:run { 'test "$A$B" = 7true', environment = { A = 7, B = true } }]], "environ
 
   describe("in the background", function()
     it("is there when it is ready, by each sign, and gone with the job", function()
-      local port = 20000 + math.random(20000)
+      local port = processes.free_port()
       local marker = "6" .. scratch.dir:gsub("%D", ""):sub(1, 6) .. "2"
       good(([[
 job:run { background = true, "sleep 0.1; printf re; sleep 0.1; echo 'ady now'; sleep %s", ready = { log = "ready now" } }
@@ -115,9 +117,11 @@ job:run "test -e flag"]]):format(marker, marker, port, marker, port, marker, por
     end)
 
     it("is not taken for another program that has its port", function()
-      local port = 20000 + math.random(20000)
+      local port = processes.free_port()
       local other = assert(proc.start { argv = { "python3", "-m", "http.server", "--bind", "127.0.0.1", tostring(port) } })
-      repeat task.sleep(0.02) until require "orch.http".request { url = ("http://127.0.0.1:%d/"):format(port) }
+      assert.is_true(processes.wait_until(function()
+        return http.request { url = ("http://127.0.0.1:%d/"):format(port) } ~= nil
+      end))
       local result = scratch:recipe(("job:run { background = true, 'sleep 20', ready = { port = %d } }"):format(port))
       other:signal(15)
       other:wait()
@@ -126,7 +130,7 @@ job:run "test -e flag"]]):format(marker, marker, port, marker, port, marker, por
     end)
 
     it("is gone when the job is tried again, and begun anew", function()
-      local port = 20000 + math.random(20000)
+      local port = processes.free_port()
       local result = scratch:recipe(([[job:run { background = true, "exec python3 -m http.server --bind 127.0.0.1 %d", ready = { port = %d } }
 job:run { "test -e $FLAG || { touch $FLAG; false; }", environment = { FLAG = "%s" } }]]):format(port, port, scratch:path("flag")),
         {}, {}, "retry = { attempts = 2, delay = 0 },")

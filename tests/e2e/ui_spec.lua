@@ -1,8 +1,8 @@
 local fs = require "orch.fs"
 local json = require "orch.json"
 local proc = require "orch.proc"
+local processes = require "e2e.processes"
 local support = require "e2e.support"
-local task = require "orch.task"
 
 local PYTHON <const> = "/usr/bin/python3" -- Debian's, which has Debian's modules
 local DEMO <const> = support.root .. "/examples/demo.lua"
@@ -208,7 +208,7 @@ return orch.pipeline {
   orch.job { name = "third", needs = { short = "failed" }, run = function() end },
 }]])
       local first <close> = scratch:start { "run", held, "-k", "--project", scratch.dir }
-      while not fs.stat(scratch:path("begun")) do task.sleep(0.01) end
+      assert.is_truthy(processes.wait_until(function() return fs.stat(scratch:path("begun")) end))
       check(scratch:orch({ "run", held, "--format", "json", "-k", "--project", scratch.dir }, { SPEC_SHORT = "ab" }))
       first:wait()
       for _, kind in ipairs(kinds_of_schema()) do
