@@ -22,4 +22,15 @@ local function plain(what, map)
   return copy
 end
 
-return { plain = plain }
+--- A directory that may begin with ~, as a shell reads it.
+---@param dir string
+---@param environment table<string, any> whose HOME it is
+---@return string
+local function at_home(dir, environment)
+  local below = dir:match("^~(/.*)$") or dir == "~" and ""
+  if not below then return dir end
+  if not environment.HOME then options.usage("working_directory: '%s' needs the variable HOME, which is not set", dir) end
+  return tostring(environment.HOME) .. below
+end
+
+return { plain = plain, at_home = at_home }

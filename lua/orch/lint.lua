@@ -130,7 +130,8 @@ function rules.variables_in_paths(plan, findings)
     for name, value in pairs(entry.options or {}) do
       local texts = PATHS[name] and { value } or name == "paths" and value or {}
       for _, text in ipairs(texts) do
-        if type(text) == "string" and (text:find("%$[%a_{]") or text:find("^~/") or text == "~") then
+        local home = name ~= "working_directory" and type(text) == "string" and text:find("^~%f[/\0]")
+        if type(text) == "string" and (text:find("%$[%a_{]") or home) then
           findings:add(entry.where, ("%s: option '%s' is '%s'; no shell expands it"):format(entry.verb, name, text),
             "use a Lua value: job.dir, job.tmp, a parameter, or os.getenv")
         end

@@ -25,13 +25,40 @@ local types = {
   table = { function(v) return type(v) == "table" end, "a table" },
   ["function"] = { function(v) return type(v) == "function" end, "a function" },
   secret = { function(v) return secret.is(v) or unknown.is(v) end, "a secret, as job.secrets.NAME is" },
+  enum = { function(v) return type(v) ~= "table" or unknown.is(v) end, "one of its values" },
   any = { function() return true end, "a value" },
 }
 
-local TYPE_NAMES <const> = { "any", "boolean", "function", "integer", "list", "number", "secret", "string", "table" }
+local TYPE_NAMES <const> = { "any", "boolean", "enum", "function", "integer", "list", "number", "secret", "string", "table" }
 
 local function usage(format, ...)
   error(error_value.new { kind = "usage", message = format:format(...) }, 0)
+end
+
+local DECLARED <const> = { "default", "doc", "enum", "max", "min", "optional", "pattern" }
+
+-- What contradicts itself in a declaration is its author's mistake, not that of who gives a value.
+local function check_declaration(name, option, parsed)
+  for key in pairs(option) do
+    if key ~= 1 and not nearest.contains(DECLARED, key) then
+      usage("option '%s': its declaration has no '%s'%s", name, tostring(key), nearest.hint(tostring(key), DECLARED))
+    end
+  end
+  if parsed.type == "enum" and not parsed.enum then
+    usage("option '%s': an enum names its values: { \"enum\", enum = { … } }", name)
+  end
+  if parsed.enum and not (is_list(parsed.enum) and parsed.enum[1] ~= nil) then
+    usage("option '%s': enum must be a list of values", name)
+  end
+  for _, key in ipairs { "min", "max" } do
+    local limit = parsed[key]
+    if limit and (type(limit) ~= "number" or not parsed.type:find("^integer") and not parsed.type:find("^number")) then
+      usage("option '%s': %s is a number, for an integer or a number", name, key)
+    end
+  end
+  if parsed.pattern and not pcall(string.find, "", parsed.pattern) then
+    usage("option '%s': '%s' is no Lua pattern", name, tostring(parsed.pattern))
+  end
 end
 
 -- "string?" is optional, "string|list" either; { "integer", default = 10, doc = "…" } has more to say.
@@ -52,6 +79,7 @@ local function parse(name, declared)
     end
     table.insert(parsed.types, types[each])
   end
+  check_declaration(name, option, parsed)
   return parsed
 end
 
@@ -168,6 +196,9 @@ local FALSE <const> = { ["false"] = true, no = true, off = true, ["0"] = true }
 -- A text from the command line as a value of the option's type; nil when it is none.
 local function from_text(option, text)
   local name = option.type
+  for _, each in ipairs(name == "enum" and option.enum or {}) do
+    if tostring(each) == text then return each end
+  end
   if name == "integer" then return math.tointeger(tonumber(text)) end
   if name == "number" then return tonumber(text) end
   if name == "boolean" then

@@ -55,6 +55,7 @@ local function resolve(schema, given, file)
       pipeline_values.note(of_pipeline, file, name, value, false)
     else
       refuse_unknown(schema, name, file)
+      schema:check_value(file, schema.options[name], value)
       values[name] = value
     end
   end

@@ -54,6 +54,14 @@ job:run 'test "$X" = from-step-1 && test -z "$Y"'
 job:run { 'test "$X" = mine', environment = { X = "mine" }, shell = "/bin/sh" }]]
   end)
 
+  it("runs in a directory below the job's, or below its home", function()
+    good [[job:run 'mkdir -p sub/dir home/x'
+job:run { 'test "$PWD" = "$WORK/sub/dir" && test "$(pwd)" = "$PWD"', working_directory = "sub/dir", environment = { WORK = job.dir } }
+job:run { 'test "$PWD" = "$HOME/x"', working_directory = "~/x", environment = { HOME = job.dir .. "/home" } }
+job:run { 'test "$PWD" = "$HOME"', working_directory = "~", environment = { HOME = job.dir .. "/home" } }]]
+    bad(5, "sub/none", "job:run { 'true', working_directory = 'sub/none' }")
+  end)
+
   it("sees variables by precedence", function()
     good([[job:run 'test "$A$B" = jobenv'
 job:run { 'test "$A$B" = stepenv', environment = { A = "step" } }

@@ -129,7 +129,7 @@ job:persist_to_workspace { paths = { "%s" } } end }]]):format(path))
 
   it("finds ~ where no shell expands it, and leaves it to shells", function()
     finds(job "job:read '~/x'", 3, "no shell expands it", "job.dir")
-    assert.same({}, job "job:run 'cat ~/x'\njob:read 'a~'")
+    assert.same({}, job "job:run 'cat ~/x'\njob:read 'a~'\njob:run { 'pwd', working_directory = '~/x' }")
   end)
 
   it("finds set -x in its other forms", function()

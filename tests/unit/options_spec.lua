@@ -129,7 +129,7 @@ describe("options", function()
   end)
 
   it("refuses declarations that say nothing", function()
-    refused("option 'x': unknown type 'strng'; did you mean 'string'? (known: any, boolean, function, integer, list, number, "
+    refused("option 'x': unknown type 'strng'; did you mean 'string'? (known: any, boolean, enum, function, integer, list, number, "
       .. "secret, string, table)", options.schema, { x = "strng" })
     refused("option 'x': the first element names its type", options.schema, { x = { default = 1 } })
     refused("option 'x': the first element names its type", options.schema, { x = true })

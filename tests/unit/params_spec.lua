@@ -55,6 +55,15 @@ describe("params", function()
     refused("'version' must be like the pattern .*, got '2.1rc'", declared, { version = "2.1rc" })
   end)
 
+  it("are one of some values", function()
+    local declared = schema { stage = { "enum", enum = { "test", "live" }, default = "test" }, size = { "enum", enum = { 1, 2 } } }
+    assert.same({ stage = "live", size = 2 }, params.resolve(declared, { stage = "live", size = "2" }))
+    refused("'stage' must be one of test, live, got 'prod'", declared, { stage = "prod", size = "1" })
+    refused("'size' must be one of 1, 2, got '3'", declared, { size = "3" })
+    refused("p.json: 'stage' must be one of test, live, got 'prod'", declared, { size = "1" }, write '{ "stage": "prod" }')
+    assert.matches("size +enum +one of 1, 2; required", params.describe(declared)[1])
+  end)
+
   it("needs what has no default, and lets go what is optional", function()
     refused("the recipe needs the parameters 'a' %(string%), 'b' %(integer%)", schema { a = "string", b = "integer" }, {})
     assert.same({}, params.resolve(schema { a = "string?" }, {}))
@@ -71,7 +80,8 @@ describe("params", function()
 
   it("refuses a declaration that contradicts itself", function()
     for _, bad in ipairs { { "integer", default = "x" }, { "string", default = "x", enum = { "a" } },
-      { "integer", default = 0, min = 1 }, { "strin" } } do
+      { "integer", default = 0, min = 1 }, { "strin" }, { "integer", defualt = 1 }, { "enum" }, { "enum", enum = "a" },
+      { "string", min = 1 }, { "integer", max = "x" }, { "string", pattern = "[" }, { "enum", enum = { "a" }, default = "b" } } do
       assert.has_error(function() schema { a = bad } end)
     end
   end)

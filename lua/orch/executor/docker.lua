@@ -8,6 +8,7 @@ local child = require "orch.executor.docker.child"
 local client = require "orch.docker.client"
 local container = require "orch.executor.docker.container"
 local engine_of = require "orch.executor.docker.engine"
+local environments = require "orch.environment"
 local files = require "orch.executor.docker.files"
 local fs = require "orch.fs"
 local image = require "orch.docker.image"
@@ -69,7 +70,7 @@ local function processes(job, world)
     end
     local copy = {}
     for key, value in pairs(spec) do copy[key] = value end
-    copy.env, copy.cwd = environment, fs.join(world.dir, spec.cwd or ".")
+    copy.env, copy.cwd = environment, fs.join(world.dir, environments.at_home(spec.cwd or ".", environment))
     environment.PWD = copy.cwd
     return copy
   end

@@ -4,6 +4,7 @@
 -- functions through which verbs reach files and processes; host_tmp is a directory on this machine. Verbs use
 -- nothing else, so that they work wherever the steps run. close(job, failure), if there is one, is called when the job
 -- is over; a title makes opening a step.
+local environments = require "orch.environment"
 local fs = require "orch.fs"
 local options = require "orch.options"
 local proc = require "orch.proc"
@@ -67,7 +68,7 @@ local function processes(job, dir, tmp)
       for name, value in pairs(layer) do environment[name] = value end
     end
     spec.env = environment
-    spec.cwd = fs.join(dir, spec.cwd or ".")
+    spec.cwd = fs.join(dir, environments.at_home(spec.cwd or ".", environment))
     environment.PWD = spec.cwd
     return spec
   end

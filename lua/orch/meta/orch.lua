@@ -121,7 +121,7 @@ function Job:mask(value) end
 function orch.job(description) end
 
 ---@class (exact) orch.PipelineDescription
----@field params? table<string, string|table> `NAME = type`, and `NAME=VALUE` may be given: "string", "integer?", { "integer", default = 1, min = 1, max = 9, enum = {}, pattern = "", doc = "" }
+---@field params? table<string, string|table> `NAME = type`, and `NAME=VALUE` may be given: "string", "integer?", { "enum", enum = { "a", "b" } }, { "integer", default = 1, min = 1, max = 9, enum = {}, pattern = "", doc = "" }
 ---@field resources? table<string, integer> `NAME = slots` that jobs take while they run
 ---@field [integer] orch.Definition
 ---@field [string] orch.UnknownOption
