@@ -28,7 +28,7 @@ end
 
 -- One thing that was put off; its failure is the job's when the body was good.
 local function do_deferred(job, entry, failure)
-  local wrong = entry.when == "on_fail" and not failure and not job.planning -- a plan tells what there may be to do
+  local wrong = entry.when == "on_fail" and not failure and (job.rehearsing or not job.planning) -- a plan tells what there may be to do
   if wrong or entry.when == "on_success" and failure then return failure end
   local good, problem = within_deadline(function()
     local succeeded, what = scope.within(job.scope:tidying(), entry.f)

@@ -39,25 +39,30 @@ local function chosen(verb, given)
   return options
 end
 
--- Takes the place of step.run: records the call, gives what the verb's plan knows.
-local function recorder(planned, watcher)
+-- What consists of steps of its own.
+local function inside(watcher, place, f, ...)
+  place.step = { output = { write = function() end } }
+  watcher.watch()
+  local outcome = table.pack(scope.within(place, f, ...))
+  if not outcome[1] then error(outcome[2], 0) end
+  return table.unpack(outcome, 2, outcome.n)
+end
+
+-- Takes the place of step.run: records the call, gives what a fake answers, or what the verb's plan knows.
+local function recorder(planned, watcher, fakes)
   return function(job, spec, f, ...)
     local parent = scope.current() or job.scope
     local place = parent:child("step", spec.verb)
     local entry = { id = place.id, verb = spec.verb, title = spec.title, where = spec.where,
       depth = parent:shown().depth, put_off = spec.put_off }
     table.insert(planned.steps, entry)
-    if spec.verb == "group" or spec.verb == "add_jobs" then
-      place.step = { output = { write = function() end } }
-      watcher.watch()
-      local outcome = table.pack(scope.within(place, f, ...))
-      if not outcome[1] then error(outcome[2], 0) end
-      return table.unpack(outcome, 2, outcome.n)
-    end
+    if spec.verb == "group" or spec.verb == "add_jobs" then return inside(watcher, place, f, ...) end
     local verb = job.verbs:find(spec.verb)
     entry.options = chosen(verb, spec.given)
+    if fakes and fakes.really[spec.verb] then return inside(watcher, place, f, ...) end
+    local value = fakes and fakes:answer(job, spec)
     if verb.effects then entry.effects = shown(verb.effects(spec.given)) end
-    local value
+    if value ~= nil then return value end
     if verb.plan then value = engine.outside_body(verb.plan, job, spec.given) else value = unknown.new(spec.verb) end
     return watcher.given(value, spec.verb, spec.where)
   end
@@ -106,6 +111,7 @@ local function plan_receiver(self, definition, planned)
     params = self.params, needs = needs_for(self, definition), secrets = secrets_of(definition),
     matrix = strict(table_copy(definition.values or {}), "job.matrix"),
     secret_names = {}, env = {}, shell = definition.shell, project = self.project, planning = true,
+    rehearsing = self.fakes ~= nil,
     pipeline = self.pipeline,
     grow = function(_, definitions)
       local order = self.recipe.pipeline:grow(definitions)
@@ -113,7 +119,7 @@ local function plan_receiver(self, definition, planned)
       return order
     end,
   }
-  made.run_step = recorder(planned, self.watcher)
+  made.run_step = recorder(planned, self.watcher, self.fakes)
   made.unwatched = self.watcher.unwatched
   made.planned_steps = function() return #planned.steps end
   return made
@@ -142,7 +148,7 @@ end
 local function end_plan(self, definition, planned, problem)
   local failure = step.locate(problem, nil, nil)
   planned.ends = { message = failure.message, where = failure.where or definition.where, hint = failure.hint,
-    decided = failure.decided or nil }
+    decided = failure.decided or nil, kind = failure.kind }
   self.outputs[definition.name] = named_unknowns(definition.name .. ".")
   return planned
 end
@@ -168,10 +174,22 @@ local function condition(self, definition)
   return value and true or false
 end
 
+-- With fakes a job that fails is known to, and what needs its success is not run.
+local function is_reached(self, definition)
+  for _, need in ipairs(definition.resolved_needs) do
+    if self.fakes and not need.states[self.states[need.name]] then return false end
+  end
+  return true
+end
+
 local function plan_job(self, definition)
   local planned = { name = definition.name, where = definition.where, needs = needs_of(definition),
     secrets = secret_names(definition), steps = json.array {},
     executor = definition.executor and definition.executor.title }
+  if not is_reached(self, definition) then
+    planned.not_run = true
+    return planned
+  end
   if definition.when then
     local good, runs = pcall(condition, self, definition)
     if not good then return end_plan(self, definition, planned, runs) end
@@ -230,10 +248,12 @@ end
 
 --- The plan of a recipe, plain values only.
 ---@param loaded table from recipe.load
----@param spec { params: table<string, string>, params_file?: string, jobs?: string[], project: orch.Project }
+---@param spec { params: table<string, string>, params_file?: string, jobs?: string[], project: orch.Project, fakes?: table }
+---fakes: see rehearsal.lua, as are values and pipeline, which then take the place of params
 local function plan(loaded, spec)
-  local values, given = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file)
-  local self = { recipe = loaded, project = spec.project, outputs = {}, pipeline = pipeline_values.planned(given),
+  local values, given = spec.values, spec.pipeline
+  if not values then values, given = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file) end
+  local self = { recipe = loaded, project = spec.project, outputs = {}, fakes = spec.fakes, states = {}, pipeline = pipeline_values.planned(given),
     watcher = decisions.watcher(),
     params = strict(values, "job.params", loaded.pipeline.params.names, params.ADVICE) }
   local result = { recipe = loaded.path, params = shown(values), jobs = json.array {} }
@@ -241,8 +261,9 @@ local function plan(loaded, spec)
   formatting_unknowns(function()
     local at = 1
     while self.order[at] do -- it grows
-      result.jobs[at] = plan_job(self, loaded.pipeline.by_name[self.order[at]])
-      at = at + 1
+      local planned = plan_job(self, loaded.pipeline.by_name[self.order[at]])
+      self.states[planned.name] = planned.not_run and "not_run" or planned.ends and "failed" or "success"
+      result.jobs[at], at = planned, at + 1
     end
   end)
   summarize(result)

@@ -230,6 +230,7 @@ local function new(fields)
   fields.deferred, fields.in_background = {}, {}
   fields.run_step = step.run
   fields.planning, fields.shell = fields.planning or false, fields.shell or false
+  fields.rehearsing = fields.rehearsing or false
   fields.worked = false   -- has a step of the body been done, not answered from the record?
   fields.tidying = false  -- has the body ended?
   local job = setmetatable(fields, Job)

@@ -250,10 +250,17 @@ local function load_recipe(path, to_run)
   return { path = path, pipeline = as_pipeline(value, path), verbs = finder, words = said, files = files }
 end
 
+--- What a file returns that is run as a recipe is: one of tests.
+---@param path string
+local function evaluate(path)
+  local files = setmetatable({}, Files)
+  return run_file(path, (surroundings(path, words.new(), files)), files)
+end
+
 --- The verbs that a recipe at that path would see; it need not be there.
 local function finder(path)
   local _, found = surroundings(path, words.new(), setmetatable({}, Files))
   return found
 end
 
-return { load = load_recipe, finder = finder, sorted_pairs = sorted_pairs }
+return { load = load_recipe, evaluate = evaluate, finder = finder, sorted_pairs = sorted_pairs }

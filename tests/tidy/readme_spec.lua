@@ -78,6 +78,14 @@ describe("the README", function()
   for _, block in ipairs(blocks.lua) do
     if block.text:find("orch.verb", 1, true) then
       verb = block
+    elseif block.text:find("t:run", 1, true) then
+      it("has a test that the recipe of its name passes", function()
+        scratch:write(block.text:match('t:run%("([^"]+)"'), blocks.lua[1].text)
+        scratch:write("readme_test.lua", block.text)
+        local result = scratch:orch { "test", scratch.dir }
+        assert.equal(0, result.code, result.all)
+        assert.matches("1 passed", result.out)
+      end)
     else
       it(("has a recipe in line %d that can be checked and planned"):format(block.line), function()
         local files = { ["recipe.lua"] = block.text, Dockerfile = "FROM scratch\n" }

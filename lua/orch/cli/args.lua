@@ -47,16 +47,18 @@ local function take_flag(spec, parsed, args, i)
 end
 
 --- spec: { command, flags = { name = "boolean"|"string"|"integer"|"list" }, short = { j = "jobs" }, positional = { names },
---- pairs = true for NAME=VALUE }. The result has the flags by name, the positional ones, and pairs in .pairs.
+--- pairs = true for NAME=VALUE, rest = true for all that is no flag }. The result has the flags by name, the positional ones, and pairs in .pairs.
 ---@return table
 local function parse(spec, args)
-  local parsed, at, i = { pairs = {} }, 0, 1
+  local parsed, at, i = { pairs = {}, rest = {} }, 0, 1
   while i <= #args do
     local name, value = args[i]:match("^([%a_][%w_.-]*)=(.*)$")
     if args[i]:find("^%-.") then
       i = take_flag(spec, parsed, args, i)
     elseif spec.pairs and name and at > 0 then
       parsed.pairs[name] = value
+    elseif spec.rest then
+      table.insert(parsed.rest, args[i])
     elseif spec.positional[at + 1] then
       at = at + 1
       parsed[spec.positional[at]] = args[i]

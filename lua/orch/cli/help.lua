@@ -9,6 +9,7 @@ orch runs build jobs written in Lua.
   plan RECIPE      shows what a run would do, without network or credentials
   check RECIPE     finds mistakes without running
   graph RECIPE     shows which job needs which
+  test [FILE|DIR]  runs the tests of recipes, with fakes for what they call
   resume [RUN]     goes on with a run that failed, was cancelled or killed
   rerun RUN        does a run again, as a new one
   runs             lists the runs of the project
@@ -20,7 +21,7 @@ orch runs build jobs written in Lua.
   gc               removes old runs
   doctor           tells what is missing on this machine, and how to mend it
   verbs [NAME]     lists what a job can do, or one verb's options
-  new recipe|verb  writes a file to start from
+  new recipe|verb|test  writes a file to start from
   lua FILE         runs a Lua file inside the engine
   version, help
 
@@ -207,13 +208,31 @@ options with types and defaults.
   orch verbs docker_build
   orch verbs smoke_test --recipe deploy/deploy.lua
 ]],
+  test = [[
+orch test [FILE | DIR]... [--json]
+Runs the tests in files named *_test.lua (default: all below the working directory). A file returns a table of functions
+by name, each given t. t:run(RECIPE, { … }) runs the recipe's bodies; nothing is done: what the verbs give, the test says.
+RECIPE is a path from the test's file. Options:
+
+  params, pipeline   parameters; { number = 7, ["git.branch"] = "main" }
+  jobs               only these and what they need
+  verbs              { NAME = value } or { NAME = function(o, job) … end }: what the verb gives; orch.fail in it fails the step
+  really             { "NAME" }: verbs of your own that run, so that what they call is faked
+
+It gives { jobs = { NAME = { state, failure, outputs, steps } }, build, push, persist }, and :calls(VERB[, JOB]): the
+options of each call. t:equal(expected, got[, what]) and assert fail the test. Exit code 1 when one has failed.
+
+  orch test
+  orch test recipes/build_push_docker_image_test.lua
+  orch test ci --json
+]],
   new = [[
-orch new recipe|verb NAME
-Writes a file to start from: NAME.lua, or verbs/NAME.lua.
+orch new recipe|verb|test NAME
+Writes a file to start from: NAME.lua, verbs/NAME.lua, or NAME_test.lua for the recipe NAME.lua.
 
   orch new recipe deploy
   orch new verb smoke_test
-  orch new recipe hello && orch run hello.lua
+  orch new recipe hello && orch new test hello && orch run hello.lua && orch test
 ]],
   lua = [[
 orch lua FILE [ARGUMENT]...

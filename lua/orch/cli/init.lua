@@ -4,7 +4,7 @@ local nearest = require "orch.nearest"
 local term = require "orch.term"
 
 local COMMANDS <const> = { "answer", "cancel", "check", "discard", "doctor", "gc", "graph", "help", "logs", "lua", "new",
-  "plan", "rerun", "resume", "run", "runs", "show", "verbs", "version" }
+  "plan", "rerun", "resume", "run", "runs", "show", "test", "verbs", "version" }
 
 local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version" }
 

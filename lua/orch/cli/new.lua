@@ -1,10 +1,10 @@
--- orch new recipe|verb NAME: a file to start from
+-- orch new recipe|verb|test NAME: a file to start from
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
 
-local KINDS <const> = { "recipe", "verb" }
+local KINDS <const> = { "recipe", "verb", "test" }
 
 local RECIPE <const> = [[
 -- %s: what this recipe is for, in one line.
@@ -50,6 +50,26 @@ return orch.verb {
 }
 ]]
 
+local TEST <const> = [[
+-- Tests of %s.lua; `orch test` runs them, `orch help test` says what t can do.
+return {
+  ["does all its jobs"] = function(t)
+    local run = t:run("%s.lua", {
+      pipeline = { number = 7 },
+      verbs = { run = { code = 0, output = "" } },  -- what a verb gives: a value, or function(options, job) … end
+    })
+    for name, job in pairs(run.jobs) do t:equal("success", job.state, name) end
+    assert(#run:calls "run" > 0, "it runs nothing")
+  end,
+}
+]]
+
+local MADE <const> = {
+  recipe = { path = "%s.lua", text = RECIPE, told = "%s; run it with: orch run %s" },
+  verb = { path = "verbs/%s.lua", text = VERB, told = "%s; recipes beside verbs/ call it as job:%s { … }" },
+  test = { path = "%s_test.lua", text = TEST, told = "%s; run it with: orch test %s" },
+}
+
 local function write_new(path, text)
   if fs.stat(path) then
     error(error_value.new { kind = "conflict", message = path .. " is there already" }, 0)
@@ -65,15 +85,15 @@ local function main(args)
     options.usage("orch new: there is no '%s' to make%s", what, nearest.hint(what, KINDS))
   end
   if not name or args[3] then
-    options.usage("orch new: orch new recipe NAME, or orch new verb NAME")
+    options.usage("orch new: orch new recipe NAME, orch new verb NAME, or orch new test NAME")
   end
   if not name:match("^[%a_][%w_]*$") then
     options.usage("orch new: '%s' must be letters, digits and _, not beginning with a digit", name)
   end
-  local path = what == "recipe" and name .. ".lua" or ("verbs/%s.lua"):format(name)
-  write_new(path, (what == "recipe" and RECIPE or VERB):format(name, name, name))
-  print(what == "recipe" and ("%s; run it with: orch run %s"):format(path, path)
-    or ("%s; recipes beside verbs/ call it as job:%s { … }"):format(path, name))
+  local made = MADE[what]
+  local path = made.path:format(name)
+  write_new(path, made.text:format(name, name, name))
+  print(made.told:format(path, what == "verb" and name or path))
   return 0
 end
 
