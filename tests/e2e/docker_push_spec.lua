@@ -158,11 +158,12 @@ describe("docker push and pull", function()
   it("need a login where the registry wants one", function()
     local result = scratch:recipe(([[
       local ok, failure = pcall(job.docker_login, job, { registry = %q, username = "AWS", password = job.secrets.WRONG })
-      job:log("login: %%s", failure.kind)
+      job:log("login: %%s; %%s", failure.kind, failure.hint)
       job:docker_pull(%q)]]):format(registry.host, name .. ":1"), {}, { WRONG = "wrong-wrong-wrong" },
       "secrets = { 'WRONG' },")
-    fails(result, 3, "docker pull " .. name .. ":1", "no basic auth credentials")
-    assert.is_truthy(result.out:find("login: auth", 1, true), result.out)
+    fails(result, 3, "docker pull " .. name .. ":1", "no basic auth credentials", "there is no login for " .. registry.host)
+    assert.is_truthy(result.out:find("login: auth; the login of 'AWS' is from docker_login: is it right", 1, true),
+      result.out)
     assert.is_nil(result.all:find("wrong-wrong-wrong", 1, true))
   end)
 

@@ -147,8 +147,12 @@ describe("the logins for registries", function()
     it("that are missing or broken are errors", function()
       helper("broken", "echo 'the keychain is locked'; exit 3")
       helper("odd", "echo 'Secret-Secret-Secret'")
+      helper("nobody", [[printf '{"Username":"","Secret":"Secret-Secret"}']])
+      helper("half", [[printf '{"Username":"me","Secret":"Secret-Secret"}'; exit 1]])
+      helper("endless", "while :; do echo Secret-Secret-Secret-Secret-Secret-Secret; done")
       for name, words in pairs { nowhere = "cannot be run", broken = "exit code 3: the keychain is locked",
-        odd = "no answer", ["../x"] = "no name of a program" } do
+        odd = "no answer", nobody = "no answer", half = "exit code 1: words that may hold a secret",
+        endless = "failed: the program printed more than", ["../x"] = "no name of a program" } do
         config { credsStore = name }
         local good, failure = pcall(credentials.for_host, job, "r.example")
         assert.is_false(good, name)
@@ -156,6 +160,29 @@ describe("the logins for registries", function()
         assert.is_truthy(failure.message:find(dir .. "/config.json", 1, true))
         assert.is_nil(failure.message:find("Secret-Secret", 1, true))
       end
+    end)
+
+    it("that give no answer are not waited for without end", function()
+      helper("hangs", "sleep 60")
+      config { credsStore = "hangs" }
+      local proc = require "orch.proc"
+      local real = proc.run
+      local _ <close> = setmetatable({}, { __close = function() proc.run = real end })
+      proc.run = function(spec)
+        assert.equal(60, spec.timeout)
+        spec.timeout = 0.1
+        return real(spec)
+      end
+      local good, failure = pcall(credentials.for_host, job, "r.example")
+      assert.is_false(good)
+      assert.equal("timeout", failure.kind)
+      assert.matches("gave no answer within 60 s; does it wait for somebody?", failure.message, 1, true)
+    end)
+
+    it("that do not read what they are asked are heard all the same", function()
+      helper("deaf", [[printf '{"Username":"me","Secret":"of-helper"}']])
+      config { credsStore = "deaf" }
+      assert.equal("me", credentials.for_host(job, "r.example").username)
     end)
 
     it("are given a login to write", function()
@@ -167,6 +194,24 @@ describe("the logins for registries", function()
       assert.equal("store", action)
       assert.same({ ServerURL = "r.example", Username = "me", Secret = "p-p-p-p" }, json.decode(text))
     end)
+  end)
+
+  it("that are refused are told by their source, or that there are none", function()
+    config { auths = { ["r.example"] = auth("me", "x-x-x-x") } }
+    local function hint(login) return credentials.blame(job, { kind = "auth" }, login, "r.example").hint end
+    assert.equal(("the login of 'me' is from %s/config.json: is it right, may it do this, has it expired?"):format(dir),
+      hint(credentials.for_host(job, "r.example")))
+    assert.matches("from option auth.*12 hours old",
+      hint(credentials.choose(job, { registry = "r.example", username = "AWS", password = "p-p-p-p" }, "r.example", "x")))
+    assert.matches("there is no login for r.example: .*`docker login r.example`", hint(nil))
+    assert.is_nil(credentials.blame(job, { kind = "net" }, nil, "r.example").hint)
+  end)
+
+  it("are looked for in a config.json of any shape", function()
+    assert(fs.write(dir .. "/config.json", '{"auths": ["x"], "credsStore": 7, "credHelpers": "y"}'))
+    assert.is_nil(credentials.for_host(job, "r.example"))
+    assert(fs.write(dir .. "/config.json", '{"auths": {"r.example": "x"}, "credHelpers": {"r.example": {}}}'))
+    assert.is_nil(credentials.for_host(job, "r.example"))
   end)
 
   it("are written into config.json beside what is there, for their owner only", function()

@@ -108,11 +108,10 @@ end
 local function with_tar(self)
   local spec, dockerfile = self.spec, self.dockerfile
   if dockerfile.outside then usage("docker_build: the Dockerfile '%s' leads out of the context", spec.dockerfile) end
-  local logins = build_logins.find(self.job, spec.auth, dockerfile.text)
   local context = assert(self.context.files.context { dir = self.context.dir, dockerfile = dockerfile.name,
     dockerfile_text = dockerfile.inline and dockerfile.text or nil, classic = self.classic })
   local reply, failure = request(self, { body_fd = context:fd(), headers = {
-    ["Content-Type"] = "application/x-tar", ["X-Registry-Config"] = build_logins.header(logins) } })
+    ["Content-Type"] = "application/x-tar", ["X-Registry-Config"] = build_logins.header(self.logins) } })
   if not reply then context:cancel() end
   local sent, context_failure = context:wait()
   if not sent and context_failure.kind ~= "cancelled" and context_failure.kind ~= "io" then
@@ -238,6 +237,7 @@ local function build(job, spec)
   check(self)
   local opened <close> = build_context.open(job, spec.context, self.client)
   self.context, self.dockerfile = opened, dockerfiles.find(job, spec.dockerfile, opened)
+  self.logins = build_logins.find(job, spec.auth, self.dockerfile.text)
   local send = not self.sessions and with_tar or spec.output and with_output or with_session
   local context = fault.retrying(job, function() return once(self, send) end)
   return { image = self.image, digest = self.digest, context = context, source = opened.source, steps = self.progress.done,

@@ -1,8 +1,10 @@
 -- What became of a build that failed, from the builder's words: the Dockerfile's line, why, and what to do about it.
+local credentials = require "orch.docker.credentials"
 local dockerfiles = require "orch.docker.dockerfile"
 local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
 local nearest = require "orch.nearest"
+local reference = require "orch.docker.reference"
 
 local IGNORE_MAX <const> = 4 * 1024 * 1024
 local SHOWN_MAX <const> = 160 -- bytes of an instruction; the Dockerfile has the rest
@@ -64,7 +66,10 @@ local function base_failure(build, image, is_syntax, message)
   local place = line and ("%s:%d: "):format(build.dockerfile.name, line) or ""
   failure.message = ("docker build: %s%s%s: %s"):format(place, is_syntax and "# syntax=" or "FROM ", image, words)
   if is_syntax then failure.hint = "without a line '# syntax=' the daemon takes the builder that it has" end
-  return failure
+  local good, parsed = pcall(reference.parse, image)
+  if not good then return failure end
+  local host = credentials.host_of(parsed.host)
+  return credentials.blame(build.job, failure, build.logins[host], host)
 end
 
 local function key_of(id) return id:find("^[%a_][%w_]*$") and id or ('["%s"]'):format(id) end

@@ -79,7 +79,7 @@ local function options(build, output)
     dockerfile_text = dockerfile.inline and dockerfile.text or nil,
     secrets = read_secrets(job, spec.secrets),
     ssh = read_agents(job, spec.ssh),
-    credentials = build_logins.for_session(build_logins.find(job, spec.auth, dockerfile.text)),
+    credentials = build_logins.for_session(build.logins),
     shared_key = shared_key(job, context, dockerfile),
     output = output,
   }

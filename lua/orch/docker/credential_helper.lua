@@ -34,12 +34,16 @@ local function call(job, name, path, action, input)
   local result, failure = proc.run { argv = { "docker-credential-" .. name, action }, input = input, split = true,
     env = environment(job), timeout = SECONDS }
   if not result then
-    return nil, broken(name, path, failure.kind == "cancelled" and "cancelled" or "auth", "cannot be run: %s",
-      failure.message)
+    if failure.kind == "timeout" then
+      return nil, broken(name, path, "timeout", "gave no answer within %d s; does it wait for somebody?", SECONDS)
+    end
+    return nil, broken(name, path, failure.kind == "cancelled" and "cancelled" or "auth", "%s: %s",
+      failure.kind == "missing" and "cannot be run" or "failed", failure.message)
   end
   if result.code == 0 then return result.stdout end
   local words = result.stdout:match("%S[^\n]*") or result.stderr:match("%S[^\n]*") or "no words"
   if words:lower():find(NOT_FOUND, 1, true) then return nil end
+  if words:find("{", 1, true) then words = "words that may hold a secret" end
   return nil, broken(name, path, "auth", "failed with %s: %s", result.signal and "signal " .. result.signal
     or "exit code " .. result.code, words:sub(1, WORDS_MAX))
 end
@@ -55,7 +59,8 @@ local function get(job, name, path, server)
   if failure then error(failure, 0) end
   if not text then return nil end
   local decoded = json.decode(text)
-  if type(decoded) ~= "table" or type(decoded.Username) ~= "string" or type(decoded.Secret) ~= "string" then
+  if type(decoded) ~= "table" or type(decoded.Username) ~= "string" or type(decoded.Secret) ~= "string"
+    or decoded.Username == "" and decoded.Secret ~= "" then
     error(broken(name, path, "auth", "gave no answer with a user name and a secret"), 0)
   end
   if decoded.Secret == "" then return nil end

@@ -20,6 +20,7 @@ local HUB_NAMES <const> = { ["docker.io"] = true, ["index.docker.io"] = true, ["
 ---@field password? orch.Secret
 ---@field identity_token? orch.Secret in place of user and password
 ---@field registry_token? orch.Secret likewise, a bearer token
+---@field source string where it comes from, for messages
 
 --- HOST[:PORT] of a registry given by host, URL, or one of Docker Hub's names.
 local function host_of(registry)
@@ -54,9 +55,9 @@ end
 local function of_entry(job, host, entry, source)
   local name = "login of " .. host
   if text_of(entry, "identitytoken") then
-    return { registry = host, identity_token = as_secret(job, entry.identitytoken, name) }
+    return { registry = host, source = source, identity_token = as_secret(job, entry.identitytoken, name) }
   elseif text_of(entry, "registrytoken") then
-    return { registry = host, registry_token = as_secret(job, entry.registrytoken, name) }
+    return { registry = host, source = source, registry_token = as_secret(job, entry.registrytoken, name) }
   elseif text_of(entry, "auth") then
     local decoded = hash.unbase64(as_secret(job, entry.auth, name))
     local username, password
@@ -65,9 +66,10 @@ local function of_entry(job, host, entry, source)
       error(error_value.new { kind = "auth", op = "docker",
         message = ("%s: the 'auth' of %s is no base64 of USER:PASSWORD"):format(source, host) }, 0)
     end
-    return { registry = host, username = username, password = as_secret(job, password, name) }
+    return { registry = host, source = source, username = username, password = as_secret(job, password, name) }
   elseif text_of(entry, "username") and text_of(entry, "password") then
-    return { registry = host, username = entry.username, password = as_secret(job, entry.password, name) }
+    return { registry = host, source = source, username = entry.username,
+      password = as_secret(job, entry.password, name) }
   end
 end
 
@@ -77,7 +79,9 @@ local function entry_of(map, host)
   local key = server_of(host)
   if map[key] == nil then
     local keys = {}
-    for each in pairs(map) do keys[#keys + 1] = each end
+    for each in pairs(map) do
+      if type(each) == "string" then keys[#keys + 1] = each end
+    end
     table.sort(keys)
     key = nil
     for _, each in ipairs(keys) do
@@ -104,8 +108,12 @@ local function of_helper(job, name, path, host, server)
   local answer = helper.get(job, name, path, server)
   if not answer then return nil end
   local hidden = as_secret(job, answer.Secret, "login of " .. host)
-  local found = { registry = host, username = answer.Username, password = hidden }
-  if answer.Username == "<token>" then found = { registry = host, identity_token = hidden } end
+  local found = { registry = host, source = "docker-credential-" .. name }
+  if answer.Username == "<token>" then
+    found.identity_token = hidden
+  else
+    found.username, found.password = answer.Username, hidden
+  end
   kept(job)[host] = found -- helpers are slow, and may ask a service
   return found
 end
@@ -141,10 +149,11 @@ end
 
 --- A login whose secrets are hidden from now on.
 ---@param given { registry: string, username?: string, password?: any, identity_token?: any, registry_token?: any }
+---@param source? string where it comes from; default: option auth
 ---@return orch.DockerCredential
-local function bind(job, given)
+local function bind(job, given, source)
   local host = host_of(given.registry)
-  local bound = { registry = host, username = given.username }
+  local bound = { registry = host, username = given.username, source = source or "option auth" }
   for _, key in ipairs { "password", "identity_token", "registry_token" } do
     if given[key] then bound[key] = as_secret(job, given[key], "login of " .. host) end
   end
@@ -192,6 +201,24 @@ local function header(credential)
   return hash.base64(json.encode(fields, { open_secrets = true }), "url")
 end
 
+--- Says in a registry's refusal which login it was that was refused, or that there is none.
+---@param failure table
+---@param credential? orch.DockerCredential what was sent
+---@param host string
+---@return table failure
+local function blame(job, failure, credential, host)
+  if failure.kind ~= "auth" then return failure end
+  if not credential then
+    failure.hint = ("there is no login for %s: give one with docker_login or auth = …, or by `docker login %s`, "
+      .. "which %s/config.json keeps"):format(host_of(host), host_of(host), config.dir(job))
+    return failure
+  end
+  local user = type(credential.username) == "string" and ("of '%s' "):format(credential.username) or ""
+  failure.hint = ("the login %sis from %s: is it right, may it do this, %s?"):format(user, credential.source,
+    credential.username == "AWS" and "is it less than 12 hours old (ecr_login)" or "has it expired")
+  return failure
+end
+
 -- --- writing ------------------------------------------------------------------------------------------------------
 
 --- Writes a login where the docker command line keeps it: to the helper that is named for the host, else into
@@ -219,5 +246,5 @@ local function write(job, credential)
   return path
 end
 
-return { for_host = for_host, choose = choose, bind = bind, keep = keep, header = header, write = write,
+return { for_host = for_host, choose = choose, bind = bind, keep = keep, header = header, blame = blame, write = write,
   host_of = host_of, server_of = server_of }

@@ -103,10 +103,11 @@ end
 ---@param op string "docker push"
 ---@param reference string the image's
 ---@param message string
+---@param asked? number seconds that the registry asks to wait, where it is known otherwise than by the message
 ---@return table err with passing: it may go better another time
-local function of(op, reference, message)
+local function of(op, reference, message, asked)
   local kind, passing, hint = classify(message, reference)
-  local wait = retry_after(message)
+  local wait = asked or retry_after(message)
   local limited = status_of(message) == 429 or message:lower():find("toomanyrequests", 1, true) ~= nil
   if passing and wait and wait > RETRY_AFTER_MAX then
     passing, hint = false, ("the registry asks to wait %d s"):format(wait)

@@ -101,7 +101,7 @@ local function remote_digest(job, connected, name, auth)
     if reply then return decoded(reply, op).Descriptor.digest end
     failure = fault.of_request(op, name, failure)
     if failure.kind == "missing" then return false end
-    return nil, failure
+    return nil, credentials.blame(job, failure, credential, parsed.host)
   end) or nil
 end
 

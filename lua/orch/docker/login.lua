@@ -5,6 +5,7 @@ local fault = require "orch.docker.fault"
 local json = require "orch.json"
 
 local OP <const> = "docker login"
+local SOURCE <const> = "docker_login"
 
 -- The identity token that takes the password's place, where the registry gives one.
 local function check(job, connected, credential)
@@ -16,7 +17,10 @@ local function check(job, connected, credential)
     local reply, failure = connected:request { op = OP, method = "POST", path = "/auth",
       json = { username = credential.username, password = credential.password,
         serveraddress = credentials.server_of(credential.registry) } }
-    if not reply then return nil, fault.of_request(OP, credential.registry, failure) end
+    if not reply then
+      return nil, credentials.blame(job, fault.of_request(OP, credential.registry, failure), credential,
+        credential.registry)
+    end
     local answer = json.decode(reply.body)
     local token = type(answer) == "table" and answer.IdentityToken
     return type(token) == "string" and token ~= "" and token or false
@@ -29,10 +33,11 @@ end
 ---@return { registry: string, username: string }
 local function login(job, spec)
   local host = credentials.host_of(spec.registry)
-  local credential = credentials.bind(job, { registry = host, username = spec.username, password = spec.password })
+  local credential = credentials.bind(job, { registry = host, username = spec.username, password = spec.password },
+    SOURCE)
   local token = check(job, client.connect(job), credential)
   if token then
-    credential = credentials.bind(job, { registry = host, username = spec.username, identity_token = token })
+    credential = credentials.bind(job, { registry = host, username = spec.username, identity_token = token }, SOURCE)
   end
   credentials.keep(job, credential)
   job:log("logged in to %s as %s", host, spec.username)

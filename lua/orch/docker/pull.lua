@@ -9,12 +9,14 @@ local transfer = require "orch.docker.transfer"
 
 local OP <const> = "docker pull"
 
+local function blame(job, failure, one) return credentials.blame(job, failure, one.login, one.host) end
+
 local function pull_once(job, connected, one, platform)
   local reply <close>, failure = connected:request { op = ("%s %s"):format(OP, one.image), method = "POST",
     path = "/images/create", headers = { ["X-Registry-Auth"] = one.header }, stream = true, idle_timeout = 600,
     query = { fromImage = one.name, tag = one.label, platform = platform,
       tlsVerify = connected:tls_verify(one.host) } }
-  if not reply then return nil, fault.of_request(OP, one.image, failure) end
+  if not reply then return nil, blame(job, fault.of_request(OP, one.image, failure), one) end
   local account = transfer.new(job, "pull " .. one.image)
   local digest, new
   local broken = account:read(connected, OP, one.image, reply, function(line)
@@ -22,7 +24,7 @@ local function pull_once(job, connected, one, platform)
     digest = status:match("^Digest: (sha256:%x+)") or digest
     if status:find("^Status: Downloaded newer") then new = true end
   end)
-  if broken then return nil, broken end
+  if broken then return nil, blame(job, broken, one) end
   account:finish()
   return { digest = digest, new = new or false }
 end
@@ -70,9 +72,10 @@ local function pull(job, spec)
       error(error_value.new { kind = "usage", op = OP,
         message = ("all_tags wants the name of a repository; '%s' names one image"):format(name) }, 0)
     end
-    list[i] = { image = name, name = parsed.name, digest = parsed.digest, host = parsed.host,
+    local login = credentials.choose(job, spec.auth, parsed.host, name)
+    list[i] = { image = name, name = parsed.name, digest = parsed.digest, host = parsed.host, login = login,
       label = not spec.all_tags and (parsed.digest or parsed.tag or "latest") or nil,
-      header = credentials.header(credentials.choose(job, spec.auth, parsed.host, name)) }
+      header = credentials.header(login) }
   end
   for _, one in ipairs(list) do
     if spec.all_tags then

@@ -23,14 +23,16 @@ local function read(connected, one, reply, account)
     message = ("%s %s: the daemon's answer ended without a digest"):format(OP, one.tag) }
 end
 
+local function blame(job, failure, one) return credentials.blame(job, failure, one.login, one.host) end
+
 local function push_once(job, connected, one)
   local reply <close>, failure = connected:request { op = ("%s %s"):format(OP, one.tag), method = "POST",
     path = "/images/" .. one.name .. "/push", headers = { ["X-Registry-Auth"] = one.header }, stream = true,
     query = { tag = one.label, tlsVerify = connected:tls_verify(one.host) }, idle_timeout = 600 }
-  if not reply then return nil, fault.of_request(OP, one.tag, failure) end
+  if not reply then return nil, blame(job, fault.of_request(OP, one.tag, failure), one) end
   local account = transfer.new(job, "push " .. one.tag)
   local digest, problem = read(connected, one, reply, account)
-  if not digest then return nil, problem end
+  if not digest then return nil, blame(job, problem, one) end
   local counts = account:finish()
   job:log("%s  %s%s", one.tag, digest, counts.all > 0 and
     ("  (%d layers pushed, %d were there)"):format(counts.pushed, counts.there + counts.mounted) or "")
@@ -46,8 +48,9 @@ local function plan(job, tags, auth)
       error(error_value.new { kind = "usage", op = OP,
         message = ("'%s' names a digest; what is pushed is a tag"):format(tag) }, 0)
     end
-    list[i] = { tag = tag, name = parsed.name, label = parsed.tag or "latest", host = parsed.host,
-      header = credentials.header(credentials.choose(job, auth, parsed.host, tag)) }
+    local login = credentials.choose(job, auth, parsed.host, tag)
+    list[i] = { tag = tag, name = parsed.name, label = parsed.tag or "latest", host = parsed.host, login = login,
+      header = credentials.header(login) }
   end
   return list
 end
