@@ -1,13 +1,13 @@
--- A registry with faults before the real one.
+-- A registry with faults before the real one, or before another.
 local http = require "orch.http"
 local json = require "orch.json"
 local proc = require "orch.proc"
 local support = require "e2e.support"
 
---- Starts one, with the options of registry_proxy.py: { host, fault, heal, requests, count, stop }.
-local function start(...)
-  local child = assert(proc.start { argv = { support.root .. "/tests/services/registry_proxy.py",
-    os.getenv("ORCH_TEST_REGISTRY"), ... } })
+--- Starts one before the registry at that host and port, with the options of registry_proxy.py:
+--- { host, fault, heal, requests, count, stop }.
+local function before(upstream, ...)
+  local child = assert(proc.start { argv = { support.root .. "/tests/services/registry_proxy.py", upstream, ... } })
   local self = { host = "127.0.0.1:" .. assert(child:read()):match("%d+") }
   local control = ("http://%s/_control"):format(self.host)
   --- The keys of a fault are endpoint.py's.
@@ -33,4 +33,6 @@ local function start(...)
   return self
 end
 
-return { start = start }
+local function start(...) return before(os.getenv("ORCH_TEST_REGISTRY"), ...) end
+
+return { start = start, before = before }

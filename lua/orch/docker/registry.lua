@@ -2,10 +2,12 @@
 -- manifest's digest, a login's check.
 --
 -- OCI distribution-spec 1.0 (pull, push of manifests); token flow: distribution.github.io, spec/auth/token.
+local credentials = require "orch.docker.credentials"
 local endpoint = require "orch.docker.endpoint"
 local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
 local fs = require "orch.fs"
+local hash = require "orch.hash"
 local http = require "orch.http"
 local json = require "orch.json"
 local reference = require "orch.docker.reference"
@@ -13,6 +15,7 @@ local secret = require "orch.secret"
 
 local OP <const> = "docker registry"
 local MANIFEST_MAX <const> = 4 * 1024 * 1024 -- the ceiling that the specification recommends
+local REDIRECTS <const> = 5 -- registry.k8s.io, for one, sends each region elsewhere
 local TYPES <const> = table.concat({
   "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json",
   "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
@@ -77,13 +80,16 @@ local function token(self, asked)
   local answer = json.decode(reply.body)
   local text = reply.status == 200 and type(answer) == "table" and (answer.token or answer.access_token)
   if type(text) == "string" then return secret.new(text, "token of " .. self.host) end
-  return nil, fault.of(OP, self.host, ("HTTP status: %d from %s"):format(reply.status, asked.realm))
+  return nil, fault.of(OP, self.host, ("HTTP status: %d from %s"):format(reply.status, asked.realm),
+    tonumber(reply.headers["retry-after"]))
 end
 
--- What makes the next request an authorised one; false when there is nothing (left) to try.
-local function authorise(self, reply)
+-- What makes the next request an authorised one; false when there is nothing (left) to try. A token that was good
+-- before may have expired since: each request may have one made anew.
+local function authorise(self, reply, tried)
   local login, asked = self.credential, challenge(reply.headers["www-authenticate"])
-  if asked and not self.bearer then
+  if asked and not tried.token and not (login and login.registry_token) then
+    tried.token = true
     local got, failure = token(self, asked)
     if not got then return nil, failure end
     self.bearer = got
@@ -103,28 +109,38 @@ local function words_of(reply)
   return (": %s: %s"):format(tostring(first.code):lower():gsub("_", " "), tostring(first.message))
 end
 
+-- A connection that broke and an answer cut short may pass; what is wrong with a certificate or a redirect stays.
+local function passes(failure)
+  for _, words in ipairs { "TLS", "certificate", "redirects" } do
+    if failure.message:find(words, 1, true) then return false end
+  end
+  return failure.kind == "net" or failure.kind == "remote"
+end
+
 -- One request, with what the registry asks for; a manifest's by its label.
 function Registry:ask(method, label, body, content_type)
   local url = self.base .. (label and ("%s/manifests/%s"):format(self.path, label) or "")
   if self.credential and self.credential.registry_token then self.bearer = self.credential.registry_token end
+  local tried = {}
   while true do
     local reply, failure = http.request { url = url, method = method, body = body, basic = self.basic,
-      ca_file = self.ca_file, body_max = MANIFEST_MAX,
+      ca_file = self.ca_file, body_max = MANIFEST_MAX, redirects = not body and REDIRECTS or nil,
       headers = { Accept = TYPES, ["Content-Type"] = content_type,
         Authorization = self.bearer and "Bearer " .. self.bearer or nil } }
     if not reply then
-      failure.passing = failure.kind == "net" and not failure.message:find("TLS", 1, true)
+      failure.message, failure.passing = ("%s: %s"):format(OP, failure.message), passes(failure)
       return nil, failure
     end
     if reply.status < 300 then return reply end
     local more
-    if reply.status == 401 then more, failure = authorise(self, reply) end
-    if failure then return nil, failure end
+    -- What it redirects to may want a login too; ours is not for that.
+    local its_own = reply.url:sub(1, #self.base) == self.base
+    if reply.status == 401 and its_own then more, failure = authorise(self, reply, tried) end
+    if failure then return nil, credentials.blame(self.job, failure, self.credential, self.host) end
     if not more then
       failure = fault.of(OP, label and ("%s/%s:%s"):format(self.host, self.path, label) or self.host,
-        ("HTTP status: %d%s"):format(reply.status, words_of(reply)))
-      failure.retry_after = tonumber(reply.headers["retry-after"])
-      return nil, failure
+        ("HTTP status: %d%s"):format(reply.status, words_of(reply)), tonumber(reply.headers["retry-after"]))
+      return nil, credentials.blame(self.job, failure, self.credential, self.host)
     end
   end
 end
@@ -145,6 +161,18 @@ local function digest(job, name, credential)
   end) or nil
 end
 
+-- The digest of a manifest that came; an error when it is not what was asked for, or promised.
+local function verified(reply, name, wanted)
+  local came, promised = "sha256:" .. hash.sha256(reply.body), reply.headers["docker-content-digest"]
+  for _, expected in ipairs { wanted or came, promised or came } do
+    if came ~= expected then
+      error(error_value.new { kind = "remote", op = OP,
+        message = ("%s %s: the manifest that came is %s, not %s"):format(OP, name, came, expected) }, 0)
+    end
+  end
+  return came
+end
+
 --- Gives an image in a registry other tags of the same repository; nothing is pulled.
 ---@param job orch.Job
 ---@param source string
@@ -155,10 +183,11 @@ local function retag(job, source, tags, credential)
   local parsed = reference.parse(source)
   local self = new(job, parsed, credential)
   local reply = fault.retrying(job, function() return self:ask("GET", parsed.digest or parsed.tag or "latest") end)
+  local found = verified(reply, source, parsed.digest)
   for _, label in ipairs(tags) do
     fault.retrying(job, function() return self:ask("PUT", label, reply.body, reply.headers["content-type"]) end)
   end
-  return reply.headers["docker-content-digest"] or "sha256:" .. require "orch.hash".sha256(reply.body)
+  return found
 end
 
 --- Raises unless the registry takes the login.
