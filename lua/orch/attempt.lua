@@ -13,11 +13,15 @@ local receiver = require "orch.receiver"
 local record = require "orch.record"
 local secrets = require "orch.secrets"
 local step = require "orch.step"
-local strict = require "orch.strict".strict
+local strict = require "orch.strict"
 local task = require "orch.task"
 
 local SERIAL_POLL <const> = 0.1 -- seconds
 local DELAY_MAX <const> = 600   -- between two attempts
+local SECRETS_ADVICE <const> = 'declare it in the head of the job: secrets = { "%s" }'
+local NO_SECRETS <const> = strict.kind("job.secrets", {}, SECRETS_ADVICE)
+local NEEDS <const> = strict.kind("job.needs", nil, 'only jobs that this one needs are there: needs = { "%s" }')
+local MATRIX <const> = strict.kind "job.matrix"
 
 local function copied(map)
   local copy = {}
@@ -26,6 +30,7 @@ local function copied(map)
 end
 
 local function secrets_of(run, definition)
+  if #definition.secrets == 0 then return setmetatable({}, NO_SECRETS) end
   local names = {}
   for i, each in ipairs(definition.secrets) do names[i] = each.name end
   local values = secrets.read(definition.name, definition.secrets, run.project.dir, run.bus.masker, function(message)
@@ -33,13 +38,13 @@ local function secrets_of(run, definition)
     run.warned[message] = true
     run.bus:emit("warning", { id = definition.name, job = definition.name, message = message })
   end)
-  return strict(values, "job.secrets", names, "declare it in the head of the job: secrets = { \"%s\" }")
+  return strict.strict(values, "job.secrets", names, SECRETS_ADVICE)
 end
 
 local function new_receiver(run, definition, place)
   local needs = {}
   for _, need in ipairs(definition.resolved_needs) do
-    needs[need.name] = strict(run.outputs[need.name] or {}, "job.needs." .. need.name, nil,
+    needs[need.name] = strict.strict(run.outputs[need.name] or {}, "job.needs." .. need.name, nil,
       ("its body returns it: return { %%s = … } in job %s"):format(need.name))
   end
   return receiver.new {
@@ -51,8 +56,8 @@ local function new_receiver(run, definition, place)
     executor = definition.executor or executor_host.new {},
     params = run.params,
     pipeline = pipeline_values.of_run(run),
-    needs = strict(needs, "job.needs", nil, "only jobs that this one needs are there: needs = { \"%s\" }"),
-    matrix = strict(definition.values or {}, "job.matrix"),
+    needs = setmetatable(needs, NEEDS),
+    matrix = setmetatable(definition.values or {}, MATRIX),
     secrets = secrets_of(run, definition),
     secret_names = secrets.hidden(definition.secrets),
     shell = definition.shell,

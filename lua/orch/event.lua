@@ -25,11 +25,13 @@ local function masked(masker, value)
   return copy
 end
 
---- Sends one event: the envelope { v, type, run, id, parent, time, clock } and these fields.
+--- Sends one event: these fields, which are the event's from then on, in the envelope { v, type, run, id, parent, time,
+--- clock }.
 ---@param kind string "run.start", "job.start", "step.start", "step.output", "step.end", …
 ---@param fields table plain values only
 function Bus:emit(kind, fields)
-  local event = masked(self.masker, fields)
+  local event = fields
+  for key, value in pairs(event) do event[key] = masked(self.masker, value) end
   event.v, event.type, event.run = VERSION, kind, self.run
   event.time, event.clock = task.time(), task.clock()
   for _, receive in ipairs(self.subscribers) do receive(event) end

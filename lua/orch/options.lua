@@ -67,6 +67,7 @@ local function parse(name, declared)
   local text = option[1]
   local parsed = { name = name, default = option.default, doc = option.doc, enum = option.enum, min = option.min,
     max = option.max, pattern = option.pattern, optional = option.default ~= nil or option.optional, types = {} }
+  parsed.ruled = parsed.enum or parsed.min or parsed.max or parsed.pattern
   if type(text) ~= "string" then usage("option '%s': the first element names its type", name) end
   if text:sub(-1) == "?" then
     parsed.optional = true
@@ -115,7 +116,7 @@ end
 
 -- What a declaration asks beyond the type: one of some values, a range, a Lua pattern for the whole text.
 local function check_rules(what, option, value)
-  if unknown.is(value) then return end
+  if not option.ruled or unknown.is(value) then return end
   local function refuse(rule) usage("%s: '%s' must be %s, got '%s'", what, option.name, rule, tostring(value)) end
   if option.enum and not nearest.contains(option.enum, value) then
     refuse("one of " .. table.concat(option.enum, ", "))
@@ -143,11 +144,16 @@ function Schema:spread(what, given)
     if self.positional then return { [self.positional] = given } end
     usage("%s: expected a table of options, got %s", what, type(given))
   end
-  local spread, list = {}, {}
+  local spread, list = {}, nil
   for key, value in pairs(given) do
-    if math.type(key) == "integer" then list[key] = value else spread[key] = value end
+    if math.type(key) == "integer" then
+      list = list or {}
+      list[key] = value
+    else
+      spread[key] = value
+    end
   end
-  if next(list) ~= nil then
+  if list then
     if not self.positional then usage("%s: option [%d] has no name", what, (next(list))) end
     if not is_list(list) then usage("%s: the list of '%s' has holes", what, self.positional) end
     if spread[self.positional] ~= nil then usage("%s: option '%s' is given twice", what, self.positional) end
@@ -168,15 +174,11 @@ end
 ---@param what string who asks, for the message: "docker_build"
 ---@param given any
 function Schema:check(what, given)
-  local checked = self:spread(what, given)
-  local strange = {}
+  local checked, strange = self:spread(what, given), nil
   for key in pairs(checked) do
-    if not self.options[key] then strange[#strange + 1] = tostring(key) end
+    if not self.options[key] and not (strange and strange < tostring(key)) then strange = tostring(key) end
   end
-  if #strange > 0 then
-    table.sort(strange)
-    usage("%s: unknown option '%s'%s", what, strange[1], nearest.hint(strange[1], self.names))
-  end
+  if strange then usage("%s: unknown option '%s'%s", what, strange, nearest.hint(strange, self.names)) end
   for _, name in ipairs(self.names) do
     local option, value = self.options[name], checked[name]
     if value ~= nil then

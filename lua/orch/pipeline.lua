@@ -55,6 +55,10 @@ end
 -- Depth first, without recursion: a chain may be longer than a stack. The path so far tells a circle.
 local function visit(self, start, order, state)
   if state[start] then return end
+  if #self.by_name[start].resolved_needs == 0 then
+    state[start], order[#order + 1] = "done", start
+    return
+  end
   local path, seen, depth = { start }, { 0 }, 1
   state[start] = "open"
   while depth > 0 do

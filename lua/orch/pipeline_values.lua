@@ -92,27 +92,33 @@ local function read(run, group, given)
   return part(values, group)
 end
 
---- Of a run.
----@param run table
----@return table
-local function of_run(run)
-  local given = run.options.pipeline or {}
-  local values = { number = given.number or run.journal.number, id = given.id or run.id,
-    event_time = given.event_time or ALWAYS.event_time }
-  return setmetatable(values, { __index = function(_, key)
+-- What the values of all jobs of a run have in common: git's are read when first asked for.
+local function kind_of(run, given)
+  local function names()
+    local at = 0
+    return function(values)
+      at = at + 1
+      local name = NAMES[""][at]
+      if name then return name, values[name] end
+    end
+  end
+  return { __index = function(values, key)
     if key ~= "git" and key ~= "project" then
       options.usage("job.pipeline has no '%s'%s", tostring(key), nearest.hint(tostring(key), NAMES[""]))
     end
     rawset(values, key, read(run, key, given))
     return values[key]
-  end, __pairs = function(whole)
-    local at = 0
-    return function()
-      at = at + 1
-      local name = NAMES[""][at]
-      if name then return name, whole[name] end
-    end
-  end })
+  end, __pairs = function(values) return names(), values end }
+end
+
+--- Of a run.
+---@param run table
+---@return table
+local function of_run(run)
+  local given = run.options.pipeline or {}
+  run.kind_of_values = run.kind_of_values or kind_of(run, given)
+  return setmetatable({ number = given.number or run.journal.number, id = given.id or run.id,
+    event_time = given.event_time or ALWAYS.event_time }, run.kind_of_values)
 end
 
 -- A plan's: what is not given prints as ‹pipeline.git.branch›.

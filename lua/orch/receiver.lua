@@ -117,7 +117,9 @@ function methods.artifact(job, artifact)
   local current = step.current()
   current.artifacts = current.artifacts or {}
   artifact.id, artifact.job = current.id, job.name
-  table.insert(current.artifacts, artifact)
+  local kept = {}
+  for key, value in pairs(artifact) do kept[key] = value end
+  table.insert(current.artifacts, kept)
   job.bus:emit("artifact", artifact)
 end
 

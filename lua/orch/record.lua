@@ -9,6 +9,8 @@ local secret = require "orch.secret"
 local DEPTH_MAX <const> = 50
 local VALUES_MAX <const> = 1000000
 
+local NOTHING <const> = {}
+
 local find <const> = string.find
 
 local function bytes_mark(value) return { ["$bytes"] = require "orch.hash".base64(value) } end
@@ -35,8 +37,10 @@ local marked
 
 -- A table's parts with their marks; nil when one cannot be brought back.
 local function marked_table(value, state, depth)
+  if next(value) == nil then return NOTHING end
   local shape = shape_of(value)
-  local copy, sorted = shape == "names" and {} or json.array {}, {}
+  local copy = shape == "names" and {} or json.array {}
+  local sorted = shape == "pairs" and {}
   for key, each in next, value do
     local inner = marked(each, state, depth + 1)
     if inner == nil then return nil end

@@ -17,12 +17,12 @@ local of_task = setmetatable({}, { __mode = "k" })
 ---@field kind "job"|"group"|"branch"|"step"
 
 local function new(kind, id, parent)
-  return setmetatable({ kind = kind, id = id, parent = parent, counts = {}, branches = {},
-    depth = parent and parent.depth + 1 or 0 }, Scope)
+  return setmetatable({ kind = kind, id = id, parent = parent, depth = parent and parent.depth + 1 or 0 }, Scope)
 end
 
 --- A scope for what is called from here; its id counts calls of the same name.
 function Scope:child(kind, name)
+  self.counts = self.counts or {}
   local count = (self.counts[name] or 0) + 1
   self.counts[name] = count
   return new(kind, ("%s/%s#%d"):format(self.id, name, count), self)
@@ -31,6 +31,7 @@ end
 --- Branch names are unique in orch.all, and the same on every run: no counting. A later orch.all goes on with the
 --- branch of that name, so that no two steps in it have one id.
 function Scope:branch(name)
+  self.branches = self.branches or {}
   local branch = self.branches[name] or new("branch", self.id .. "/" .. name, self)
   self.branches[name], branch.name = branch, name
   branch.anew = branch.anew or self:area().anew -- see Journal:answer

@@ -2,13 +2,13 @@
 local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 
----@param values table changed
+--- The metatable of such tables, where many have it in common.
 ---@param what string "job.params"
 ---@param known? string[] keys that may be nil
 ---@param advice? string what to do about a key that is not there; %s: the key
----@return table values
-local function strict(values, what, known, advice)
-  return setmetatable(values, { __index = function(_, key)
+---@return table
+local function kind(what, known, advice)
+  return { __index = function(values, key)
     if known and nearest.contains(known, key) then return nil end
     local names = {}
     for name in next, values do
@@ -19,7 +19,12 @@ local function strict(values, what, known, advice)
     error(error_value.new { kind = "usage", hint = advice and advice:format(tostring(key)),
       message = ("%s has no '%s'%s"):format(what, tostring(key),
         #list > 0 and nearest.hint(tostring(key), list) or ": it is empty") }, 0)
-  end })
+  end }
 end
 
-return { strict = strict }
+--- Makes a table one of its own kind.
+---@param values table changed
+---@return table values
+local function strict(values, what, known, advice) return setmetatable(values, kind(what, known, advice)) end
+
+return { strict = strict, kind = kind }

@@ -14,43 +14,51 @@ Host.__index = Host
 
 local schema = options.schema { working_directory = "string?" }
 
--- Files of the job, relative paths taken from its working directory.
-local function files(dir)
-  local function at(path) return fs.join(dir, path) end
-  local self = {}
-  --- Where programs of this machine can read a file or directory of the job: it, or a copy of it.
-  self.seen = at
-  --- Calls write(path), which makes a file of that path on this machine; then it is the job's.
-  function self.receive(path, write) return write(at(path)) end
-  function self.read(path, max) return fs.read(at(path), max) end
-  function self.write(path, bytes, how) return fs.write(at(path), bytes, how) end
-  function self.append(path, bytes, how) return fs.append(at(path), bytes, how) end
-  function self.stat(path) return fs.stat(at(path)) end
-  function self.list(path) return fs.list(at(path)) end
-  function self.make_dir(path, mode) return fs.make_dir(at(path), mode) end
-  function self.remove(path) return fs.remove(at(path)) end
-  --- Files below a root into an archive on this machine: tar.pack's options.
-  function self.pack(spec)
-    spec.root = at(spec.root)
-    return require "orch.tar".pack(spec)
-  end
-  --- An archive on this machine into a directory: tar.unpack's options.
-  function self.unpack(spec)
-    spec.into = at(spec.into)
-    return require "orch.tar".unpack(spec)
-  end
-  --- A docker build context as a stream: tar.context's options.
-  function self.context(spec)
-    spec.dir = at(spec.dir)
-    return require "orch.tar".context(spec)
-  end
-  --- A repository's work tree: repo.checkout's options.
-  function self.checkout(spec)
-    spec.into = at(spec.into)
-    return require "orch.repo".checkout(spec)
-  end
-  return self
+-- Files of the job, relative paths taken from its working directory: each function is made, by what is here, when it is
+-- first asked for.
+local files_at = {}
+
+--- Where programs of this machine can read a file or directory of the job: it, or a copy of it.
+function files_at.seen(at) return at end
+
+--- Calls write(path), which makes a file of that path on this machine; then it is the job's.
+function files_at.receive(at) return function(path, write) return write(at(path)) end end
+
+for _, name in ipairs { "read", "write", "append", "stat", "list", "make_dir", "remove" } do
+  local f = fs[name]
+  files_at[name] = function(at) return function(path, ...) return f(at(path), ...) end end
 end
+
+-- Options of a module's function, with their directory taken from the job's.
+local function placed(key, module, name)
+  return function(at)
+    return function(spec)
+      spec[key] = at(spec[key])
+      return require(module)[name](spec)
+    end
+  end
+end
+
+--- Files below a root into an archive on this machine: tar.pack's options.
+files_at.pack = placed("root", "orch.tar", "pack")
+--- An archive on this machine into a directory: tar.unpack's options.
+files_at.unpack = placed("into", "orch.tar", "unpack")
+--- A docker build context as a stream: tar.context's options.
+files_at.context = placed("dir", "orch.tar", "context")
+--- A repository's work tree: repo.checkout's options.
+files_at.checkout = placed("into", "orch.repo", "checkout")
+
+local Files = {}
+
+function Files.__index(files, name)
+  local make = files_at[name]
+  if not make then return nil end
+  local dir = files.dir
+  files[name] = make(function(path) return fs.join(dir, path) end)
+  return files[name]
+end
+
+local function files(dir) return setmetatable({ dir = dir }, Files) end
 
 -- The declared secrets reach a step only when it is given them.
 local function inherited(job, tmp)
