@@ -1,4 +1,5 @@
 local fs = require "orch.fs"
+local proc = require "orch.proc"
 local support = require "e2e.support"
 
 describe("a build that fails", function()
@@ -90,5 +91,25 @@ describe("a build that fails", function()
     assert.equal(4, result.code, result.all)
     assert.matches("docker build: Dockerfile:1: # syntax=" .. name .. ": ", result.err, 1, true)
     assert.matches("try: without a line '# syntax=' the daemon takes the builder that it has", result.err, 1, true)
+  end)
+
+  it("goes on by a tar where sessions are forbidden, unless something needs one", function()
+    put("Dockerfile", "FROM busybox:1.36\nCOPY Dockerfile /x\n")
+    local proxy = assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py", "without",
+      os.getenv("DOCKER_HOST"):match("^unix://(.*)"), "/session" } })
+    local _ <close> = setmetatable({}, { __close = function()
+      proxy:cancel()
+      proxy:wait()
+    end })
+    scratch.env.DOCKER_HOST = "tcp://127.0.0.1:" .. assert(proxy:read()):match("%d+")
+    local result = build()
+    assert.equal(0, result.code, result.all)
+    assert.matches("no build session (the server answered 403: Forbidden): the context is sent as a tar", result.out, 1,
+      true)
+    result = build("secrets = { s = { file = '" .. context .. "/Dockerfile' } }")
+    assert.equal(3, result.code, result.all)
+    assert.matches("option 'secrets' needs a build session, which " .. scratch.env.DOCKER_HOST .. " refused: ", result.err,
+      1, true)
+    assert.matches("try: a proxy before the daemon must let POST /session through", result.err, 1, true)
   end)
 end)

@@ -6,6 +6,7 @@ usage: servers.py fake SOCKET API [MIN]         says that it speaks API, and no 
        servers.py cut SOCKET [MARK]             the same; the first time that a step's end, or MARK, comes by, it
                                                 hangs up
        servers.py garble SOCKET [MARK]          the same; the first "please garble", or MARK, is followed by junk
+       servers.py without SOCKET WORDS          the same; a request with these words in its first line is forbidden
        servers.py silent                        a port that takes connections and says nothing
        servers.py bearer USER PASSWORD          a registry with one manifest, x/y:1, and a token service
 """
@@ -92,7 +93,13 @@ def garble(data):
     return data + b"\x01\x00\x00\x00\x00\x00\x00\x09" + b"Z\xff\xff\xff\xffjunk"
 
 
-def forward(path, context=None, change=None):
+def forbid(client):
+    client.recv(65536)
+    client.sendall(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 9\r\nConnection: close\r\n\r\nForbidden")
+    client.close()
+
+
+def forward(path, context=None, change=None, without=None):
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
 
@@ -100,6 +107,8 @@ def forward(path, context=None, change=None):
         try:
             if context:
                 client = context.wrap_socket(client, server_side=True)
+            if without and without in client.recv(65536, socket.MSG_PEEK).split(b"\r\n")[0]:
+                return forbid(client)
             daemon = socket.socket(socket.AF_UNIX)
             daemon.connect(path)
         except OSError:
@@ -199,5 +208,6 @@ def changing(change, mark):
 
 
 {"bearer": bearer, "fake": fake, "tls": tls, "plain": forward, "silent": silent,
+ "without": lambda path, words: forward(path, without=words.encode()),
  "cut": changing(hang_up, b"exit\x000\x00"),
  "garble": changing(garble, b"please garble")}[sys.argv[1]](*sys.argv[2:])

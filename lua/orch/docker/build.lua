@@ -50,6 +50,14 @@ local function arguments(spec)
   return args
 end
 
+-- The first option given that only a session can serve, or nil.
+local function wanted_of_session(spec)
+  for _, name in ipairs { "secrets", "ssh", "output" } do
+    local given = spec[name]
+    if type(given) == "table" and next(given) or type(given) ~= "table" and given then return name end
+  end
+end
+
 local function query(self)
   local spec, classic = self.spec, self.classic
   return {
@@ -142,12 +150,28 @@ local function while_alive(session, f)
   return good, problem
 end
 
+-- A proxy before the daemon may forbid sessions, and a daemon may have none of this kind any more.
+local function without_session(self, refusal)
+  local code = refusal.code
+  if code ~= 403 and code ~= 404 then error(refusal, 0) end
+  local wanted = wanted_of_session(self.spec)
+  if wanted then
+    refusal.message = ("docker_build: option '%s' needs a build session, which %s refused: %s"):format(wanted,
+      self.client.endpoint.host, refusal.message)
+    refusal.hint = "a proxy before the daemon must let POST /session through"
+    error(refusal, 0)
+  end
+  self.job:log("no build session (%s): the context is sent as a tar, all of it each time", refusal.message)
+  return with_tar(self)
+end
+
 -- What failed on our side is why the daemon failed.
 local function with_session(self, output)
   local options = build_session.options(self, output)
   for name, value in pairs(self.client:peer()) do options[name] = value end
   options.api = self.client.api
-  local session <close> = assert(require "orch.session".open(options))
+  local session <close>, refusal = require "orch.session".open(options)
+  if not session then return without_session(self, refusal) end
   local good, problem = while_alive(session, function()
     local reply, failure = request(self, { query = { session = session:id(), remote = "client-session" } })
     if not reply then error(build_failure.of_request(self, failure), 0) end
@@ -194,13 +218,10 @@ local function check(self)
   if not self.classic and spec.network and not NETWORKS[spec.network] then
     usage("docker_build: option 'network': BuildKit knows 'default', 'none' and 'host', not '%s'", spec.network)
   end
-  for _, name in ipairs { "secrets", "ssh", "output" } do
-    local given = spec[name]
-    local wanted = type(given) == "table" and next(given) or type(given) ~= "table" and given
-    if wanted and not self.sessions then
-      usage("docker_build: option '%s' needs BuildKit, which %s", name,
-        spec.classic and "option 'classic' turns off" or "podman does not have")
-    end
+  local wanted = wanted_of_session(spec)
+  if wanted and not self.sessions then
+    usage("docker_build: option '%s' needs BuildKit, which %s", wanted,
+      spec.classic and "option 'classic' turns off" or "podman does not have")
   end
 end
 
