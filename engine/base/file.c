@@ -164,8 +164,8 @@ bool file_append(const struct file_spec *spec, struct err *err)
     struct stat st;
     if (stat(spec->path, &st) == 0 && !S_ISREG(st.st_mode) && !S_ISCHR(st.st_mode))
         return no_file(spec->path, st.st_mode, err);
-    const int fd = open(spec->path, O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY,
-                        spec->mode ? spec->mode : 0666);
+    const int flags = O_WRONLY | O_APPEND | O_CREAT | O_CLOEXEC | O_NONBLOCK | O_NOCTTY;
+    const int fd = open(spec->path, flags, spec->mode ? spec->mode : 0666);
     if (fd < 0)
         return err_system(err, errno, "cannot open %s", spec->path);
     const bool good = fd_write(fd, spec->data, spec->len) &&

@@ -23,6 +23,7 @@ struct base {
 
 struct query {
     struct wait wait;
+    struct request *request; /* until it is done */
     int rows; /* registry reference of the rows or of the error, made in the loop */
     bool failed;
 };
@@ -108,6 +109,7 @@ static void on_query(void *arg, const struct db_result *result)
 {
     struct query *query = arg;
     lua_State *L = bind_state(query);
+    query->request = NULL;
     query->failed = result->err.kind != ERR_NONE;
     if (query->failed)
         bind_push_err(L, &result->err);
@@ -135,9 +137,16 @@ static int k_query(lua_State *L, int status, lua_KContext context)
     return query->failed ? 2 : 1;
 }
 
+static void query_cancel(void *op)
+{
+    struct request *request = ((struct query *)op)->request;
+    if (request)
+        db_cancel(request);
+}
+
 static struct query *new_query(lua_State *L)
 {
-    struct query *query = bind_wait(L, sizeof *query, QUERY, NULL);
+    struct query *query = bind_wait(L, sizeof *query, QUERY, query_cancel);
     query->rows = LUA_NOREF;
     return query;
 }
@@ -188,7 +197,7 @@ static int execute(lua_State *L, bool durable)
     struct db_statement statement = read_statement(L, params);
     struct query *query = new_query(L);
     const struct db_spec spec = {.statements = &statement, .count = 1, .durable = durable};
-    db_start(base->db, &spec, on_query, query);
+    query->request = db_start(base->db, &spec, on_query, query);
     return bind_yield(L, query, k_query);
 }
 
@@ -283,8 +292,8 @@ static int l_transaction(lua_State *L)
             .sql = luaL_checkstring(L, -1), .params = values, .param_count = (size_t)params};
         lua_pop(L, 2);
     }
-    db_start(base->db, &(struct db_spec){.statements = statements, .count = count}, on_query,
-             query);
+    const struct db_spec spec = {.statements = statements, .count = count};
+    query->request = db_start(base->db, &spec, on_query, query);
     return bind_yield(L, query, k_query);
 }
 

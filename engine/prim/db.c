@@ -194,7 +194,7 @@ static struct request *new_request(const struct db_spec *spec)
     return request;
 }
 
-void db_start(struct db *db, const struct db_spec *spec, db_done *done, void *arg)
+struct request *db_start(struct db *db, const struct db_spec *spec, db_done *done, void *arg)
 {
     struct request *request = new_request(spec);
     request->done = done;
@@ -205,7 +205,7 @@ void db_start(struct db *db, const struct db_spec *spec, db_done *done, void *ar
         atomic_store(&db->failed, true);
         push(&db->answered, request);
         bell_ring(db->bell);
-        return;
+        return request;
     }
     push(&db->later, request);
     if (!spec->later)
@@ -214,6 +214,12 @@ void db_start(struct db *db, const struct db_spec *spec, db_done *done, void *ar
         hand_over(db);
     else
         eve_set(db->eve);
+    return request;
+}
+
+void db_cancel(struct request *request)
+{
+    atomic_store(&request->unwanted, true);
 }
 
 bool db_settled(const struct db *db)

@@ -53,8 +53,13 @@ struct db;
 /* Opens (creating file and no directory) with WAL, synchronous NORMAL, a busy time of 10 s, foreign
    keys on. A failure to open is told by every statement. */
 struct db *db_open(struct loop *loop, const char *path);
-/* Cannot be cancelled: a statement is short, and what was recorded must be known. */
-void db_start(struct db *db, const struct db_spec *spec, db_done *done, void *arg);
+struct request;
+
+/* The request is good until done has been called; for db_cancel only. */
+struct request *db_start(struct db *db, const struct db_spec *spec, db_done *done, void *arg);
+/* Ends a statement that only reads (ERR_CANCELLED). What writes is short, and is done: what was recorded must be
+   known. */
+void db_cancel(struct request *request);
 /* Has all that was started, but for what is for later and may wait still, been done, and none of the quiet
    failed? */
 bool db_settled(const struct db *db);

@@ -10,6 +10,7 @@ enum {
     ROWS_MAX = 100000,
     BUSY_MS = 10000,
     PREPARED_MAX = 32,
+    LOOK_STEPS = 10000, /* of SQLite's machine between two looks at whether the rows are still wanted */
     LOG_PAGES = 1000,     /* of write-ahead log after which it is written back while at work */
     LOG_PAGES_LEFT = 100, /* that may stay when the database is closed: the next one reads them all */
 };
@@ -23,6 +24,7 @@ struct connection {
         char *sql;
         sqlite3_stmt *statement;
     } prepared[PREPARED_MAX];
+    const atomic_bool *unwanted; /* of the request whose statement is running, if it only reads */
     size_t next; /* the place that is given up when all are taken */
     int log_pages;
 };
@@ -37,6 +39,8 @@ static bool fail(sqlite3 *handle, const char *path, struct err *err)
     case SQLITE_CONSTRAINT:
         kind = ERR_CONFLICT;
         break;
+    case SQLITE_INTERRUPT:
+        return err_set(err, ERR_CANCELLED, "reading database %s was cancelled", path);
     case SQLITE_ERROR:
     case SQLITE_RANGE:
     case SQLITE_MISUSE:
@@ -141,9 +145,16 @@ static void forget_prepared(struct connection *connection)
     }
 }
 
-static bool run_one(struct connection *connection, const struct db_statement *from,
-                    struct db_result *result)
+static int on_progress(void *arg)
 {
+    const struct connection *connection = arg;
+    return connection->unwanted && atomic_load(connection->unwanted);
+}
+
+static bool run_one(struct connection *connection, const struct db_statement *from,
+                    struct request *request)
+{
+    struct db_result *result = &request->result;
     sqlite3 *handle = connection->handle;
     const char *path = connection->path;
     drop_rows(result);
@@ -155,6 +166,7 @@ static bool run_one(struct connection *connection, const struct db_statement *fr
         fail(handle, path, &result->err);
     take_columns(statement, result);
     size_t room = 0;
+    connection->unwanted = sqlite3_stmt_readonly(statement) ? &request->unwanted : NULL;
     mem_free(result->cells);
     result->cells = NULL;
     for (int code = SQLITE_ROW; good && code == SQLITE_ROW;) {
@@ -170,6 +182,7 @@ static bool run_one(struct connection *connection, const struct db_statement *fr
     result->last_id = sqlite3_last_insert_rowid(handle);
     sqlite3_reset(statement);
     sqlite3_clear_bindings(statement);
+    connection->unwanted = NULL;
     return good;
 }
 
@@ -193,7 +206,7 @@ static void run_request(struct connection *connection, struct request *request,
     bool good = !several || plain(connection, batched ? "SAVEPOINT several" : "BEGIN IMMEDIATE",
                                   &result->err);
     for (size_t i = 0; good && i < request->count; i++)
-        good = run_one(connection, &request->statements[i], result);
+        good = run_one(connection, &request->statements[i], request);
     if (good && several)
         good = plain(connection, batched ? "RELEASE several" : "COMMIT", &result->err);
     if (!good && several && batched)
@@ -282,8 +295,10 @@ struct connection *connection_open(const char *path)
     struct connection *connection = mem_alloc(sizeof *connection);
     connection->path = path;
     connection->handle = open_handle(path, &connection->open_err);
-    if (connection->handle)
+    if (connection->handle) {
         sqlite3_wal_hook(connection->handle, on_commit, connection);
+        sqlite3_progress_handler(connection->handle, LOOK_STEPS, on_progress, connection);
+    }
     return connection;
 }
 

@@ -2,6 +2,8 @@
 #ifndef PRIM_DB_CONNECTION_H
 #define PRIM_DB_CONNECTION_H
 
+#include <stdatomic.h>
+
 #include "prim/db.h"
 
 struct connection;
@@ -11,6 +13,7 @@ struct request {
     struct db_statement *statements;
     size_t count;
     bool durable, quiet;
+    atomic_bool unwanted; /* set by the loop: a statement of it that only reads may end early */
     uint64_t number; /* they are counted from 1 */
     db_done *done;
     void *arg;

@@ -19,7 +19,8 @@ function db.open(path) end
 ---@class orch.db.database: userdata
 local database = {}
 
----Runs one statement and waits for its rows; a power cut may undo it, a crash of orch does not. Errors: usage (the
+---Runs one statement and waits for its rows; a power cut may undo it, a crash of orch does not. When the task is
+---cancelled, a statement that only reads ends early; others are done. Errors: usage (the
 ---statement), conflict (a constraint, a table that is there already), io. Raises when the database is closed, for
 ---other values, and for more than 100 of them.
 ---@param sql string
