@@ -10,7 +10,6 @@
 #define WAIT "orch.http.wait"
 
 enum {
-    BODY_MAX = 16 << 20,  /* default of body_max for an answer that is kept in memory */
     HELD_MAX = 256 << 10, /* bytes read ahead of reply:read before the server must wait */
     HELD_ROOM = 1 << 20,  /* HELD_MAX and whatever libcurl still hands over */
 };
@@ -143,91 +142,6 @@ struct http_pool *http_pool_of(lua_State *L)
 
 /* --- http.request ----------------------------------------------------------------------------------- */
 
-static const struct opt request_options[] = {
-    HTTP_PEER_OPTIONS,
-    {"url", OPT_TEXT, true},
-    {"method", OPT_TEXT, false},
-    {"headers", OPT_MAP, false},
-    {"body", OPT_TEXT, false},
-    {"body_fd", OPT_INTEGER, false},
-    {"body_file", OPT_TEXT, false},
-    {"body_length", OPT_INTEGER, false},
-    {"body_max", OPT_INTEGER, false},
-    {"stream", OPT_BOOL, false},
-    {"file", OPT_TEXT, false},
-    {"timeout", OPT_NUMBER, false},
-    {"idle_timeout", OPT_NUMBER, false},
-    {"redirects", OPT_INTEGER, false},
-    {"basic", OPT_MAP, false},
-    {NULL, 0, false},
-};
-
-static const struct opt basic_options[] = {
-    {"user", OPT_TEXT, true},
-    {"password", OPT_TEXT, true},
-    {NULL, 0, false},
-};
-
-static void read_basic(lua_State *L, struct http_spec *spec)
-{
-    if (lua_getfield(L, 1, "basic") != LUA_TNIL) {
-        const int basic = lua_gettop(L);
-        size_t user_len, password_len;
-        bind_options(L, basic, basic_options, "http.request: basic");
-        spec->user = opt_text(L, basic, "user", &user_len);
-        spec->password = opt_text(L, basic, "password", &password_len);
-        if (strchr(spec->user, ':') || strlen(spec->user) != user_len ||
-            strlen(spec->password) != password_len)
-            luaL_error(L, "http.request: option 'basic' holds a zero byte, or a colon in 'user'");
-    }
-    lua_pop(L, 1);
-}
-
-static void read_body(lua_State *L, struct http_spec *spec)
-{
-    spec->body = opt_text(L, 1, "body", &spec->body_len);
-    spec->body_fd = (int)opt_integer(L, 1, "body_fd", -1);
-    spec->body_length = opt_integer(L, 1, "body_length", -1);
-    const bool from_file = http_plain(L, 1, "body_file", "http.request") != NULL;
-    if ((spec->body != NULL) + (spec->body_fd >= 0) + from_file > 1)
-        luaL_error(L, "http.request: 'body', 'body_fd' and 'body_file' exclude each other");
-    if (spec->body_length >= 0 && spec->body_fd < 0)
-        luaL_error(L, "http.request: 'body_length' belongs to 'body_fd'");
-}
-
-/* Leaves on the stack what spec borrows from. */
-static void read_options(lua_State *L, struct http_spec *spec)
-{
-    const char *const function = "http.request";
-    bind_options(L, 1, request_options, function);
-    *spec = (struct http_spec){
-        .url = http_plain(L, 1, "url", function),
-        .method = http_plain(L, 1, "method", function),
-        .file = http_plain(L, 1, "file", function),
-        .timeout_ms = http_milliseconds(L, 1, "timeout", 0),
-        .idle_timeout_ms = http_milliseconds(L, 1, "idle_timeout", 60),
-        .head = on_head,
-        .output = on_output,
-    };
-    const lua_Integer redirects = opt_integer(L, 1, "redirects", 0);
-    if (redirects > 50)
-        luaL_error(L, "http.request: option 'redirects' is at most 50");
-    spec->redirects = (unsigned)redirects;
-    if (spec->method)
-        http_check_token(L, spec->method, function, "method");
-    http_read_peer(L, 1, &spec->peer);
-    read_body(L, spec);
-    if ((spec->body_fd >= 0 || http_plain(L, 1, "body_file", function)) && spec->method &&
-        strcmp(spec->method, "HEAD") == 0)
-        luaL_error(L, "http.request: a HEAD request has no body");
-    read_basic(L, spec);
-    const bool kept = !spec->file && !opt_bool(L, 1, "stream", false);
-    if (spec->file && opt_bool(L, 1, "stream", false))
-        luaL_error(L, "http.request: 'file' and 'stream' exclude each other");
-    spec->body_max = (uint64_t)opt_integer(L, 1, "body_max", kept ? BODY_MAX : 0);
-    spec->fields = http_read_fields(L, 1, function, &spec->field_count);
-}
-
 static void push_head(lua_State *L, const struct http_head *head)
 {
     lua_createtable(L, 0, 4);
@@ -279,8 +193,12 @@ static int l_request(lua_State *L)
     struct reply **slot = lua_newuserdatauv(L, sizeof *slot, 1); /* at 2 */
     *slot = NULL;
     luaL_setmetatable(L, REPLY);
+    int *body = http_guard_body(L); /* at 3 */
     struct reply_wait *wait = bind_wait(L, sizeof *wait, WAIT, request_cancel);
-    read_options(L, &spec);
+    *body = -1;
+    http_read_request(L, &spec);
+    spec.head = on_head;
+    spec.output = on_output;
     struct http_pool *pool = http_pool_of(L);
     if (!http_open_body(L, &spec, &err))
         return http_fail(L, &err);
@@ -289,7 +207,7 @@ static int l_request(lua_State *L)
     reply->to_file = spec.file != NULL;
     buf_init(&reply->held, reply->stream   ? HELD_ROOM
                            : spec.body_max ? spec.body_max
-                                           : BODY_MAX);
+                                           : HTTP_BODY_MAX);
     reply->http = http_start(pool, &spec, on_done, reply, &err);
     if (!reply->http)
         return http_fail(L, &err);
@@ -401,6 +319,7 @@ int luaopen_orch_http(lua_State *L)
     bind_type(L, POOL, NULL, pool_gc);
     bind_type(L, REPLY, methods, reply_gc);
     bind_type(L, WAIT, NULL, NULL);
+    http_open_options(L);
     index_fields(L);
     http_open_stream(L);
     lua_newtable(L);

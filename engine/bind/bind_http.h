@@ -31,6 +31,14 @@ const struct http_field *http_read_fields(lua_State *L, int arg, const char *fun
 /* The file of option body_file as the spec's body. The last thing before http_start, which takes the
    descriptor: an error raised in between would leak it. */
 bool http_open_body(lua_State *L, struct http_spec *spec, struct err *err);
+/* Pushes an owner of the descriptor that option body_fd names: closed with the call unless set to -1. For a task that
+   is cancelled already, whose caller has handed it over. */
+int *http_guard_body(lua_State *L);
+enum { HTTP_BODY_MAX = 16 << 20 }; /* default of body_max for an answer that is kept in memory */
+/* All options at 1 but body_file, head and output; leaves on the stack what spec borrows from. */
+void http_read_request(lua_State *L, struct http_spec *spec);
+/* Makes the types of bind_http_options.c. */
+void http_open_options(lua_State *L);
 /* Raises unless text is a method's or a field's name. */
 void http_check_token(lua_State *L, const char *text, const char *function, const char *what);
 

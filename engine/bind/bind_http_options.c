@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#define BODY "orch.http.body"
+
 uint64_t http_milliseconds(lua_State *L, int arg, const char *key, lua_Number fallback)
 {
     const lua_Number seconds = opt_number(L, arg, key, fallback);
@@ -142,4 +144,115 @@ bool http_open_body(lua_State *L, struct http_spec *spec, struct err *err)
     if (fd >= 0)
         close(fd);
     return false;
+}
+
+/* --- http.request's own --------------------------------------------------------------------------- */
+
+static const struct opt request_options[] = {
+    HTTP_PEER_OPTIONS,
+    {"url", OPT_TEXT, true},
+    {"method", OPT_TEXT, false},
+    {"headers", OPT_MAP, false},
+    {"body", OPT_TEXT, false},
+    {"body_fd", OPT_INTEGER, false},
+    {"body_file", OPT_TEXT, false},
+    {"body_length", OPT_INTEGER, false},
+    {"body_max", OPT_INTEGER, false},
+    {"stream", OPT_BOOL, false},
+    {"file", OPT_TEXT, false},
+    {"timeout", OPT_NUMBER, false},
+    {"idle_timeout", OPT_NUMBER, false},
+    {"redirects", OPT_INTEGER, false},
+    {"basic", OPT_MAP, false},
+    {NULL, 0, false},
+};
+
+static const struct opt basic_options[] = {
+    {"user", OPT_TEXT, true},
+    {"password", OPT_TEXT, true},
+    {NULL, 0, false},
+};
+
+static void read_basic(lua_State *L, struct http_spec *spec)
+{
+    if (lua_getfield(L, 1, "basic") != LUA_TNIL) {
+        const int basic = lua_gettop(L);
+        size_t user_len, password_len;
+        bind_options(L, basic, basic_options, "http.request: basic");
+        spec->user = opt_text(L, basic, "user", &user_len);
+        spec->password = opt_text(L, basic, "password", &password_len);
+        if (strchr(spec->user, ':') || strlen(spec->user) != user_len ||
+            strlen(spec->password) != password_len)
+            luaL_error(L, "http.request: option 'basic' holds a zero byte, or a colon in 'user'");
+    }
+    lua_pop(L, 1);
+}
+
+static void read_body(lua_State *L, struct http_spec *spec)
+{
+    spec->body = opt_text(L, 1, "body", &spec->body_len);
+    spec->body_fd = (int)opt_integer(L, 1, "body_fd", -1);
+    spec->body_length = opt_integer(L, 1, "body_length", -1);
+    const bool from_file = http_plain(L, 1, "body_file", "http.request") != NULL;
+    if ((spec->body != NULL) + (spec->body_fd >= 0) + from_file > 1)
+        luaL_error(L, "http.request: 'body', 'body_fd' and 'body_file' exclude each other");
+    if (spec->body_length >= 0 && spec->body_fd < 0)
+        luaL_error(L, "http.request: 'body_length' belongs to 'body_fd'");
+}
+
+void http_read_request(lua_State *L, struct http_spec *spec)
+{
+    const char *const function = "http.request";
+    bind_options(L, 1, request_options, function);
+    *spec = (struct http_spec){
+        .url = http_plain(L, 1, "url", function),
+        .method = http_plain(L, 1, "method", function),
+        .file = http_plain(L, 1, "file", function),
+        .timeout_ms = http_milliseconds(L, 1, "timeout", 0),
+        .idle_timeout_ms = http_milliseconds(L, 1, "idle_timeout", 60),
+    };
+    const lua_Integer redirects = opt_integer(L, 1, "redirects", 0);
+    if (redirects > 50)
+        luaL_error(L, "http.request: option 'redirects' is at most 50");
+    spec->redirects = (unsigned)redirects;
+    if (spec->method)
+        http_check_token(L, spec->method, function, "method");
+    http_read_peer(L, 1, &spec->peer);
+    read_body(L, spec);
+    if ((spec->body_fd >= 0 || http_plain(L, 1, "body_file", function)) && spec->method &&
+        strcmp(spec->method, "HEAD") == 0)
+        luaL_error(L, "http.request: a HEAD request has no body");
+    read_basic(L, spec);
+    const bool kept = !spec->file && !opt_bool(L, 1, "stream", false);
+    if (spec->file && opt_bool(L, 1, "stream", false))
+        luaL_error(L, "http.request: 'file' and 'stream' exclude each other");
+    spec->body_max = (uint64_t)opt_integer(L, 1, "body_max", kept ? HTTP_BODY_MAX : 0);
+    spec->fields = http_read_fields(L, 1, function, &spec->field_count);
+}
+
+static int body_close(lua_State *L)
+{
+    int *fd = luaL_checkudata(L, 1, BODY);
+    if (*fd >= 0)
+        close(*fd);
+    *fd = -1;
+    return 0;
+}
+
+int *http_guard_body(lua_State *L)
+{
+    int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
+    *fd = -1;
+    luaL_setmetatable(L, BODY);
+    const int guard = lua_gettop(L);
+    if (lua_istable(L, 1) && lua_getfield(L, 1, "body_fd") == LUA_TNUMBER)
+        *fd = (int)lua_tointeger(L, -1);
+    lua_settop(L, guard);
+    lua_toclose(L, guard);
+    return fd;
+}
+
+void http_open_options(lua_State *L)
+{
+    bind_type(L, BODY, NULL, body_close);
 }

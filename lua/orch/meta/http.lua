@@ -14,7 +14,7 @@
 ---@field method? string default "GET", "POST" with a body
 ---@field headers? table<string, string|orch.Secret|(string|orch.Secret)[]> Content-Length, Transfer-Encoding and Expect are the engine's
 ---@field body? string|orch.Secret sent with its length; no Content-Type unless you give one
----@field body_fd? integer descriptor of a pipe, socket or file whose bytes are the body; the request closes it, whatever comes of it
+---@field body_fd? integer descriptor of a pipe, socket or file whose bytes are the body; the request closes it, whatever comes of it but a mistake in these options
 ---@field body_file? string path of a regular file that is the body, sent with its length
 ---@field body_length? integer bytes to send from body_fd; fewer is an error (io); default: to its end, chunked
 ---@field body_max? integer bytes of an answer; more is an error (limit); default 16 MiB in memory, none with stream or file
