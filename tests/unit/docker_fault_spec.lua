@@ -45,7 +45,21 @@ describe("a registry's fault", function()
       assert.is_false(failure.passing, message)
       assert.equal("docker push " .. IMAGE .. ": " .. message, failure.message)
     end
-    assert.matches("certs.d", of("x509: certificate signed by unknown authority").hint)
+  end)
+
+  it("of its certificate is told by what is wrong with that", function()
+    local function hint(words, name) return fault.of("docker pull", name or "r.example:5000/x:1", words).hint end
+    local unknown <const> = "x509: certificate signed by unknown authority"
+    assert.matches("/etc/docker/certs.d/r.example:5000/ca.crt", hint(unknown), 1, true)
+    assert.matches("certs.d/r.example:5000/", hint(unknown, "r.example:5000"), 1, true)
+    assert.matches("certs.d/docker.io/", hint(unknown, "busybox:1.36"), 1, true)
+    for words, wanted in pairs {
+      ["x509: certificate has expired or is not yet valid: current time …"] = "r.example:5000 needs a new certificate",
+      ["x509: certificate is valid for a.example, not r.example"] = "made for the name",
+      ["x509: cannot validate certificate for 10.0.0.1 because it doesn't contain any IP SANs"] = "made for the name",
+      ["tls: first record does not look like a TLS handshake"] = "insecure-registries",
+      ["http: server gave HTTP response to HTTPS client"] = "insecure-registries",
+    } do assert.matches(wanted, hint(words), 1, true) end
   end)
 
   it("reads nothing into the image's own name", function()

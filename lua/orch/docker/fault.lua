@@ -40,8 +40,20 @@ local STATUS_PATTERNS <const> = { "HTTP status:? (%d%d%d)", "parsing HTTP (%d%d%
 local HINTS <const> = {
   auth = "is there a login for this registry (docker_login, auth = …, config.json), and may it do this?",
   missing = "is the name right, and does the repository exist?",
-  plain = "the daemon must be told that the registry has no TLS: insecure-registries, or podman's registries.conf",
-  certificate = "the daemon must trust the registry's authority: /etc/docker/certs.d/HOST:PORT/ca.crt",
+}
+
+-- What to do about words of Go's, OpenSSL's and curl's on TLS with a registry.
+local OTHER_NAME <const> = "HOST's certificate must be made for the name or address that it is called by"
+local NO_TLS <const> = "HOST has no TLS: the daemon must be told so, by insecure-registries in its daemon.json, or in "
+  .. "podman's registries.conf"
+local TLS_HINTS <const> = {
+  { "certificate has expired", "HOST needs a new certificate; or is a clock wrong?" },
+  { "not yet valid", "is the clock right, here and at HOST?" },
+  { "ip sans", OTHER_NAME }, { "certificate is valid for", OTHER_NAME }, { "certificate subject name", OTHER_NAME },
+  { "certificate", "its authority's certificate belongs into /etc/docker/certs.d/HOST/ca.crt, where the daemon runs; "
+    .. "BuildKit of an old daemon reads it when that is started" },
+  { "http response to https", NO_TLS }, { "does not look like a tls handshake", NO_TLS },
+  { "wrong version number", NO_TLS },
 }
 
 local function status_of(message)
@@ -64,6 +76,17 @@ local function find(rules, lowered)
   end
 end
 
+--- What to do about TLS with a registry that did not come about; nil when that is not the matter.
+---@param message string
+---@param host string
+---@return string? hint
+local function tls_hint(message, host)
+  local lowered = message:lower()
+  for _, each in ipairs(TLS_HINTS) do
+    if lowered:find(each[1], 1, true) then return (each[2]:gsub("HOST", (host:gsub("%%", "%%%%")))) end
+  end
+end
+
 --- What to do about a failure of the daemon itself, if it is known.
 ---@param message string
 ---@return string? hint
@@ -73,6 +96,13 @@ local function hint_of(message)
     return "the daemon's disk is full: `docker system df` tells of what, `docker system prune` makes room; what a "
       .. "build that failed had sent is gone within minutes, or when the daemon is started again"
   end
+end
+
+-- A login's reference is the host by itself.
+local function host_of(reference)
+  local first, path = reference:match("^([^/]+)(/?)")
+  if path == "" and first:find(":%d+$") then return first end
+  return path == "/" and first:find("[.:]") and first or "docker.io"
 end
 
 -- kind, passing, hint
@@ -86,8 +116,7 @@ local function classify(message, reference)
   if rule then return rule[2], rule.passing end
   rule = find(NETWORK, lowered)
   if rule then
-    return "net", rule.passing, lowered:find("certificate", 1, true) and HINTS.certificate
-      or lowered:find("http response to https", 1, true) and HINTS.plain or nil
+    return "net", rule.passing, tls_hint(lowered, host_of(reference))
   end
   return "remote", false
 end
@@ -146,4 +175,4 @@ local function retrying(job, once)
   end
 end
 
-return { of = of, of_request = of_request, retrying = retrying, hint_of = hint_of }
+return { of = of, of_request = of_request, retrying = retrying, hint_of = hint_of, tls_hint = tls_hint }

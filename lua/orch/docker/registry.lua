@@ -117,6 +117,13 @@ local function passes(failure)
   return failure.kind == "net" or failure.kind == "remote"
 end
 
+local function hint_of(self, message)
+  if message:find("no TLS", 1, true) then
+    return "orch itself speaks without TLS only to a registry on loopback; docker_pull, image_tag and docker_push do the same"
+  end
+  return fault.tls_hint(message, self.host)
+end
+
 -- One request, with what the registry asks for; a manifest's by its label.
 function Registry:ask(method, label, body, content_type)
   local url = self.base .. (label and ("%s/manifests/%s"):format(self.path, label) or "")
@@ -128,7 +135,8 @@ function Registry:ask(method, label, body, content_type)
       headers = { Accept = TYPES, ["Content-Type"] = content_type,
         Authorization = self.bearer and "Bearer " .. self.bearer or nil } }
     if not reply then
-      failure.message, failure.passing = ("%s: %s"):format(OP, failure.message), passes(failure)
+      failure.passing, failure.hint = passes(failure), failure.hint or hint_of(self, failure.message)
+      failure.message = ("%s: %s"):format(OP, failure.message:gsub("; if it is right, name its authority.*$", ""))
       return nil, failure
     end
     if reply.status < 300 then return reply end
