@@ -11,6 +11,7 @@ local sources = require "orch.sources"
 local standing = require "orch.standing"
 local task = require "orch.task"
 
+local GROUPS_MAX <const> = 256 -- begun before all that was posted has to be written
 local HALTED <const> = '{"$halt":true}' -- in place of a result: the step ended the job; no value is encoded so
 
 local POSTS_MAX <const> = 4096 -- that may wait for the database's thread, on end
@@ -150,7 +151,7 @@ function Journal:step_start(step)
   step.seq = recorded and recorded.seq or self.holding[step.id] or self:next_seq()
   self.forgotten[step.id] = nil
   if step.verb ~= "group" then replay.begin(self, step.branch, recorded, step.seq) end
-  if step.verb ~= "group" then self.base:settle() end
+  if step.verb ~= "group" or step.seq % GROUPS_MAX == 0 then self.base:settle() end
   put(self, step.external and "exec_durable" or "post", START, self.number, step.id, step.seq, step.job, step.parent, step.branch, step.verb, step.title,
     step.where, step.options, step.again, task.time())
 end
