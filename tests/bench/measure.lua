@@ -14,9 +14,11 @@ local function range(values)
   return low, high
 end
 
+local TIMEOUT <const> = 300 -- seconds, of one command: a measurement ends, whatever it measures
+
 --- Runs a command once; { seconds, cpu, max_rss }.
 local function once(command)
-  local result = assert(proc.run(command))
+  local result = assert(proc.run { argv = command.argv, env = command.env, cwd = command.cwd, timeout = TIMEOUT })
   if result.code ~= 0 then
     error(("%s: exit code %s\n%s"):format(table.concat(command.argv, " "), result.code, result.stdout), 0)
   end
