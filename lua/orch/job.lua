@@ -93,6 +93,11 @@ end
 ---@param description table see the head above
 ---@return orch.Definition
 local function define(description)
+  local given = type(description) == "table" and description.executor
+  if given and not (type(given) == "table" and type(given.open) == "function") then
+    options.usage("orch.job: executor must be orch.docker { image = %s } or orch.host {}, got %s",
+      type(given) == "string" and ("%q"):format(given) or "…", type(given) == "string" and "a text" or "a " .. type(given))
+  end
   local definition = head:check("orch.job", description)
   local info = debug.getinfo(definition.run, "S")
   definition.where = ("%s:%d"):format(info.short_src, info.linedefined)

@@ -82,6 +82,12 @@ return orch.pipeline {
     check(scratch, scratch:orch { "run", path }, 2, "early.lua:2", "run = function(job)")
   end)
 
+  it("an executor that is none", function()
+    for text, words in pairs { ['"node:20"'] = 'orch.docker { image = "node:20" }', ['{ image = "x" }'] = "orch.docker { image = … }" } do
+      check(scratch, scratch:recipe("", {}, {}, "executor = " .. text .. ","), 2, words, "recipe.lua:3")
+    end
+  end)
+
   it("a matrix of values without a name", function()
     local path = scratch:write("matrix.lua", [[local orch = require "orch"
 return orch.job { name = "x", matrix = { "a", "b" }, run = function() end }]])

@@ -105,6 +105,13 @@ describe("docker_build", function()
     assert.is_truthy(changed.image:match("^sha256:%x+$"))
   end)
 
+  it("says that a context is not there, and what is", function()
+    local result = scratch:recipe("job:write { path = 'app/f', text = '' } job:docker_build { context = 'ap', tags = { 'x:1' } }")
+    assert.equal(5, result.code, result.all)
+    assert.is_truthy(result.err:find("no directory 'ap' to build from", 1, true), result.all)
+    assert.is_truthy(result.err:find("did you mean 'app'?", 1, true), result.all)
+  end)
+
   it("sends nothing of a fresh checkout in the next run, and the one file that a commit changed", function()
     local files = { Dockerfile = "FROM busybox:1.36\nCOPY . /c\n", [".dockerignore"] = ".git\n" }
     for i = 1, 40 do files[("d%d/f%d"):format(i % 4, i)] = "content " .. i end

@@ -62,6 +62,12 @@ describe("a registry's fault", function()
     } do assert.matches(wanted, hint(words), 1, true) end
   end)
 
+  it("says of an image that is not here how to make it", function()
+    local failure = of("An image does not exist locally with the tag: 127.0.0.1:5000/team/denied")
+    assert.same({ "missing", false }, { failure.kind, failure.passing })
+    assert.matches("make it first", failure.hint)
+  end)
+
   it("reads nothing into the image's own name", function()
     assert.equal("remote", of(IMAGE .. ": something else").kind)
   end)

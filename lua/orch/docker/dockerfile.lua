@@ -1,5 +1,6 @@
 -- The Dockerfile of a build: where it is, and which of its lines a step of the build stands for.
 local error_value = require "orch.error"
+local listing = require "orch.listing"
 
 local TEXT_MAX <const> = 4 * 1024 * 1024
 local SIMILAR_MAX <const> = 8
@@ -21,7 +22,11 @@ local function similar(fs, dir)
   return table.concat(names, ", ")
 end
 
-local function missing(name, context, path)
+local function missing(job, name, context, path)
+  if not context.copied and not context.files.list(context.dir) then
+    error(listing.explain(error_value.new { kind = "missing", op = "docker build",
+      message = ("no directory '%s' to build from"):format(context.label or context.dir) }, job, context.dir), 0)
+  end
   local near = similar(context.files, context.dir)
   error(error_value.new { kind = "missing", op = "docker build",
     message = ("no Dockerfile '%s' in %s%s"):format(name, context.label or context.dir,
@@ -44,7 +49,7 @@ local function find(job, name, context)
       message = ("docker_build: the Dockerfile '%s' leads out of the context %s"):format(name, context.label) }, 0)
   end
   local files = absolute and job.fs or context.files
-  if not files.stat(path) then missing(name, context, path) end
+  if not files.stat(path) then missing(job, name, context, path) end
   local text = assert(files.read(path, TEXT_MAX))
   if inside then return { text = text, dir = context.dir, name = name } end
   return { text = text, outside = true, dir = directory_of(path), name = path:match("[^/]*$") }

@@ -141,6 +141,9 @@ local function of(op, reference, message, asked)
   if passing and wait and wait > RETRY_AFTER_MAX then
     passing, hint = false, ("the registry asks to wait %d s"):format(wait)
   end
+  if message:find("does not exist locally", 1, true) then
+    hint = "make it first: job:docker_build { tags = { … } }, job:image_tag, or job:image_load"
+  end
   return error_value.new { kind = kind, op = op, passing = passing or false, retry_after = wait, limited = limited,
     hint = hint or HINTS[kind] or hint_of(message), message = ("%s %s: %s"):format(op, reference, message) }
 end
