@@ -35,6 +35,18 @@ describe("the command line", function()
     assert.equal(overview, orch().out)
   end)
 
+  it("names each option of a command on its page, or for all in the overview", function()
+    local overview, tried = orch("help").out, 0
+    for _, name in ipairs(commands()) do
+      local page = orch("help", name).out .. overview
+      for option in (orch(name, "--no-such-option").err:match("known: ([^)]*)") or ""):gmatch("%-%-[%a-]+") do
+        assert.is_truthy(page:find(option, 1, true), ("orch help %s says nothing of %s"):format(name, option))
+        tried = tried + 1
+      end
+    end
+    assert.is_true(tried > 40)
+  end)
+
   it("refuses what it does not know, and says what was meant", function()
     for _, each in ipairs { { { "runs", "--jsno" }, "did you mean '%-%-json'" }, { { "runs", "more" }, "unexpected 'more'" },
       { { "gc", "--keep", "few" }, "%-%-keep takes a whole number, got 'few'" }, { { "gc", "--keep" }, "%-%-keep needs a value" },

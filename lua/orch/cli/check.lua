@@ -10,12 +10,12 @@ local recipe = require "orch.recipe"
 local say = require "orch.cli.say"
 
 local SPEC <const> = { command = "check", positional = { "recipe" }, pairs = true,
-  flags = { json = "boolean", params = "string", project = "string" } }
+  flags = { json = "boolean", job = "list", params = "string", project = "string" } }
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
   if not parsed.recipe then options.usage("orch check: which recipe? (orch check RECIPE)") end
-  local made = plan.plan(recipe.load(parsed.recipe), { params = parsed.pairs, params_file = parsed.params,
+  local made = plan.plan(recipe.load(parsed.recipe), { params = parsed.pairs, params_file = parsed.params, jobs = parsed.job,
     project = project.find(parsed.project) })
   local findings = lint.check(made)
   if parsed.json then

@@ -25,7 +25,8 @@ orch runs build jobs written in Lua.
   lua FILE         runs a Lua file inside the engine
   version, help
 
-`orch help COMMAND` says more. --debug adds tracebacks to errors.
+`orch help COMMAND` says more. Most commands take --json, which errors follow too, and --project DIR (default: the git
+top of the working directory); all take --debug, which adds tracebacks to errors.
 Exit codes: 0 good, 1 a program or check said no, 2 wrong call or recipe, 3 credentials, 4 network or remote,
 5 missing (also an answer: the run is on hold), 6 conflict, 7 findings, 8 timeout or limit, 9 disk, 130 Ctrl-C,
 143 SIGTERM.
@@ -53,23 +54,26 @@ the directories of ORCH_PATH.
   orch run release.lua --params release.json --format json > events.jsonl
 ]],
   plan = [[
-orch plan RECIPE [NAME=VALUE]... [--json] [--diff OLD] [--job NAME]
+orch plan RECIPE [NAME=VALUE]... [--json] [--diff OLD] [--job NAME]... [--params FILE]
 Shows jobs, steps with their options, images to be built, tags to be pushed, files to be persisted. What only a
 run can tell prints as ‹name›. The same input gives the same bytes.
 
   --json        as JSON, to keep or compare
   --diff OLD    what differs from a plan kept before
+  --job NAME    only this job and what it needs
+  --params FILE parameters as a JSON object
 
   orch plan recipes/build_push_docker_image.lua
   orch plan deploy.lua --json > before.json
   orch plan deploy.lua --diff before.json stage=production
 ]],
   check = [[
-orch check RECIPE [NAME=VALUE]... [--json]
-Finds without running: unknown verbs, options and outputs; tags built but never pushed; files that two jobs persist
-side by side, or from outside the root; $VAR in a path; secrets beside `set -x`, in a command, or not given to the
-step that names them; ECR Public outside us-east-1; clean-up that is put off too late; directories that a daemon does
-not see; bodies that decide on what only a run can tell. Exit code 7 when something is found.
+orch check RECIPE [NAME=VALUE]... [--json] [--job NAME]... [--params FILE]
+Finds without running: unknown verbs, options and outputs; tags built but never pushed, or malformed; files
+that two jobs persist side by side, or from outside the root; jobs that attach nothing; $VAR in a path; secrets beside
+`set -x`, in a command, not declared, or not given to the step that names them; ECR Public outside us-east-1; clean-up
+that is put off too late; directories that a daemon does not see; bodies that decide on what only a run can tell. Exit
+code 7 when something is found.
 
   orch check recipes/build_push_docker_image.lua
   orch check deploy.lua --json
@@ -91,6 +95,8 @@ background steps are done again, and so is the step that was interrupted.
   --from STEP    do this step (its title, JOB/TITLE or place) and all after it in its job anew
   --recipe FILE  where the recipe is now, when it was moved
   --why          say of each step why it is done
+  --answer NAME=VALUE  answers a question beforehand; may be repeated
+  --format FORMAT      plain, json, tty, as of `orch run`
 
   orch resume
   orch resume 12 --why
