@@ -8,6 +8,8 @@ struct loop {
     uv_loop_t uv;
     unsigned live;
     unsigned long file_limit;
+    struct work *heavy_first, *heavy_last; /* wait for their turn */
+    unsigned heavy; /* that run */
 };
 
 #endif

@@ -61,6 +61,7 @@ struct work_spec {
     void (*done)(void *arg, bool cancelled);
     void *arg;
     bool own_thread; /* for work that blocks on a pipe or socket: never holds a place of the pool */
+    bool heavy;      /* for work of seconds: on a thread of its own too, so many at once; others wait in order */
 };
 struct work *work_start(struct loop *loop, const struct work_spec *spec);
 void work_cancel(struct work *work);

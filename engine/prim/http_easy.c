@@ -1,6 +1,7 @@
 #include "prim/http_easy.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -86,13 +87,25 @@ struct place {
     bool is_unix;
 };
 
+/* libcurl does not say that it got none. */
+static bool no_descriptor_left(void)
+{
+    const int fd = open("/", O_PATH | O_CLOEXEC);
+    if (fd >= 0)
+        close(fd);
+    return fd < 0;
+}
+
 static void connect_fault(CURL *easy, const struct place *place, const char *detail,
                           struct err *err)
 {
     const char *where = place->where;
     long number = 0;
     curl_easy_getinfo(easy, CURLINFO_OS_ERRNO, &number);
-    if (place->is_unix && number == ENOENT)
+    if (no_descriptor_left())
+        err_set(err, ERR_LIMIT, "cannot connect to %s: too many files are open; raise `ulimit -n`",
+                where);
+    else if (place->is_unix && number == ENOENT)
         err_set(err, ERR_MISSING, "there is no socket %s: is its daemon running?", where);
     else if (place->is_unix && (number == EACCES || number == EPERM))
         err_set(err, ERR_IO, "no permission to use the socket %s: is this user in its group?",

@@ -146,7 +146,7 @@ struct tar_pack *tar_pack_start(struct loop *loop, const struct tar_pack_spec *s
         pack->patterns[i] = mem_text(spec->paths[i]);
     tar_names_init(&pack->result.names);
     pack->work = work_start(loop, &(struct work_spec){.run = run, .done = on_done, .arg = pack,
-                                                      .own_thread = true});
+                                                      .heavy = true});
     return pack;
 }
 

@@ -192,7 +192,7 @@ struct tar_unpack *tar_unpack_start(struct loop *loop, const struct tar_unpack_s
                                   .file = mem_text(spec->file), .into = mem_text(spec->into)};
     tar_names_init(&unpack->result.names);
     unpack->work = work_start(loop, &(struct work_spec){.run = run, .done = on_done,
-                                                        .arg = unpack, .own_thread = true});
+                                                        .arg = unpack, .heavy = true});
     return unpack;
 }
 
