@@ -65,6 +65,7 @@ local function new_receiver(run, definition, place)
     project = run.project,
     workspace = run.workspace:for_job(definition.name, function(name) return run.recipe.pipeline:upstream(name) end),
     run_dir = run.dir,
+    caches_dir = run.state.dir .. "/caches",
     times_dir = run.state.dir .. "/times",
     grow = function(_, definitions) return run:add_jobs(definitions, definition.name) end,
     answer_to = function(made, question) return answers.get(run, made, question) end,

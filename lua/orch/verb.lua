@@ -11,8 +11,7 @@ Verb.__index = Verb
 local BUILT_IN <const> = { "ask", "attach_workspace", "checkout", "docker_build", "docker_login",
   "docker_pull", "docker_push", "ecr_ensure_repository", "ecr_login", "export_vars", "http", "image_exists",
   "image_inspect", "image_load", "image_remove", "image_retag", "image_save", "image_tag", "now", "persist_to_workspace",
-  "random", "read", "run",
-  "setup_remote_docker", "sleep", "write" }
+  "random", "read", "restore_cache", "run", "save_cache", "setup_remote_docker", "sleep", "write" }
 
 local descriptor = options.schema {
   options = { "table", default = {} },

@@ -117,7 +117,11 @@ describe("style", function()
 
   it("keeps headers under 120 lines and Lua under 300", function()
     kept(longer_than(sources.below("engine", ".h"), 120))
-    kept(longer_than(sources.below("lua", ".lua"), 300))
+    local written = {}
+    for _, file in ipairs(sources.below("lua", ".lua")) do
+      if file ~= "lua/orch/meta/verbs.lua" then written[#written + 1] = file end -- `orch verbs --stub` writes it
+    end
+    kept(longer_than(written, 300))
   end)
 
   it("keeps C under 400 lines", function() not_yet(longer_than(sources.below("engine", ".c"), 400), "files of more than 400 lines") end)

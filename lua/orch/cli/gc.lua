@@ -1,5 +1,6 @@
 -- orch gc [--keep N] [--days N] [--dry-run] [--json]: removes old runs; never live, held or interrupted ones
 local args = require "orch.cli.args"
+local caches = require "orch.caches"
 local fs = require "orch.fs"
 local json = require "orch.json"
 local project = require "orch.project"
@@ -127,6 +128,9 @@ local function main(given)
     told.blobs = blobs
     count = count + blobs
   end
+  told.caches = json.array(caches.sweep(opened.dir .. "/caches", (parsed.days or DAYS) * DAY, parsed.dry_run))
+  for _, key in ipairs(told.caches) do tell(("%s cache %s"):format(parsed.dry_run and "would remove" or "removed", key)) end
+  count = count + #told.caches
   for _, name in ipairs(fs.list(opened.dir) or {}) do -- what a run had no time to delete at its end
     if name:find("^%.done%-") and not parsed.dry_run then assert(fs.remove(opened.dir .. "/" .. name)) end
   end

@@ -187,7 +187,7 @@ command line.
   gc = [[
 orch gc [--keep N] [--days N] [--dry-run] [--json]
 Removes runs with their logs, layers and containers: all but the newest N (default 50) that are older than DAYS
-(default 15). Live, held and interrupted runs stay.
+(default 15); and caches that are as old. Live, held and interrupted runs stay.
 
   orch gc
   orch gc --keep 10 --days 3

@@ -225,6 +225,16 @@
 ---@field [integer]? string|orch.Secret path
 ---@field [string] orch.UnknownOption
 
+---@class (exact) orch.verb.restore_cache
+---@field at? string|orch.Secret default "."; the root that they were saved from
+---@field fallback? any[] default {}; beginnings of other keys that will do
+---@field files? any[] default {}; a hash of these files is added to the key; without it the newest of the key is next best
+---@field key string|orch.Secret
+---@field name? string|orch.Secret
+---@field timeout? number|string|orch.Secret
+---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [string] orch.UnknownOption
+
 ---@class (exact) orch.verb.run
 ---@field auto_rerun_delay? number|string|orch.Secret default 0
 ---@field background? boolean default false
@@ -242,6 +252,16 @@
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field working_directory? string|orch.Secret default "."
 ---@field [integer]? string|orch.Secret|any[] command
+---@field [string] orch.UnknownOption
+
+---@class (exact) orch.verb.save_cache
+---@field files? any[] default {}; a hash of these files is added to the key: a lock file
+---@field key string|orch.Secret
+---@field name? string|orch.Secret
+---@field paths any[]
+---@field root? string|orch.Secret default "."
+---@field timeout? number|string|orch.Secret
+---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.setup_remote_docker
@@ -291,7 +311,9 @@
 ---@field persist_to_workspace fun(self: orch.Job, options?: orch.verb.persist_to_workspace): { digest: string, entries: integer, size: integer, paths: string[] } Keeps files for the jobs after this one.
 ---@field random fun(self: orch.Job, options?: orch.verb.random): number A random number from 0 to 1, or a whole one from low to high; a resumed run gets what was recorded.
 ---@field read fun(self: orch.Job, options?: orch.verb.read|string|orch.Secret): string Reads a file of the job; the result is its bytes.
+---@field restore_cache fun(self: orch.Job, options?: orch.verb.restore_cache): { key: string, exact: boolean }|false Brings files that an earlier run has kept: those of the key, else the newest whose key begins alike; false: none.
 ---@field run fun(self: orch.Job, options?: orch.verb.run|string|orch.Secret|any[]): orch.RunResult Runs a shell command, or a program with its arguments, and shows what it prints.
+---@field save_cache fun(self: orch.Job, options?: orch.verb.save_cache): { key: string, saved: boolean } Keeps files for later runs of the project, under a key that is written once.
 ---@field setup_remote_docker fun(self: orch.Job, options?: orch.verb.setup_remote_docker): { host: string, api: string, server: string } Finds the docker daemon and gives its address to the steps that follow.
 ---@field sleep fun(self: orch.Job, options?: orch.verb.sleep|number): any Waits that many seconds.
 ---@field write fun(self: orch.Job, options?: orch.verb.write): any Writes a file of the job, whole or not at all; makes the directories it lacks.

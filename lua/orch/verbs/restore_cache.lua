@@ -1,0 +1,35 @@
+-- Brings files that an earlier run has kept: those of the key, else the newest whose key begins alike; false: none.
+local caches = require "orch.caches"
+local fs = require "orch.fs"
+local verb = require "orch.verb"
+
+return verb.define {
+  options = {
+    key = "string",
+    files = { "list", default = {}, doc = "a hash of these files is added to the key; without it the newest of the key is next best" },
+    fallback = { "list", default = {}, doc = "beginnings of other keys that will do" },
+    at = { "string", default = ".", doc = "the root that they were saved from" },
+  },
+  plan = function() return false end,
+  returns = "{ key: string, exact: boolean }|false",
+  run = function(job, o)
+    local key, hashed = caches.key_of("restore_cache", job, o)
+    local beginnings = hashed and { o.key .. "-" } or {}
+    table.move(o.fallback, 1, #o.fallback, #beginnings + 1, beginnings)
+    local found = caches.find(job, key, beginnings)
+    if not found then
+      job:log("no cache %s yet", key)
+      return false
+    end
+    assert(job.fs.make_dir(o.at))
+    local unpacked, failure = job.fs.unpack { file = found.path, into = o.at }
+    if not unpacked and failure.kind == "remote" then -- no good archive: as if there were none
+      job:log("%s: %s; it is removed", found.key, failure.message)
+      assert(fs.remove(found.path))
+      return false
+    end
+    assert(unpacked, failure)
+    job:log("%s: %d entries, %d bytes", found.key, unpacked.entries, unpacked.bytes)
+    return { key = found.key, exact = found.key == key }
+  end,
+}

@@ -1,0 +1,20 @@
+-- Keeps files for later runs of the project, under a key that is written once.
+local caches = require "orch.caches"
+local verb = require "orch.verb"
+
+return verb.define {
+  options = {
+    key = "string",
+    files = { "list", default = {}, doc = "a hash of these files is added to the key: a lock file" },
+    root = { "string", default = "." },
+    paths = "list",
+  },
+  returns = "{ key: string, saved: boolean }",
+  run = function(job, o)
+    local key = caches.key_of("save_cache", job, o)
+    local packed = caches.keep(job, key, o.root, o.paths)
+    if packed then job:log("%s: %d entries, %d bytes", key, packed.entries, packed.size)
+    else job:log("%s is there already", key) end
+    return { key = key, saved = packed ~= nil }
+  end,
+}
