@@ -104,6 +104,25 @@ describe("an image of a registry", function()
     end)
   end
 
+  it("that is not what it says is taken by nobody", function()
+    publish()
+    for what, way in pairs { pull = ways.pull, build = ways.build } do
+      forget()
+      registry.fault { match = "/manifests/", times = 9, status = 200, body = "<html>who are you?</html>",
+        headers = { ["Content-Type"] = "text/html" } }
+      local result = run(way)
+      assert.equal(4, result.code, result.all)
+      assert.matches("a page for people", result.err, 1, true)
+      if what == "build" then assert.matches("Dockerfile:2: FROM " .. name, result.err, 1, true) end
+      registry.heal()
+    end
+    forget()
+    registry.fault { match = "/blobs/", times = 9, status = 200, body = "garbage" }
+    local result = run(ways.pull)
+    assert.equal(4, result.code, result.all)
+    assert.matches("not what its digest says", result.err, 1, true)
+  end)
+
   it("that never comes ends a build as the registry's failure", function()
     publish()
     forget()

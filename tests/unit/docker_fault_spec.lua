@@ -68,6 +68,28 @@ describe("a registry's fault", function()
     assert.matches("make it first", failure.hint)
   end)
 
+  it("of an answer that is another than was asked for tells what came", function()
+    for words, case in pairs { -- of dockerd 20.10 behind a registry that garbles
+      ["error pulling image configuration: image config verification failed for digest sha256:b4eb"] =
+        { "remote", false, "not what its digest says" },
+      ['failed commit on ref "config-sha256:b4eb": "config-sha256:b4eb" failed size validation: 49999 != 651: failed '
+        .. "precondition"] = { "remote", false, "not what its digest says" },
+      ['failed commit on ref "manifest-sha256:cb83": unexpected commit digest sha256:bafe, expected sha256:cb83'] =
+        { "remote", false, "not what its digest says" },
+      ["error unmarshalling content: invalid character '<' looking for beginning of value"] =
+        { "remote", false, "a page for people" },
+      ["failed to copy: httpReadSeeker: failed open: could not fetch content descriptor sha256:23f9 (text/html) from "
+        .. "remote: not found"] = { "remote", false, "a page for people" },
+      ["error pulling image configuration: download failed after attempts=1: unknown blob"] =
+        { "missing", false, "is the name right" },
+    } do
+      local failure = of(words)
+      assert.equal(case[1], failure.kind, words)
+      assert.equal(case[2], failure.passing, words)
+      assert.matches(case[3], failure.hint, 1, true)
+    end
+  end)
+
   it("reads nothing into the image's own name", function()
     assert.equal("remote", of(IMAGE .. ": something else").kind)
   end)

@@ -164,6 +164,7 @@ end
 ---@param image string "docker.io/library/busybox:1.36"
 ---@return integer?
 local function line_of_image(text, image)
+  image = image:gsub("@.*$", "")
   for _, each in ipairs(instructions(text)) do
     local name = each.word == "FROM" and each.text:gsub(" %-%-%S+", ""):match("^FROM ([^@%s]+)")
     local full = name and not name:find(":[^/]*$") and name .. ":latest" or name

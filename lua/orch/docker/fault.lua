@@ -13,6 +13,7 @@ local RETRY_AFTER_MAX <const> = 120 -- a registry that asks for more is not wait
 -- Codes of the registry's protocol, as "code: message" (OCI distribution-spec, error codes).
 local CODES <const> = {
   { "toomanyrequests", "remote", passing = true }, { "unavailable", "remote", passing = true },
+  { "(text/html)", "remote" }, { "unknown blob", "missing" },
   { "unauthorized", "auth" }, { "denied", "auth" }, { "no basic auth credentials", "auth" },
   { "authentication required", "auth" }, { "name unknown", "missing" }, { "manifest unknown", "missing" },
   { "manifest for", "missing" }, { "blob unknown", "missing" }, { "tag does not exist", "missing" },
@@ -54,6 +55,14 @@ local TLS_HINTS <const> = {
     .. "BuildKit of an old daemon reads it when that is started" },
   { "http response to https", NO_TLS }, { "does not look like a tls handshake", NO_TLS },
   { "wrong version number", NO_TLS },
+}
+
+-- What to do about answers that are not what was asked for; the daemon takes none of them.
+local MISMATCH <const> = "what came is not what its digest says: ask whoever runs the registry, or a proxy before it"
+local PAGE <const> = "what came is a page for people: does something stand before the registry, and want a login?"
+local ANSWER_HINTS <const> = {
+  { "failed size validation", MISMATCH }, { "verification failed for digest", MISMATCH },
+  { "unexpected commit digest", MISMATCH }, { "(text/html)", PAGE }, { "invalid character '<'", PAGE },
 }
 
 local function status_of(message)
@@ -112,13 +121,14 @@ local function classify(message, reference)
   -- The name's own words ("team/denied") say nothing.
   local name = reference:lower():gsub("@.*$", ""):gsub(":[^:/]*$", "")
   local lowered = message:lower():gsub(name:gsub("%p", "%%%0"), "")
+  local answer = find(ANSWER_HINTS, lowered)
   local rule = find(CODES, lowered)
-  if rule then return rule[2], rule.passing end
+  if rule then return rule[2], rule.passing, answer and answer[2] end
   rule = find(NETWORK, lowered)
   if rule then
     return "net", rule.passing, tls_hint(lowered, host_of(reference))
   end
-  return "remote", false
+  return "remote", false, answer and answer[2]
 end
 
 -- Seconds that the registry asks to wait, where its words reach us.
