@@ -276,20 +276,20 @@ size_t filter_state_size(const struct filter *filter)
     return filter->include_size + (filter->exclude ? ignore_state_size(filter->exclude) : 0);
 }
 
-enum filter_verdict filter_judge(struct filter *filter, const char *path, bool is_dir,
-                                 const bool *above, bool *state)
+enum descent_verdict filter_judge(struct filter *filter, const char *path, bool is_dir,
+                                  const bool *above, bool *state)
 {
     const size_t at = filter->include_size;
     const bool wanted =
         !filter->include || ignore_excludes(filter->include, path, above, state);
     if (!wanted && !(is_dir && ignore_may_exclude(filter->include, path)))
-        return FILTER_SKIP;
+        return DESCENT_SKIP;
     const bool excluded =
         filter->exclude &&
         ignore_excludes(filter->exclude, path, above ? above + at : NULL, state + at);
     if (wanted && !excluded)
-        return FILTER_KEEP;
+        return DESCENT_KEEP;
     if (is_dir && (!excluded || ignore_may_include(filter->exclude, path, state + at)))
-        return FILTER_ENTER;
-    return FILTER_SKIP;
+        return DESCENT_ENTER;
+    return DESCENT_SKIP;
 }

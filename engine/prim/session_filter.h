@@ -6,7 +6,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#include "base/err.h"
+#include "base/descent.h"
 
 struct filter;
 
@@ -17,12 +17,6 @@ struct filter_spec {
     size_t include_count, exclude_count, follow_count;
 };
 
-enum filter_verdict {
-    FILTER_SKIP,
-    FILTER_ENTER, /* a directory that is sent only if something below is */
-    FILTER_KEEP,
-};
-
 /* Reads links below root: not on the loop. ERR_USAGE for a pattern that fsutil refuses, ERR_LIMIT. */
 struct filter *filter_new(const struct filter_spec *spec, struct err *err);
 void filter_free(struct filter *filter);
@@ -30,7 +24,7 @@ void filter_free(struct filter *filter);
 size_t filter_state_size(const struct filter *filter);
 /* About path, relative to root; above is the state of its directory (NULL at the top), state its own to
    fill. For one thread. */
-enum filter_verdict filter_judge(struct filter *filter, const char *path, bool is_dir,
-                                 const bool *above, bool *state);
+enum descent_verdict filter_judge(struct filter *filter, const char *path, bool is_dir,
+                                  const bool *above, bool *state);
 
 #endif

@@ -1,24 +1,19 @@
 #include "prim/session_walk.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <linux/openat2.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "base/path.h"
+#include "base/twins.h"
 
-enum {
-    DEPTH_MAX = 1000,
-    ENTRIES_MAX = 10 * 1000 * 1000,
-    NAMES_MAX = 1 << 30, /* bytes of all names */
-    TWINS_MAX = 1000 * 1000, /* hard linked files remembered; more are sent as files */
-};
+enum { ENTRIES_MAX = 10 * 1000 * 1000, NAMES_MAX = 1 << 30 /* bytes of all names */ };
 
 #define NONE UINT32_MAX
 
@@ -29,100 +24,32 @@ struct node {
     bool file;       /* a regular one that was not asked for yet */
 };
 
-/* A directory on the way down. */
-struct level {
-    int fd;
-    char **names;
-    size_t count, next, path_len;
-    uint32_t node; /* NONE while its entry is not told */
-    struct stat st;
-    bool *state;
-};
-
-struct twin {
-    dev_t dev;
-    ino_t ino;
-    uint32_t node;
-    bool used;
-};
-
 struct walk {
     struct walk_spec spec;
-    struct err *err;
-    struct level *levels;
-    size_t depth;
-    struct buf path, names;
+    struct buf names;
     struct node *nodes;
     size_t node_count, node_room;
-    struct twin *twins; /* a hash table */
-    size_t twin_count, twin_room;
+    uint32_t above[DESCENT_DEPTH_MAX + 1]; /* of each depth, the directory that the walk is in */
+    struct twins twins;
 };
 
-static bool failed(struct walk *walk, int number, const char *what)
-{
-    return err_system(walk->err, number, "cannot %s %s/%s", what, walk->spec.shown,
-                      walk->path.len ? walk->path.data : ".");
-}
-
-/* --- hard links ------------------------------------------------------------------------------------------ */
-
-static struct twin *twin_place(struct walk *walk, const struct stat *st)
-{
-    size_t i = (size_t)(st->st_ino * 0x9E3779B97F4A7C15u ^ st->st_dev);
-    for (;; i++) {
-        struct twin *twin = &walk->twins[i & (walk->twin_room - 1)];
-        if (!twin->used || (twin->ino == st->st_ino && twin->dev == st->st_dev))
-            return twin;
-    }
-}
-
-static void twins_grow(struct walk *walk)
-{
-    struct twin *old = walk->twins;
-    const size_t room = walk->twin_room;
-    walk->twin_room = room ? room * 2 : 64;
-    walk->twins = mem_alloc(walk->twin_room * sizeof *walk->twins);
-    for (size_t i = 0; i < room; i++)
-        if (old[i].used) {
-            const struct stat st = {.st_dev = old[i].dev, .st_ino = old[i].ino};
-            *twin_place(walk, &st) = old[i];
-        }
-    mem_free(old);
-}
-
-/* The earlier entry of the same file, or NONE; then the one that comes next is remembered. */
-static uint32_t twin_of(struct walk *walk, const struct stat *st)
-{
-    if (st->st_nlink < 2 || S_ISDIR(st->st_mode) || S_ISLNK(st->st_mode))
-        return NONE;
-    if (walk->twin_count * 2 >= walk->twin_room)
-        twins_grow(walk);
-    struct twin *twin = twin_place(walk, st);
-    if (twin->used)
-        return twin->node;
-    if (walk->twin_count < TWINS_MAX) {
-        *twin = (struct twin){st->st_dev, st->st_ino, (uint32_t)walk->node_count, true};
-        walk->twin_count++;
-    }
-    return NONE;
-}
-
-/* --- entries ---------------------------------------------------------------------------------------------- */
-
-static bool remember(struct walk *walk, uint32_t parent, const char *name, const struct stat *st)
+static bool remember(struct walk *walk, const struct descent_entry *entry, struct err *err)
 {
     if (walk->node_count >= ENTRIES_MAX)
-        return err_set(walk->err, ERR_LIMIT, "%s has more than %d entries", walk->spec.shown,
-                       ENTRIES_MAX);
+        return err_set(err, ERR_LIMIT, "%s has more than %d entries", walk->spec.shown, ENTRIES_MAX);
     if (walk->node_count == walk->node_room) {
         walk->node_room = walk->node_room ? walk->node_room * 2 : 256;
         walk->nodes = mem_grow(walk->nodes, walk->node_room * sizeof *walk->nodes);
     }
+    const uint32_t parent = walk->above[entry->depth];
+    if (S_ISDIR(entry->st->st_mode))
+        walk->above[entry->depth + 1] = (uint32_t)walk->node_count;
     walk->nodes[walk->node_count++] =
-        (struct node){parent, (uint32_t)walk->names.len, S_ISREG(st->st_mode)};
+        (struct node){parent, (uint32_t)walk->names.len, S_ISREG(entry->st->st_mode)};
+    const char *name = path_base(entry->path);
     return buf_add(&walk->names, name, strlen(name) + 1) ||
-           err_set(walk->err, ERR_LIMIT, "the names in %s are longer than %d bytes",
-                   walk->spec.shown, NAMES_MAX);
+           err_set(err, ERR_LIMIT, "the names in %s are longer than %d bytes", walk->spec.shown,
+                   NAMES_MAX);
 }
 
 char *walk_path(const struct walk *walk, uint32_t number)
@@ -141,170 +68,44 @@ char *walk_path(const struct walk *walk, uint32_t number)
     return path;
 }
 
-static bool tell(struct walk *walk, const struct stat *st, const char *link, int dir,
-                 const char *name)
+static bool on_entry(void *arg, const struct descent_entry *entry, struct err *err)
 {
-    const struct walk_entry entry = {walk->path.data, st, link, dir, name};
-    return walk->spec.entry(walk->spec.arg, &entry, walk->err);
-}
-
-/* The directories above that wait for something below them. */
-static bool tell_parents(struct walk *walk)
-{
-    const size_t len = walk->path.len;
-    bool good = true;
-    for (size_t i = 1; good && i < walk->depth; i++) {
-        struct level *level = &walk->levels[i], *above = &walk->levels[i - 1];
-        if (level->node != NONE)
-            continue;
-        const char cut = walk->path.data[level->path_len];
-        walk->path.data[level->path_len] = '\0';
-        walk->path.len = level->path_len;
-        level->node = (uint32_t)walk->node_count;
-        good = remember(walk, above->node,
-                        walk->path.data + above->path_len + (above->path_len > 0), &level->st) &&
-               tell(walk, &level->st, NULL, level->fd, ".");
-        walk->path.data[level->path_len] = cut;
-        walk->path.len = len;
-    }
-    return good;
-}
-
-static bool keep(struct walk *walk, const char *name, const struct stat *st)
-{
-    struct level *level = &walk->levels[walk->depth - 1];
+    struct walk *walk = arg;
     char target[PATH_MAX], *twin_path = NULL;
-    const char *link = NULL;
-    if (S_ISSOCK(st->st_mode))
-        return true; /* nothing that an image could hold */
-    if (S_ISLNK(st->st_mode)) {
-        const ssize_t len = readlinkat(level->fd, name, target, sizeof target - 1);
+    struct walk_entry told = {entry->path, entry->st, NULL, entry->dir, entry->name};
+    const mode_t mode = entry->st->st_mode;
+    if (S_ISLNK(mode)) {
+        const ssize_t len = readlinkat(entry->dir, entry->name, target, sizeof target - 1);
         if (len < 0)
-            return errno == ENOENT || failed(walk, errno, "read the symbolic link");
+            return errno == ENOENT || err_system(err, errno, "cannot read the symbolic link %s/%s",
+                                                 walk->spec.shown, entry->path);
         target[len] = '\0';
-        link = target;
+        told.link = target;
+    } else if (!S_ISDIR(mode)) {
+        const uint32_t twin = twins_find(&walk->twins, entry->st, (uint32_t)walk->node_count);
+        if (twin != TWIN_NONE)
+            told.link = twin_path = walk_path(walk, twin);
     }
-    if (!tell_parents(walk))
-        return false;
-    const uint32_t twin = twin_of(walk, st);
-    if (twin != NONE)
-        link = twin_path = walk_path(walk, twin);
-    const bool good =
-        remember(walk, level->node, name, st) && tell(walk, st, link, level->fd, name);
+    const bool good = remember(walk, entry, err) && walk->spec.entry(walk->spec.arg, &told, err);
     mem_free(twin_path);
     return good;
 }
 
-/* --- the walk --------------------------------------------------------------------------------------------- */
-
-static int compare(const void *a, const void *b)
+static enum descent_verdict judge(void *arg, const char *path, const struct stat *st,
+                                  const void *above, void *state)
 {
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool read_names(struct walk *walk, struct level *level)
-{
-    const int fd = openat(level->fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    DIR *entries = fd < 0 ? NULL : fdopendir(fd);
-    if (!entries) {
-        failed(walk, errno, "read directory");
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    size_t room = 0;
-    for (struct dirent *entry; (errno = 0, entry = readdir(entries));) {
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
-            continue;
-        if (level->count == room) {
-            room = room ? room * 2 : 16;
-            level->names = mem_grow(level->names, room * sizeof *level->names);
-        }
-        level->names[level->count++] = mem_text(entry->d_name);
-        if (level->count > ENTRIES_MAX)
-            break;
-    }
-    const int number = errno;
-    closedir(entries);
-    if (level->count > ENTRIES_MAX)
-        return err_set(walk->err, ERR_LIMIT, "%s has more than %d entries", walk->spec.shown,
-                       ENTRIES_MAX);
-    if (level->count > 0)
-        qsort(level->names, level->count, sizeof *level->names, compare);
-    return number == 0 || failed(walk, number, "read directory");
-}
-
-static void pop(struct walk *walk)
-{
-    struct level *level = &walk->levels[--walk->depth];
-    close(level->fd);
-    for (size_t i = 0; i < level->count; i++)
-        mem_free(level->names[i]);
-    mem_free(level->names);
-    mem_free(level->state);
-}
-
-/* Takes fd and state. */
-static bool push(struct walk *walk, int fd, uint32_t node, bool *state)
-{
-    if (walk->depth == DEPTH_MAX) {
-        close(fd);
-        mem_free(state);
-        return err_set(walk->err, ERR_LIMIT, "%s is deeper than %d directories",
-                       walk->spec.shown, DEPTH_MAX);
-    }
-    struct level *level = &walk->levels[walk->depth++];
-    *level = (struct level){.fd = fd, .path_len = walk->path.len, .node = node, .state = state};
-    if (fstat(fd, &level->st) != 0)
-        return failed(walk, errno, "read directory");
-    return read_names(walk, level);
-}
-
-static bool go_down(struct walk *walk, const char *name, const struct stat *st, bool kept,
-                    bool *state)
-{
-    const int above = walk->levels[walk->depth - 1].fd;
-    const int fd = openat(above, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
-    const int number = errno;
-    if (fd >= 0 && (!kept || keep(walk, name, st)))
-        return push(walk, fd, kept ? (uint32_t)walk->node_count - 1 : NONE, state);
-    mem_free(state);
-    if (fd >= 0) {
-        close(fd);
-        return false;
-    }
-    /* gone meanwhile; or excluded, and nothing below it is promised */
-    return number == ENOENT || number == ENOTDIR || (number == EACCES && !kept) ||
-           failed(walk, number, "open directory");
-}
-
-static bool visit(struct walk *walk, const char *name)
-{
-    struct level *level = &walk->levels[walk->depth - 1];
-    struct stat st;
-    walk->path.len = level->path_len;
-    if (!(level->path_len == 0 || buf_char(&walk->path, '/')) || !buf_text(&walk->path, name))
-        return err_set(walk->err, ERR_LIMIT, "a path in %s is longer than %zu bytes",
-                       walk->spec.shown, walk->path.max);
-    if (fstatat(level->fd, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-        return errno == ENOENT || failed(walk, errno, "look at");
-    const size_t size = filter_state_size(walk->spec.filter);
-    bool *state = mem_alloc(size ? size : 1);
-    const enum filter_verdict verdict = filter_judge(walk->spec.filter, walk->path.data,
-                                                     S_ISDIR(st.st_mode), level->state, state);
-    if (S_ISDIR(st.st_mode) && verdict != FILTER_SKIP)
-        return go_down(walk, name, &st, verdict == FILTER_KEEP, state);
-    mem_free(state);
-    return verdict != FILTER_KEEP || keep(walk, name, &st);
+    struct walk *walk = arg;
+    if (S_ISSOCK(st->st_mode))
+        return DESCENT_SKIP; /* nothing that an image could hold */
+    return filter_judge(walk->spec.filter, path, S_ISDIR(st->st_mode), above, state);
 }
 
 struct walk *walk_new(const struct walk_spec *spec)
 {
     struct walk *walk = mem_alloc(sizeof *walk);
     walk->spec = *spec;
-    buf_init(&walk->path, 64 << 10);
+    walk->above[0] = NONE;
     buf_init(&walk->names, NAMES_MAX);
-    walk->levels = mem_alloc(DEPTH_MAX * sizeof *walk->levels);
     return walk;
 }
 
@@ -312,32 +113,20 @@ void walk_free(struct walk *walk)
 {
     if (!walk)
         return;
-    while (walk->depth > 0)
-        pop(walk);
-    mem_free(walk->levels);
     mem_free(walk->nodes);
-    mem_free(walk->twins);
-    buf_fini(&walk->path);
+    twins_fini(&walk->twins);
     buf_fini(&walk->names);
     mem_free(walk);
 }
 
 bool walk_run(struct walk *walk, struct err *err)
 {
-    walk->err = err;
-    const int fd = openat(walk->spec.root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    bool good = fd >= 0 || failed(walk, errno, "open");
-    good = good && push(walk, fd, NONE, NULL);
-    while (good && walk->depth > 0) {
-        struct level *level = &walk->levels[walk->depth - 1];
-        if (*walk->spec.stop)
-            good = err_set(err, ERR_CANCELLED, "sending %s was cancelled", walk->spec.shown);
-        else if (level->next < level->count)
-            good = visit(walk, level->names[level->next++]);
-        else
-            pop(walk);
-    }
-    return good;
+    const struct descent_spec descent = {
+        .root = walk->spec.root, .shown = walk->spec.shown, .doing = "sending",
+        .stop = walk->spec.stop, .state_size = filter_state_size(walk->spec.filter),
+        .judge = judge, .entry = on_entry, .arg = walk,
+    };
+    return descent_run(&descent, err);
 }
 
 int walk_open(struct walk *walk, uint32_t number, struct err *err)

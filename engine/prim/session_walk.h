@@ -3,10 +3,9 @@
 #ifndef PRIM_SESSION_WALK_H
 #define PRIM_SESSION_WALK_H
 
-#include <stdatomic.h>
 #include <stdint.h>
-#include <sys/stat.h>
 
+#include "base/descent.h"
 #include "prim/session_filter.h"
 
 struct walk;
@@ -15,8 +14,8 @@ struct walk_entry {
     const char *path; /* relative, clean */
     const struct stat *st;
     const char *link; /* target of a symbolic link, or path of an earlier entry: a hard link */
-    int dir;          /* the directory that holds it; -1 = it is no file */
-    const char *name; /* in dir */
+    int dir;          /* where name is; -1 = it is no file */
+    const char *name;
 };
 
 struct walk_spec {
@@ -31,7 +30,7 @@ struct walk_spec {
 
 struct walk *walk_new(const struct walk_spec *spec);
 void walk_free(struct walk *walk);
-/* ERR_CANCELLED, ERR_LIMIT, ERR_IO. */
+/* The errors of descent_run. */
 bool walk_run(struct walk *walk, struct err *err);
 /* Opens the regular file that was the number-th entry; once each. -1 and err (remote: no such file, asked
    before; missing, conflict: it has changed). */

@@ -73,19 +73,19 @@ static bool to_pipe(void *arg, const void *data, size_t len, struct err *err)
     return true;
 }
 
-static enum tree_verdict judge(void *arg, const char *path, bool is_dir, const void *above,
-                               void *state)
+static enum descent_verdict judge(void *arg, const char *path, bool is_dir, const void *above,
+                                  void *state)
 {
     struct tar_context *context = arg;
     bool excluded = context->ignore && ignore_excludes(context->ignore, path, above, state);
     if (context->text && strcmp(path, context->dockerfile.path) == 0)
-        return TREE_SKIP; /* written already */
+        return DESCENT_SKIP; /* written already */
     if (!excluded || dockerfile_needs(&context->dockerfile, path))
-        return TREE_KEEP;
+        return DESCENT_KEEP;
     if (is_dir && (ignore_may_include(context->ignore, path, state) ||
                    dockerfile_is_below(&context->dockerfile, path)))
-        return TREE_ENTER;
-    return TREE_SKIP;
+        return DESCENT_ENTER;
+    return DESCENT_SKIP;
 }
 
 /* Ahead of all: BuildKit looks at the first 1024 bytes and wants a plain header there. */

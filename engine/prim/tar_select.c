@@ -209,8 +209,8 @@ static bool has_below(const struct selection *selection, const char *path)
     return found;
 }
 
-enum tree_verdict select_judge(void *arg, const char *path, bool is_dir, const void *above,
-                               void *state)
+enum descent_verdict select_judge(void *arg, const char *path, bool is_dir, const void *above,
+                                  void *state)
 {
     const struct selection *selection = arg;
     bool *inside = state;
@@ -218,6 +218,6 @@ enum tree_verdict select_judge(void *arg, const char *path, bool is_dir, const v
     (void)is_dir;
     *inside = (inside_above && *inside_above) || has(selection, ".") || has(selection, path);
     if (*inside)
-        return TREE_KEEP;
-    return has_below(selection, path) ? TREE_ENTER : TREE_SKIP;
+        return DESCENT_KEEP;
+    return has_below(selection, path) ? DESCENT_ENTER : DESCENT_SKIP;
 }

@@ -22,7 +22,7 @@ bool select_find(struct selection *selection, const char *root, const char *cons
 void select_fini(struct selection *selection);
 
 /* A judge for tree_write; the state is one bool: below a selected path. */
-enum tree_verdict select_judge(void *selection, const char *path, bool is_dir, const void *above,
-                               void *state);
+enum descent_verdict select_judge(void *selection, const char *path, bool is_dir,
+                                  const void *above, void *state);
 
 #endif

@@ -3,27 +3,18 @@
 #ifndef PRIM_TAR_TREE_H
 #define PRIM_TAR_TREE_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
-
-#include "base/err.h"
+#include "base/descent.h"
 #include "prim/tar_names.h"
 #include "prim/tar_out.h"
-
-enum tree_verdict {
-    TREE_SKIP,
-    TREE_ENTER, /* a directory whose entry is written only when something below is kept */
-    TREE_KEEP,
-};
 
 struct tree_spec {
     const char *root;
     struct tar_out *out;
     const atomic_bool *stop;
     /* About path, relative to root. above is the state of its directory (NULL at the top), state its
-       own to fill: state_size bytes. TREE_ENTER for a symbolic link to a directory goes through it. */
-    enum tree_verdict (*judge)(void *arg, const char *path, bool is_dir, const void *above,
-                               void *state);
+       own to fill: state_size bytes. DESCENT_ENTER for a symbolic link to a directory goes through it. */
+    enum descent_verdict (*judge)(void *arg, const char *path, bool is_dir, const void *above,
+                                  void *state);
     void *arg;
     size_t state_size;
     bool fixed_mtime;
