@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/rune.h"
 #include "fuzz.h"
 
 enum { TRIES_MAX = 200000 };
@@ -14,9 +15,17 @@ struct trial {
 
 static bool match(struct trial *trial, const char *pattern, const char *path);
 
+/* The length of the path's next character, which may be one byte that is none. */
+static size_t char_len(const char *path)
+{
+    size_t len;
+    rune_next(path, &len);
+    return len;
+}
+
 static bool match_any(struct trial *trial, const char *rest, const char *path, bool deep)
 {
-    for (;; path++) {
+    for (;; path += char_len(path)) {
         if (match(trial, rest, path))
             return true;
         if (*path == '\0' || (!deep && *path == '/'))
@@ -35,34 +44,50 @@ static bool match_components(struct trial *trial, const char *rest, const char *
     return true;
 }
 
-/* One character against a class, '?', a quoted or a bare character; *pattern moves behind it. */
-static bool match_one(const char **pattern, char c)
+static uint32_t class_char(const char **pattern)
 {
-    const char *p = *pattern;
-    bool found = false, negated = false;
-    if (*p != '[') {
-        const bool any = *p == '?';
-        p += *p == '\\';
-        *pattern = p + 1;
-        return any ? c != '/' : *p == c;
-    }
-    if (*++p == '^') {
-        negated = true;
-        p++;
-    }
-    while (*p != ']') {
-        p += *p == '\\';
-        const unsigned char low = (unsigned char)*p++;
-        unsigned char high = low;
+    size_t len;
+    *pattern += **pattern == '\\';
+    const uint32_t rune = rune_next(*pattern, &len);
+    *pattern += len;
+    return rune;
+}
+
+static bool match_class(const char **pattern, const char *path)
+{
+    const char *p = *pattern + 1;
+    const bool negated = *p == '^';
+    bool found = false;
+    size_t len;
+    const uint32_t c = rune_next(path, &len);
+    for (p += negated; *p != ']';) {
+        const uint32_t low = class_char(&p);
+        uint32_t high = low;
         if (*p == '-') {
             p++;
-            p += *p == '\\';
-            high = (unsigned char)*p++;
+            high = class_char(&p);
         }
-        found = found || (low <= (unsigned char)c && (unsigned char)c <= high);
+        found = found || (low <= c && c <= high);
     }
     *pattern = p + 1;
     return found != negated && c != '/';
+}
+
+/* One character against a class, '?', a quoted or a bare character; *pattern moves behind it. */
+static bool match_one(const char **pattern, const char *path)
+{
+    const size_t len = char_len(path);
+    if (**pattern == '[')
+        return match_class(pattern, path);
+    if (**pattern == '?') {
+        *pattern += 1;
+        return *path != '/';
+    }
+    *pattern += **pattern == '\\';
+    if (strncmp(*pattern, path, len) != 0)
+        return false;
+    *pattern += len;
+    return true;
 }
 
 static bool match(struct trial *trial, const char *pattern, const char *path)
@@ -76,7 +101,7 @@ static bool match(struct trial *trial, const char *pattern, const char *path)
         return match_any(trial, pattern + 1, path, false);
     if (*pattern == '\0' || *path == '\0')
         return *pattern == *path;
-    return match_one(&pattern, *path) && match(trial, pattern, path + 1);
+    return match_one(&pattern, path) && match(trial, pattern, path + char_len(path));
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
