@@ -1,5 +1,5 @@
--- What comes from a container: the daemon's frames, in them those of the shim, in them its answers. Whoever has root
--- there can say anything; it is a value or an error.
+-- What comes from a container: the daemon's frames, in them those of the shim, in them its answers.
+-- Whoever has root there can say anything; it is a value or an error.
 local error_value = require "orch.error"
 
 local pieces
@@ -25,9 +25,12 @@ end
 local function answer(payload)
   assert(error_value.is(answers.failure(payload, "docker exec")))
   local ended = check("ending", payload)
-  assert(not ended or (ended.signal and ended.code == -1) ~= (ended.code >= 0), "it has ended in two ways")
+  assert(not ended or (ended.signal and ended.code == -1) ~= (ended.code >= 0),
+    "it has ended in two ways")
   local identity = check("identity", payload)
-  for _, group in ipairs(identity and identity.groups or {}) do assert(math.type(group) == "integer") end
+  for _, group in ipairs(identity and identity.groups or {}) do
+    assert(math.type(group) == "integer")
+  end
   local stat = check("stat", payload)
   assert(not stat or stat.mtime == stat.mtime and math.type(stat.size) == "integer")
   local text = check("text", payload)

@@ -18,20 +18,23 @@ describe("the shim's answers", function()
     assert.same({ code = 3, user = 1.5, system = 0.002, max_rss = 4096 * 1024 }, result)
     assert.equal("", why)
     result, why = answers.ending(payload("signal", 9, 0, 0, 0, "quiet", 1))
-    assert.same({ code = -1, signal = 9, user = 0, system = 0, max_rss = 0, out_of_memory = true }, result)
+    assert.same({ code = -1, signal = 9, user = 0, system = 0, max_rss = 0, out_of_memory = true },
+      result)
     assert.equal("quiet", why)
   end)
 
   it("that are no end of a program are an error, not a fault of the engine's", function()
     for _, each in ipairs { "", "\0", "exit", payload "exit", payload("exit", "x", 0, 0, 0, "", 0),
-      payload("exit", -1, 0, 0, 0, "", 0), payload("exit", 256, 0, 0, 0, "", 0), payload("exit", 0, 0, 0, 0, "?", 0),
+      payload("exit", -1, 0, 0, 0, "", 0), payload("exit", 256, 0, 0, 0, "", 0),
+      payload("exit", 0, 0, 0, 0, "?", 0),
       payload("left", 0, 0, 0, 0, "", 0), ("\0"):rep(2000000) } do
       refused("end of a program", answers.ending(each))
     end
   end)
 
   it("tell who the user is", function()
-    assert.same({ uid = 1, gid = 4294967295, groups = { 3, 4 }, environment = { HOME = "/", EMPTY = "" } },
+    assert.same({ uid = 1, gid = 4294967295, groups = { 3, 4 },
+      environment = { HOME = "/", EMPTY = "" } },
       (answers.identity(payload(1, 4294967295, 2, 3, 4, "HOME=/", "EMPTY=", "none", "=none"))))
   end)
 
@@ -45,7 +48,8 @@ describe("the shim's answers", function()
   it("tell of a file", function()
     assert.same({ type = "file", size = 12, mode = 420, uid = 0, gid = 7, mtime = -1.5 },
       (answers.stat(payload("file", 12, 420, 0, 7, "-1.500000000"))))
-    for _, each in ipairs { "", payload("socket", 1, 1, 1, 1, "1.0"), payload("file", 1, 1, 1, 1, "nan"),
+    for _, each in ipairs { "", payload("socket", 1, 1, 1, 1, "1.0"),
+      payload("file", 1, 1, 1, 1, "nan"),
       payload("file", 1, 1, 1, 1), payload("file", 1e300, 1, 1, 1, "1.0") } do
       refused("facts of a file", answers.stat(each))
     end
@@ -53,8 +57,10 @@ describe("the shim's answers", function()
 
   it("carry errors, of kinds that there are", function()
     local err = answers.failure(payload("missing", 2, "cannot look at /x"), "docker exec")
-    assert.same({ "missing", 2, "cannot look at /x", "docker exec" }, { err.kind, err.code, err.message, err.op })
-    for _, each in ipairs { "", payload "strange", payload("strange", 1, "words"), payload("io", 1) } do
+    assert.same({ "missing", 2, "cannot look at /x", "docker exec" },
+      { err.kind, err.code, err.message, err.op })
+    for _, each in ipairs { "", payload "strange", payload("strange", 1, "words"),
+      payload("io", 1) } do
       refused("error", nil, answers.failure(each))
     end
   end)

@@ -1,5 +1,5 @@
--- What the payloads of the shim in a container say (engine/shim/wire.h). A program that runs there as root can put
--- words in its mouth: whatever they are, they become a value or an error.
+-- What the payloads of the shim in a container say (engine/shim/wire.h). A program that runs there
+-- as root can put words in its mouth: whatever they are, they become a value or an error.
 local error_value = require "orch.error"
 
 local TYPES <const> = { file = true, directory = true, link = true, other = true }
@@ -16,7 +16,7 @@ end
 
 local function garbled(what, op)
   return error_value.new { kind = "remote", op = op,
-    message = ("what answers in the container is not orch's own program: it told no %s"):format(what),
+    message = "what answers in the container is not orch's own program: it told no " .. what,
     hint = "has a step with root's rights changed /.orch?" }
 end
 
@@ -39,28 +39,32 @@ end
 
 --- How a program ended; why: "cancelled", "timeout", "quiet", or "" when it did by itself.
 ---@param payload string
----@return { code: integer, signal?: integer, user: number, system: number, max_rss: integer, out_of_memory?: true }? result
+---@return orch.proc.result? result without seconds; with out_of_memory where the kernel ended it
 ---@return string|orch.error why
 local function ending(payload)
   local word, value, user, system, rss, why, oom_kills = table.unpack(texts(payload), 1, 7)
-  value, user, system, rss, oom_kills = count(value), count(user), count(system), count(rss), count(oom_kills)
+  value, user, system = count(value), count(user), count(system)
+  rss, oom_kills = count(rss), count(oom_kills)
   local known = (word == "exit" or word == "signal") and WHY[why or 0]
   if not (known and value and value < 256 and user and system and rss and oom_kills) then
     return nil, garbled("end of a program")
   end
-  return { code = word == "exit" and value or -1, signal = word == "signal" and value or nil, user = user / 1e6,
-    system = system / 1e6, max_rss = rss * 1024, out_of_memory = oom_kills > 0 or nil }, why
+  return { code = word == "exit" and value or -1, signal = word == "signal" and value or nil,
+    user = user / 1e6, system = system / 1e6, max_rss = rss * 1024,
+    out_of_memory = oom_kills > 0 or nil }, why
 end
 
 --- Who the container's user is.
 ---@param payload string
----@return { uid: integer, gid: integer, groups: integer[], environment: table<string, string> }? identity
+---@return table? identity { uid, gid, groups, environment }
 ---@return orch.error? err
 local function identity(payload)
   local list = texts(payload)
   local groups = count(list[3])
   local self = { uid = count(list[1]), gid = count(list[2]), groups = {}, environment = {} }
-  if not (self.uid and self.gid and groups and groups <= #list - 3) then return nil, garbled "user" end
+  if not (self.uid and self.gid and groups and groups <= #list - 3) then
+    return nil, garbled "user"
+  end
   for i = 1, groups do
     self.groups[i] = count(list[3 + i])
     if not self.groups[i] then return nil, garbled "user" end
@@ -77,8 +81,9 @@ end
 ---@return table? stat, orch.error? err
 local function stat(payload)
   local type_name, size, mode, uid, gid, mtime = table.unpack(texts(payload), 1, 6)
-  local self = { type = TYPES[type_name or 0] and type_name, size = count(size), mode = count(mode), uid = count(uid),
-    gid = count(gid), mtime = mtime and mtime:find "^-?%d+%.%d+$" and tonumber(mtime) }
+  local self = { type = TYPES[type_name or 0] and type_name, size = count(size), mode = count(mode),
+    uid = count(uid), gid = count(gid),
+    mtime = mtime and mtime:find "^-?%d+%.%d+$" and tonumber(mtime) }
   if not (self.type and self.size and self.mode and self.uid and self.gid and self.mtime) then
     return nil, garbled "facts of a file"
   end
@@ -94,4 +99,5 @@ local function text(payload)
   return first
 end
 
-return { texts = texts, text = text, failure = failure, ending = ending, identity = identity, stat = stat }
+return { texts = texts, text = text, failure = failure, ending = ending, identity = identity,
+  stat = stat }
