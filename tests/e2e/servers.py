@@ -7,6 +7,7 @@ usage: servers.py fake SOCKET API [MIN]         says that it speaks API, and no 
                                                 hangs up
        servers.py garble SOCKET [MARK]          the same; the first "please garble", or MARK, is followed by junk
        servers.py without SOCKET WORDS          the same; a request with these words in its first line is forbidden
+       servers.py newer SOCKET API              the same, before a daemon of API 1.41 that then seems to speak API only
        servers.py silent                        a port that takes connections and says nothing
        servers.py bearer USER PASSWORD          a registry with one manifest, x/y:1, and a token service
 """
@@ -99,7 +100,7 @@ def forbid(client):
     client.close()
 
 
-def forward(path, context=None, change=None, without=None):
+def forward(path, context=None, change=None, without=None, ask=None):
     listener = socket.create_server(("127.0.0.1", 0))
     print(listener.getsockname()[1], flush=True)
 
@@ -114,12 +115,26 @@ def forward(path, context=None, change=None, without=None):
         except OSError:
             client.close()
             return
-        threading.Thread(target=pump, args=(client, daemon), daemon=True).start()
+        threading.Thread(target=pump, args=(client, daemon, ask), daemon=True).start()
         pump(daemon, client, change)
 
     while True:
         client, _ = listener.accept()
         threading.Thread(target=serve, args=(client,), daemon=True).start()
+
+
+def newer(path, api):
+    """A daemon of API 1.41 as if it spoke another, of as many characters, and only that."""
+    number = api.encode()
+
+    def ask(data):
+        if b"/v1.41/" in data.split(b"\r\n", 1)[0]:
+            hang_up(data)
+        return data.replace(b"/v%s/" % number, b"/v1.41/", 1)
+
+    def answer(data):
+        return data.replace(b"Api-Version: 1.41", b"Api-Version: %s" % number, 1)
+    forward(path, change=answer, ask=ask)
 
 
 def tls(path, cert, key, ca):
@@ -207,7 +222,7 @@ def changing(change, mark):
     return lambda path, own=None: forward(path, change=Once(own.encode() if own else mark, change))
 
 
-{"bearer": bearer, "fake": fake, "tls": tls, "plain": forward, "silent": silent,
+{"bearer": bearer, "fake": fake, "newer": newer, "tls": tls, "plain": forward, "silent": silent,
  "without": lambda path, words: forward(path, without=words.encode()),
  "cut": changing(hang_up, b"exit\x000\x00"),
  "garble": changing(garble, b"please garble")}[sys.argv[1]](*sys.argv[2:])
