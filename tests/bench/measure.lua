@@ -1,4 +1,5 @@
--- Times commands in turn, A B A B …, and prints medians and the ratio pair by pair.
+-- Times commands in turn, A B A B …, and prints medians and the ratio pair by pair. Processor time, of the command
+-- and of all that it waited for, tells more than the clock where others work too.
 local proc = require "orch.proc"
 
 local function median(values)
@@ -36,13 +37,15 @@ local function time_text(seconds)
 end
 
 local function print_side(label, samples, divide)
-  local seconds, rss = {}, {}
-  for i, sample in ipairs(samples) do seconds[i], rss[i] = sample.seconds / divide, sample.max_rss or 0 end
+  local seconds, cpu, rss = {}, {}, {}
+  for i, sample in ipairs(samples) do
+    seconds[i], cpu[i], rss[i] = sample.seconds / divide, (sample.cpu or 0) / divide, sample.max_rss or 0
+  end
   local low, high = range(seconds)
   local _, peak = range(rss)
   print(("  %-34s median %10s   (%s … %s)%s"):format(label, time_text(median(seconds)), time_text(low),
-    time_text(high), peak > 0 and ("   peak %.1f MiB"):format(peak / 1048576) or ""))
-  return median(seconds)
+    time_text(high), peak > 0 and ("   processor %s   peak %.1f MiB"):format(time_text(median(cpu)),
+      peak / 1048576) or ""))
 end
 
 --- spec: { title, a = { label, argv, … } or { label, run = function }, b = …, runs, per (divides each time), goal }
