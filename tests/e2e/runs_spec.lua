@@ -41,6 +41,17 @@ end } }]]):format(head or "", body))
     return assert(child:wait()), table.concat(text)
   end
 
+  it("tells where the files of a job are that did not succeed, as long as they are there", function()
+    assert.equal(1, run("job:write { path = 'f', text = 'x' } job:run 'exit 1'").code)
+    local dir = assert(orch("show").out:match("\n  its files: (%S+)\n"))
+    assert.equal("x", fs.read(dir .. "/f"))
+    assert.equal(dir, json.decode(orch("show", "--json").out).jobs[1].dir)
+    orch("discard", "1")
+    assert.is_nil(orch("show", "1").out:find("its files", 1, true))
+    assert.equal(0, run("job:write { path = 'f', text = 'x' }").code)
+    assert.is_nil(orch("show").out:find("its files", 1, true))
+  end)
+
   it("is seen, shown, followed and cancelled while it is live", function()
     local child = start [[job:run "echo one; sleep 0.3; echo two; sleep 30"]]
     assert.equal("live", list()[1].state)

@@ -1,6 +1,7 @@
 -- orch show [RUN] [--json]: what a run did
 local args = require "orch.cli.args"
 local clock = require "orch.ui.clock"
+local fs = require "orch.fs"
 local json = require "orch.json"
 local materials = require "orch.materials"
 local project = require "orch.project"
@@ -30,6 +31,13 @@ local function jobs_of(opened, number)
   return jobs
 end
 
+-- Where the files of a job are as long as they stay: until its run has succeeded, or is given up.
+local function dir_of(opened, number, job)
+  local place = job.attempt > 1 and ("%s~%d"):format(job.name, job.attempt) or job.name
+  local dir = ("%s/jobs/%s/work"):format(opened:run_dir(number), place)
+  return fs.stat(dir) and dir or nil
+end
+
 local function read(opened, row)
   local shown = runs.plain(opened, row)
   local function state_of(part) return part.state == "running" and shown.state == "interrupted" and "interrupted" or part.state end
@@ -39,7 +47,7 @@ local function read(opened, row)
   shown.jobs, shown.steps = json.array {}, json.array {}
   for i, job in ipairs(jobs_of(opened, row.number)) do
     shown.jobs[i] = { name = job.name, state = state_of(job), attempt = job.attempt, started = job.started, ended = job.ended, error = job.error,
-      outputs = job.outputs and record.decode(job.outputs) or nil }
+      dir = dir_of(opened, row.number, job), outputs = job.outputs and record.decode(job.outputs) or nil }
   end
   for i, step in ipairs(opened:steps(row.number)) do
     shown.steps[i] = { id = step.id, job = step.job, parent = step.parent, verb = step.verb, title = step.title,
@@ -56,12 +64,13 @@ local function print_job(job, steps)
   row("\n" .. job.name, job.state, time_taken(job), job.attempt > 1 and ("attempt %d"):format(job.attempt) or nil)
   for _, step in ipairs(steps or {}) do
     local _, depth = step.parent:gsub("/", "")
-    row(("  %s%-9s %s"):format(("  "):rep(depth), step.state, step.title), time_taken(step))
+    row(("  %s%-11s %s"):format(("  "):rep(depth), step.state, step.title), time_taken(step))
     for _, artifact in ipairs(step.artifacts or {}) do
       say(("            %s %s  %s"):format(artifact.kind, artifact.name, artifact.digest or ""))
     end
   end
   if job.error then say("  " .. job.error) end
+  if job.dir and job.state ~= "success" then say("  its files: " .. job.dir) end
 end
 
 local function main(given)

@@ -224,7 +224,8 @@ local function close(job, world, failure)
     return
   end
   if world.id then
-    job:log("container %s and its volumes are kept for `orch resume %d`", world.id:sub(1, 12), job.journal.number)
+    job:log("container %s and its volumes are kept for `orch resume %d`; look into it with: docker exec -it %s sh",
+      world.id:sub(1, 12), job.journal.number, world.id:sub(1, 12))
   end
 end
 
