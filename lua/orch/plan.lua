@@ -1,7 +1,6 @@
 -- What a recipe would do: its bodies run with recorders for verbs and unknown values for what only a run can tell.
 -- No network, no credentials, no child; the same input gives the same plan.
 local engine = require "orch.engine"
-local decisions = require "orch.decisions"
 local error_value = require "orch.error"
 local event = require "orch.event"
 local fs = require "orch.fs"
@@ -16,6 +15,8 @@ local secrets = require "orch.secrets"
 local step = require "orch.step"
 local strict = require "orch.strict".strict
 local unknown = require "orch.unknown"
+
+local STEPS_MAX <const> = 100000 -- of a job: in a plan, a loop may never end
 
 -- Options as plain values that read the same every time.
 local function shown(value)
@@ -40,31 +41,34 @@ local function chosen(verb, given)
 end
 
 -- What consists of steps of its own.
-local function inside(watcher, place, f, ...)
+local function inside(place, f, ...)
   place.step = { output = { write = function() end } }
-  watcher.watch()
   local outcome = table.pack(scope.within(place, f, ...))
   if not outcome[1] then error(outcome[2], 0) end
   return table.unpack(outcome, 2, outcome.n)
 end
 
 -- Takes the place of step.run: records the call, gives what a fake answers, or what the verb's plan knows.
-local function recorder(planned, watcher, fakes)
+local function recorder(planned, fakes)
   return function(job, spec, f, ...)
     local parent = scope.current() or job.scope
     local place = parent:child("step", spec.verb)
     local entry = { id = place.id, verb = spec.verb, title = spec.title, where = spec.where,
       depth = parent:shown().depth, put_off = spec.put_off }
+    if #planned.steps == STEPS_MAX then
+      error(error_value.new { kind = "limit", where = spec.where, message = ("the plan of a job ends after %d steps"):format(STEPS_MAX),
+        hint = "if this loop never ends, let it end by what a step gives, or by a count" }, 0)
+    end
     table.insert(planned.steps, entry)
-    if spec.verb == "group" or spec.verb == "add_jobs" then return inside(watcher, place, f, ...) end
+    if spec.verb == "group" or spec.verb == "add_jobs" then return inside(place, f, ...) end
     local verb = job.verbs:find(spec.verb)
     entry.options = chosen(verb, spec.given)
-    if fakes and fakes.really[spec.verb] then return inside(watcher, place, f, ...) end
+    if fakes and fakes.really[spec.verb] then return inside(place, f, ...) end
     local value = fakes and fakes:answer(job, spec)
     if verb.effects then entry.effects = shown(verb.effects(spec.given)) end
     if value ~= nil then return value end
-    if verb.plan then value = engine.outside_body(verb.plan, job, spec.given) else value = unknown.new(spec.verb) end
-    return watcher.given(value, spec.verb, spec.where)
+    if verb.plan then return engine.outside_body(verb.plan, job, spec.given) end
+    return unknown.new(spec.verb)
   end
 end
 
@@ -119,8 +123,7 @@ local function plan_receiver(self, definition, planned)
       return order
     end,
   }
-  made.run_step = recorder(planned, self.watcher, self.fakes)
-  made.unwatched = self.watcher.unwatched
+  made.run_step = recorder(planned, self.fakes)
   made.planned_steps = function() return #planned.steps end
   return made
 end
@@ -153,23 +156,13 @@ local function end_plan(self, definition, planned, problem)
   return planned
 end
 
--- A table that tells when a value that only a run can know is read from it: `==` cannot.
-local function watched(values, touch)
-  return setmetatable({}, { __index = function(_, key)
-    local value = values[key]
-    if unknown.is(value) then touch() end
-    return type(value) == "table" and not unknown.is(value) and watched(value, touch) or value
-  end, __pairs = function() return pairs(values) end })
-end
-
 -- What a job's condition comes to: true, false, or nil when only a run can tell.
 local function condition(self, definition)
-  local touched, needs = false, {}
-  local function touch() touched = true end
+  local needs = {}
   for _, need in ipairs(definition.resolved_needs) do needs[need.name] = self.outputs[need.name] end
   local good, value = pcall(definition.when, { params = self.params, matrix = definition.values or {},
-    needs = watched(needs, touch), pipeline = watched(self.pipeline, touch) })
-  if touched then return nil end
+    needs = needs, pipeline = self.pipeline })
+  if good and unknown.is(value) or error_value.is(value) and value.decided then return nil end
   if not good then error(value, 0) end
   return value and true or false
 end
@@ -200,11 +193,7 @@ local function plan_job(self, definition)
     end
   end
   local made = plan_receiver(self, definition, planned)
-  local good, outputs = receiver.perform(made, function(...)
-    self.watcher.watch()
-    return definition.run(...)
-  end)
-  self.watcher.leave()
+  local good, outputs = receiver.perform(made, definition.run)
   if good then
     self.outputs[definition.name] = outputs
     planned.outputs = shown(outputs)
@@ -254,7 +243,6 @@ local function plan(loaded, spec)
   local values, given = spec.values, spec.pipeline
   if not values then values, given = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file) end
   local self = { recipe = loaded, project = spec.project, outputs = {}, fakes = spec.fakes, states = {}, pipeline = pipeline_values.planned(given),
-    watcher = decisions.watcher(),
     params = strict(values, "job.params", loaded.pipeline.params.names, params.ADVICE) }
   local result = { recipe = loaded.path, params = shown(values), jobs = json.array {} }
   self.order = loaded.pipeline:order(spec.jobs)

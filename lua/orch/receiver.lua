@@ -217,7 +217,6 @@ function Job.__index(job, key)
       error(error_value.new { kind = "usage", where = step.caller(),
         message = ("%s: call it with a colon, job:%s { … }"):format(key, key) }, 0)
     end
-    if job.planning then return job.unwatched(call_verb, job, key, verb, given) end
     return call_verb(job, key, verb, given)
   end
   rawset(job, key, method)

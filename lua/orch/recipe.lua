@@ -1,4 +1,5 @@
 -- Loads recipes and user verbs: trusted code, in an environment without what would pass around the job.
+local decisions = require "orch.decisions"
 local engine = require "orch.engine"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -79,8 +80,10 @@ end
 local function run_file(path, environment, files)
   local text, failure = fs.read(path)
   if not text then error(failure, 0) end
-  local chunk, message = load(text:gsub("^#[^\n]*", ""), "@" .. path, "t", environment)
+  local program = text:gsub("^#[^\n]*", "")
+  local chunk, message = load(program, "@" .. path, "t", environment)
   if not chunk then raise_load_error(path, message) end
+  if rawget(environment, decisions.NAME) then chunk = load(decisions.marked(program), "@" .. path, "t", environment) or chunk end
   files:add(path, text)
   return engine.outside_body(chunk)
 end
@@ -146,7 +149,9 @@ local function take_unknowns(environment)
   for _, each in ipairs { environment.string, environment.math } do
     for name, f in pairs(each) do each[name] = unknown.tolerant(name, f) end
   end
-  environment.tonumber = unknown.tolerant("tonumber", tonumber)
+  for _, name in ipairs { "tonumber", "type" } do environment[name] = unknown.tolerant(name, environment[name]) end
+  environment.tostring = function(value) return unknown.is(value) and value or tostring(value) end
+  rawset(environment, decisions.NAME, unknown.known)
 end
 
 -- A plan has a string.format of its own. What it raises is the caller's mistake, at the caller's line.

@@ -56,7 +56,7 @@ function Unknown.__unm(value) return new("-" .. term(value)) end
 
 -- Functions that make a text or a number of theirs, and decide nothing.
 local MAKES <const> = { match = true, gsub = true, sub = true, lower = true, upper = true, rep = true, reverse = true,
-  find = true, byte = true, len = true, format = true, tonumber = true, floor = true, ceil = true, abs = true, max = true,
+  find = true, byte = true, len = true, format = true, tonumber = true, type = true, floor = true, ceil = true, abs = true, max = true,
   min = true, tointeger = true, fmod = true }
 
 -- As many results as the function would have, as far as its arguments tell.
@@ -101,4 +101,10 @@ local function refuse(value)
   if is(value) then decided(value) end
 end
 
-return { new = new, is = is, refuse = refuse, tolerant = tolerant }
+--- The value; an unknown one ends the job's plan.
+local function known(value)
+  if is(value) then decided(value) end
+  return value
+end
+
+return { new = new, is = is, refuse = refuse, tolerant = tolerant, known = known }
