@@ -94,7 +94,8 @@ end
 
 take["step.start"] = function(self, event)
   local parent = self.steps[event.parent]
-  if self.jobs[event.job] then self.jobs[event.job].told = nil end
+  -- A body that goes on has caught what was told; what tidies up after it has not.
+  if self.jobs[event.job] and not event.id:find("/~tidying/", 1, true) then self.jobs[event.job].told = nil end
   local step = { id = event.id, job = event.job, title = event.title, where = event.where, depth = event.depth,
     parent = parent, group = event.group, own = parent ~= nil and (parent.own or not parent.group), verb = event.verb,
     label = label_of(event), started = event.clock, tail = {}, bars = {} }
