@@ -10,11 +10,11 @@
 #include <openssl/crypto.h>
 
 #include "base/mem.h"
+#include "prim/hash_sigv4_check.h"
 #include "prim/hash_url.h"
 
 #define ALGORITHM "AWS4-HMAC-SHA256"
 #define PAYLOAD_HEADER "x-amz-content-sha256"
-#define TOKEN_HEADER "x-amz-security-token"
 
 enum { CANONICAL_MAX = 4 << 20 }; /* bytes of a canonical request or a presigned URL */
 
@@ -49,64 +49,6 @@ static void put(struct signing *s, const char *data, size_t len, bool hidden)
 static void put_text(struct signing *s, const char *text)
 {
     put(s, text, strlen(text), false);
-}
-
-/* --- checks ------------------------------------------------------------------------------- */
-
-/* A name as RFC 9110 has it: the method, a header. */
-static bool is_token(const char *text)
-{
-    const char *at = text;
-    while (isalnum((unsigned char)*at) || (*at && strchr("!#$%&'*+-.^_`|~", *at)))
-        at++;
-    return at > text && !*at;
-}
-
-/* A line end would begin another line of the request or of the string to sign. */
-static bool is_plain(const char *text, const char *without)
-{
-    const char *at = text;
-    while ((unsigned char)*at > ' ' && *at != 0x7f && !strchr(without, *at))
-        at++;
-    return at > text && !*at;
-}
-
-static bool check_fields(const struct sigv4_spec *spec, struct err *err)
-{
-    const struct {
-        const char *name, *value, *without;
-        bool optional;
-    } fields[] = {
-        {"access_key", spec->access_key, "/,", false},
-        {"secret_key", spec->secret_key, "", false},
-        {"session_token", spec->session_token, "", true},
-        {"region", spec->region, "/,", false},
-        {"service", spec->service, "/,", false},
-        {"payload", spec->payload, "", true},
-    };
-    for (size_t i = 0; i < sizeof fields / sizeof *fields; i++)
-        if (!(fields[i].value ? is_plain(fields[i].value, fields[i].without) : fields[i].optional))
-            return err_set(err, ERR_USAGE, "'%s' is empty or holds characters that cannot be in it",
-                           fields[i].name);
-    if (!is_token(spec->method))
-        return err_set(err, ERR_USAGE, "'method' is no HTTP method");
-    if (spec->payload && strlen(spec->payload) >= sizeof ((struct sigv4_result *)0)->payload)
-        return err_set(err, ERR_USAGE, "'payload' is too long");
-    return true;
-}
-
-static bool check_header(const struct sigv4_header *header, struct err *err)
-{
-    static const char *const own[] = {"authorization", "x-amz-date", TOKEN_HEADER};
-    if (!is_token(header->name))
-        return err_set(err, ERR_USAGE, "'%s' is no header name", header->name);
-    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
-        if (strcasecmp(header->name, own[i]) == 0)
-            return err_set(err, ERR_USAGE, "the header %s is set by the signer", own[i]);
-    for (size_t i = 0; i < header->len; i++)
-        if (header->value[i] == '\n' || header->value[i] == '\r' || header->value[i] == '\0')
-            return err_set(err, ERR_USAGE, "the header %s holds a line end or NUL", header->name);
-    return true;
 }
 
 /* --- headers ------------------------------------------------------------------------------ */
@@ -167,7 +109,7 @@ static void collect_headers(struct signing *s)
     if (!spec->presign) {
         add_line(s, &(struct sigv4_header){"x-amz-date", result->date, 16, false});
         if (spec->session_token)
-            add_line(s, &(struct sigv4_header){TOKEN_HEADER, spec->session_token,
+            add_line(s, &(struct sigv4_header){SIGV4_TOKEN_HEADER, spec->session_token,
                                                strlen(spec->session_token), true});
         if (spec->s3 && !find_header(spec, PAYLOAD_HEADER))
             add_line(s, &(struct sigv4_header){PAYLOAD_HEADER, result->payload,
@@ -359,9 +301,9 @@ static bool run(struct signing *s, struct err *err)
     const struct sigv4_spec *spec = s->spec;
     struct sigv4_result *result = s->result;
     for (size_t i = 0; i < spec->header_count; i++)
-        if (!check_header(&spec->headers[i], err))
+        if (!sigv4_check_header(&spec->headers[i], err))
             return false;
-    if (!check_fields(spec, err) || !url_read(spec->url, &s->url, err) || !format_date(s, err) ||
+    if (!sigv4_check_fields(spec, err) || !url_read(spec->url, &s->url, err) || !format_date(s, err) ||
         !hash_payload(s, err))
         return false;
     collect_headers(s);
