@@ -1,4 +1,5 @@
 -- setup_remote_docker in a container: steps call docker themselves, whatever daemon it is and however it is reached.
+local containers = require "e2e.containers"
 local daemon = require "e2e.daemon"
 local executor_suite = require "e2e.executor_suite"
 local proc = require "orch.proc"
@@ -43,7 +44,10 @@ end
 
 describe("a docker endpoint in a container", function()
   local suite, far
-  after_each(function() suite:close() end)
+  after_each(function()
+    suite:close()
+    containers.remove_left()
+  end)
 
   it("is passed on to the daemon of this machine, again when the run is resumed", function()
     make_image()
@@ -65,6 +69,49 @@ describe("a docker endpoint in a container", function()
     make_image(far:env { PATH = os.getenv "PATH" })
     suite = executor_suite.new(('orch.docker { image = "%s" }'):format(IMAGE), far:tls_env())
     use(suite)
+  end)
+
+  it("does for the lines of a CI job that builds and pushes with docker's own command line", function()
+    make_image()
+    suite = executor_suite.new(('orch.docker { image = "%s" }'):format(IMAGE), {
+      PASSWORD = os.getenv("ORCH_TEST_REGISTRY_PASSWORD"), LOGIN = os.getenv("ORCH_TEST_REGISTRY_USER"),
+      REGISTRY = os.getenv("ORCH_TEST_REGISTRY"), REPOSITORY = "lines" })
+    local project = suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY app /app\n", ["app/hello"] = "x\n" }
+    suite.scratch:write("recipe.lua", ([[
+local orch = require "orch"
+local executor = %s
+return orch.pipeline {
+  orch.job { name = "create_ecr_repo", executor = executor, run = function(job)
+    local registry = os.getenv "REGISTRY"
+    job:write { path = "/tmp/ecr/ecr_envars", text = ("export ECR_PUBLIC_URI=%%s/%%s\nexport ECR_URL=%%s\n"):format(
+      registry, os.getenv "REPOSITORY", registry) }
+    job:persist_to_workspace { root = "/tmp/ecr/", paths = { "*" } }
+  end },
+  orch.job { name = "build_push_docker_image", needs = { "create_ecr_repo" }, executor = executor,
+    secrets = { "PASSWORD" }, run = function(job)
+    job:checkout()
+    job:setup_remote_docker()
+    job:attach_workspace { at = "/tmp/ecr/" }
+    job:run { name = "Build Docker image", environment = { NUMBER = job.pipeline.number }, timeout = 60, [=[
+      export TAG=0.1.$NUMBER
+      echo 'export TAG='$TAG >> /tmp/ecr/ecr_envars
+      source /tmp/ecr/ecr_envars
+      docker build -t $ECR_PUBLIC_URI -t $ECR_PUBLIC_URI:$TAG .
+    ]=] }
+    job:run { name = "Push", secrets = { "PASSWORD" }, environment = { LOGIN = os.getenv "LOGIN" }, timeout = 60, [=[
+      source /tmp/ecr/ecr_envars
+      echo "$PASSWORD" | docker login --username $LOGIN --password-stdin $ECR_URL
+      docker push --all-tags $ECR_PUBLIC_URI
+      docker rmi $ECR_PUBLIC_URI $ECR_PUBLIC_URI:$TAG
+    ]=] }
+    job:persist_to_workspace { root = "/tmp/ecr/", paths = { "*" } }
+  end },
+}]]):format(suite.executor))
+    local result = suite.scratch:orch { "run", suite.scratch:path("recipe.lua"), "--project", project }
+    assert.equal(0, result.code, result.all)
+    for _, tag in ipairs { "latest", "0.1.1" } do assert.matches(tag .. ": digest: sha256:", result.out, 1, true) end
+    assert.is_nil(result.all:find(os.getenv("ORCH_TEST_REGISTRY_PASSWORD"), 1, true))
+    assert.same({}, containers.left())
   end)
 
   it("is for the user of the image alone", function()
