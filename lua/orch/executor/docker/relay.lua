@@ -3,6 +3,7 @@
 --
 -- Each connection has an exec of its own, so that one that nobody reads holds up no other, and nothing is kept here:
 -- whoever is slow makes the other end wait.
+local answers = require "orch.executor.docker.answers"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local task = require "orch.task"
@@ -21,7 +22,7 @@ local function ask(place, life, texts)
   if good then kind, payload = link:take() end
   if kind == "k" or kind == "b" then return link end
   link:close()
-  return nil, kind and wire.error_of(payload) or payload or failure
+  return nil, kind and answers.failure(payload) or payload or failure
 end
 
 -- Until the program has closed its end.
