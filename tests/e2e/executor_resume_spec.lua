@@ -166,27 +166,27 @@ return orch.job { name = "job", executor = orch.docker { image = "cimg/node:14.1
   job:log("%s", (job:read "effects":gsub("\n", " ")))
 end }
 ]])
-    local kills, result = 0, nil
+    local kills, said = 0, nil
     while true do
       local child = suite.scratch:start(kills == 0 and { "run", suite.scratch:path("recipe.lua") } or { "resume", "1" })
       local mortal = kills < KILLS and suite.scratch:pid_of(child)
+      local text = {}
       if mortal then
-        task.sleep(0.05 + math.random() * 3)
+        if kills == 0 then text[1] = child:read() end -- it is on record
+        task.sleep(math.random() * 3)
         os.execute("kill -9 " .. mortal .. " 2>/dev/null")
         kills = kills + 1
       end
-      local text = {}
       for piece in child.read, child do text[#text + 1] = piece end
       local code = assert(child:wait())
       text = table.concat(text)
+      said = text:match("   (1[%d ]+)") or said
       if not code.signal then
-        result = text
-        assert.equal(0, code.code, text)
+        assert.is_true(code.code == 0 or text:find("run 1 is done", 1, true) ~= nil, text) -- or died after that
         break
       end
     end
     -- a step that was killed between its effect and its record is done again, never one that was recorded
-    local said = result:match("   (1[%d ]+)")
     local last = 0
     for number in said:gmatch("%d") do
       number = tonumber(number)
