@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <poll.h>
-#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -35,18 +34,21 @@ void ended_tell(const struct ended *ended)
     buf_fini(&text);
 }
 
-void ended_wait(const char *path)
+bool ended_wait(const char *path, struct orders *orders)
 {
-    char rest[64];
-    for (;;) {
-        struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
-        const int ready = poll(&input, 1, CLOSE_MS);
-        if (ready == 0 || (ready < 0 && errno != EINTR))
-            return;
-        ssize_t n = ready > 0 ? read(STDIN_FILENO, rest, sizeof rest) : -1;
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR))
-            return;
-        if (n > 0 && memchr(rest, 'k', (size_t)n) && path[0])
+    struct pollfd input = {.fd = STDIN_FILENO, .events = POLLIN};
+    for (int ready; (ready = poll(&input, 1, CLOSE_MS)) != 0;) {
+        if (ready < 0 && errno != EINTR)
+            return false;
+        char argument;
+        const int order = ready > 0 ? orders_take(orders, &argument) : 0;
+        if (order == ORDERS_END)
+            return false;
+        if (order != 'k')
+            continue;
+        if (path[0])
             unlink(path);
+        return true;
     }
+    return false;
 }

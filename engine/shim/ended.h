@@ -5,6 +5,8 @@
 #include <stdbool.h>
 #include <sys/resource.h>
 
+#include "shim/orders.h"
+
 struct ended {
     const char *path; /* of a file; "": none */
     const char *why;  /* it was made to end: "cancelled", "timeout", "quiet"; else "" */
@@ -16,8 +18,8 @@ struct ended {
 
 /* To the file first, since whoever loses the connection finds it there; then as a d frame, unless nobody listens. */
 void ended_tell(const struct ended *ended);
-/* Waits until orch closes: the daemon may drop what is on its way once the process is gone. The file goes when orch
-   says that it has the end. */
-void ended_wait(const char *path);
+/* Waits until orch says that it has the end, and the file goes: the daemon may drop what is on its way once the process is
+   gone. False when it closes instead, or says nothing. */
+bool ended_wait(const char *path, struct orders *orders);
 
 #endif

@@ -59,10 +59,19 @@ static bool take_input(struct request *request, struct wire_frame *frame, struct
     return true;
 }
 
+/* What is no request is late, for a program that has ended; p asks whether we are there. */
+static bool take_first(struct wire_frame *frame)
+{
+    while (wire_take(frame))
+        if (frame->type == 'p' ? !wire_send('h', "", 0) : frame->type != 'c' && frame->type != 's')
+            return frame->type != 'p';
+    return false;
+}
+
 bool request_take(struct request *request, struct err *err)
 {
     struct wire_frame frame = {0};
-    if (!wire_take(&frame) || frame.type != 'r') {
+    if (!take_first(&frame) || frame.type != 'r') {
         mem_free(frame.data);
         return err_set(err, ERR_CANCELLED, "nobody asks any more");
     }
@@ -82,8 +91,24 @@ bool request_take(struct request *request, struct err *err)
     if (good && chdir(cwd) != 0)
         good = err_system(err, errno, "cannot run %s in directory %s", request->argv[0], cwd);
     mem_free(cwd);
-    mem_free(frame.data);
+    mem_wipe(frame.data, frame.len);
     return good;
+}
+
+static void wipe_texts(char **texts)
+{
+    for (char **text = texts; text && *text; text++)
+        mem_wipe(*text, strlen(*text));
+    mem_free(texts);
+}
+
+void request_fini(struct request *request)
+{
+    mem_free(request->ended);
+    mem_free(request->groups);
+    wipe_texts(request->argv);
+    wipe_texts(request->env);
+    *request = (struct request){0};
 }
 
 static const char *path_of(char *const *env)

@@ -21,9 +21,10 @@ struct request {
     int input;          /* descriptor of its standard input */
 };
 
-/* Reads the frames r, i… and g, and goes to the directory named there. ERR_CANCELLED: nobody asks any more.
-   What it fills lives as long as the process. */
+/* Reads the frames r, i… and g, and goes to the directory named there. ERR_CANCELLED: nobody asks any more. */
 bool request_take(struct request *request, struct err *err);
+/* Leaves nothing of it in memory; the input is whose it was given to. */
+void request_fini(struct request *request);
 /* Path of the program: argv[0], or where env's PATH has it. NULL and err when there is none. */
 char *request_program(const struct request *request, struct err *err);
 

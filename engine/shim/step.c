@@ -17,13 +17,14 @@
 #include "base/mem.h"
 #include "shim/ended.h"
 #include "shim/oom.h"
+#include "shim/orders.h"
 #include "shim/request.h"
+#include "shim/signals.h"
 #include "shim/tree.h"
 #include "shim/wire.h"
 
 enum {
     CHUNK = 32 << 10,
-    ORDERS = 64,
     STRAY_GRACE_MS = 500, /* for what is left when the program itself has exited */
     KILL_LIMIT_MS = 10000,
     DRAIN_MS = 2000, /* how long somebody outside the tree may hold its output open, in silence */
@@ -51,8 +52,7 @@ struct step {
     struct outlet outlets[2];
     char out[WIRE_HEAD + CHUNK];
     size_t out_len, out_sent;
-    char orders[ORDERS];
-    size_t orders_len;
+    struct orders orders;
 };
 
 /* --- the program: between vfork and exec nothing but system calls ------------------------------------- */
@@ -129,8 +129,6 @@ static bool start(struct step *step, struct err *err)
 
 /* --- its end ------------------------------------------------------------------------------------------ */
 
-static volatile sig_atomic_t asked_to_end;
-
 static void end(struct step *step, const char *why, long grace_ms)
 {
     if (!step->why[0])
@@ -188,7 +186,7 @@ static void watch_time(struct step *step)
         step->lost = true;
         end(step, "cancelled", request->grace_ms);
     }
-    if (asked_to_end)
+    if (signals_asked_to_end())
         end(step, "cancelled", request->grace_ms);
     if (step->exited || step->deadline)
         return;
@@ -204,27 +202,16 @@ static void watch_time(struct step *step)
 
 static void obey(struct step *step)
 {
-    ssize_t len = read(STDIN_FILENO, step->orders + step->orders_len, ORDERS - step->orders_len);
-    if (len < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
-    if (len <= 0) {
+    char argument;
+    const int order = orders_take(&step->orders, &argument);
+    if (order == ORDERS_END)
         step->lost = true;
+    else
+        step->last_heard = now_ms();
+    if (order == ORDERS_END || order == 'c')
         end(step, "cancelled", step->request.grace_ms);
-        return;
-    }
-    step->last_heard = now_ms();
-    step->orders_len += (size_t)len;
-    while (step->orders_len >= WIRE_HEAD) {
-        const size_t size = WIRE_HEAD + (unsigned char)step->orders[WIRE_HEAD - 1];
-        if (step->orders_len < size)
-            break;
-        if (step->orders[0] == 'c')
-            end(step, "cancelled", step->request.grace_ms);
-        else if (step->orders[0] == 's' && size > WIRE_HEAD && !step->exited)
-            kill(-step->program, step->orders[WIRE_HEAD]);
-        step->orders_len -= size;
-        memmove(step->orders, step->orders + size, step->orders_len);
-    }
+    else if (order == 's' && argument && !step->exited)
+        kill(-step->program, argument);
 }
 
 static void send_out(struct step *step)
@@ -329,35 +316,16 @@ static void tell_begin(const struct step *step)
     wire_send('b', text, (size_t)len + 1);
 }
 
-static void on_child(int number)
+static void set_waiting(int fd, bool waits)
 {
-    (void)number; /* only interrupts ppoll */
-}
-
-static void on_term(int number)
-{
-    asked_to_end = number;
-}
-
-static void prepare(void)
-{
-    struct sigaction wake = {.sa_handler = on_child}, ignore = {.sa_handler = SIG_IGN},
-                     stop = {.sa_handler = on_term};
-    sigset_t held;
-    sigemptyset(&held);
-    sigaddset(&held, SIGCHLD);
-    sigaddset(&held, SIGTERM);
-    sigaction(SIGCHLD, &wake, NULL);
-    sigaction(SIGTERM, &stop, NULL);
-    sigaction(SIGPIPE, &ignore, NULL);
-    sigprocmask(SIG_BLOCK, &held, NULL);
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    const int flags = fcntl(fd, F_GETFL);
+    fcntl(fd, F_SETFL, waits ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
 static void run(struct step *step)
 {
-    fcntl(STDIN_FILENO, F_SETFL, fcntl(STDIN_FILENO, F_GETFL) | O_NONBLOCK);
-    fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) | O_NONBLOCK);
+    set_waiting(STDIN_FILENO, false);
+    set_waiting(STDOUT_FILENO, false);
     while (!all_told(step)) {
         wait_a_bit(step);
         reap(step);
@@ -365,34 +333,44 @@ static void run(struct step *step)
         press(step);
         beat(step);
     }
-    fcntl(STDOUT_FILENO, F_SETFL, fcntl(STDOUT_FILENO, F_GETFL) & ~O_NONBLOCK);
+    set_waiting(STDIN_FILENO, true);
+    set_waiting(STDOUT_FILENO, true);
+    for (int i = 0; i < 2; i++)
+        if (step->outlets[i].fd >= 0)
+            close(step->outlets[i].fd);
+}
+
+/* One program; true when another may be asked for. */
+static bool serve(struct step *step)
+{
+    struct err err;
+    const bool good = request_take(&step->request, &err);
+    if (!good && err.kind == ERR_CANCELLED)
+        return false;
+    signals_hold();
+    if (good && start(step, &err)) {
+        tell_begin(step);
+        run(step);
+        ended_tell(&(struct ended){.path = step->request.ended, .why = step->why,
+                                   .lost = step->lost, .status = step->status,
+                                   .usage = step->usage,
+                                   .oom_kills = oom_kills() - step->oom_kills});
+    } else {
+        wire_error(&err);
+    }
+    signals_release();
+    return !step->lost && ended_wait(step->request.ended, &step->orders) && step->childless &&
+           !signals_asked_to_end();
 }
 
 int step_main(void)
 {
     static struct step step;
-    struct err err;
     step.why = "";
-    bool good = request_take(&step.request, &err);
-    if (!good && err.kind == ERR_CANCELLED)
-        return 1;
-    prepare();
-    if (good && start(&step, &err)) {
-        tell_begin(&step);
-        run(&step);
-        ended_tell(&(struct ended){.path = step.request.ended, .why = step.why, .lost = step.lost,
-                                   .status = step.status, .usage = step.usage,
-                                   .oom_kills = oom_kills() - step.oom_kills});
-        if (step.lost)
-            return 0;
-    } else {
-        wire_error(&err);
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    while (serve(&step)) {
+        request_fini(&step.request);
+        step = (struct step){.why = ""};
     }
-    struct sigaction usual = {.sa_handler = SIG_DFL};
-    sigset_t none;
-    sigemptyset(&none);
-    sigaction(SIGTERM, &usual, NULL);
-    sigprocmask(SIG_SETMASK, &none, NULL);
-    ended_wait(step.request.ended ? step.request.ended : "");
     return 0;
 }

@@ -2,7 +2,8 @@
    payload are decimal; its texts end with a NUL each.
 
    step, from orch:  r request, i input, g go; then s signal, c cancel, p nothing but a sign of life; the end of the
-                     input: orch is gone; k when it has the end.
+                     input: orch is gone; k when it has the end, and then perhaps another request. While none
+                     goes on a p is answered by h.
          to orch:    b begun, o output, x errors (split), h nothing but a sign of life; at last d done, or e error,
                      and then it waits to be closed.
    files, from orch: a request of the types in files.c, w bytes to write

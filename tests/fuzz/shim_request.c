@@ -63,16 +63,9 @@ static void check(const struct request *request, const uint8_t *data, size_t siz
 
 static void forget(struct request *request)
 {
-    for (char **each = request->argv; each && *each; each++)
-        mem_free(*each);
-    for (char **each = request->env; each && *each; each++)
-        mem_free(*each);
-    mem_free(request->argv);
-    mem_free(request->env);
-    mem_free(request->groups);
-    mem_free(request->ended);
     if (request->input > STDIN_FILENO)
         close(request->input);
+    request_fini(request);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -17,6 +17,7 @@ local pull = require "orch.docker.pull"
 local reference = require "orch.docker.reference"
 local relay = require "orch.executor.docker.relay"
 local service = require "orch.executor.docker.service"
+local steps = require "orch.executor.docker.steps"
 local trees = require "orch.executor.docker.trees"
 local turn = require "orch.executor.docker.turn"
 
@@ -158,6 +159,7 @@ local function build(self, job, world)
   container.bring_up(self, job, world)
   world.root = files.server(world, job.task, "0")
   world.user = files.server(world, job.task, self.options.user)
+  world.steps = steps.new(world, job.task)
   world.identity = world.user:identity()
   world.files = files.functions(world.user, world.dir)
   prepare(world)
@@ -211,8 +213,8 @@ local function tell_services(job, services, failure)
 end
 
 local function close(job, world, failure)
-  for _, server in ipairs { world.user or false, world.root or false } do
-    if server then server:close() end
+  for _, each in ipairs { world.steps or false, world.user or false, world.root or false } do
+    if each then each:close() end
   end
   fs.remove(world.stage) -- copies
   if not world.engine then return end

@@ -67,7 +67,7 @@ local function read_all(self)
       self.process = math.tointeger((answers.text(payload)))
       wake(self)
     elseif kind == "d" then
-      self.wire:send "k"
+      self.whole = self.wire:send "k"
       return take_end(self, payload)
     elseif kind ~= "h" then
       self.failure = kind and answers.failure(payload) or payload
@@ -93,7 +93,7 @@ end
 
 local function attend(self, spec)
   local failure
-  self.wire, failure = wire.open(self.place.connected, self.place.id, "step", "0")
+  self.wire, failure = self.place.steps:take()
   if not self.wire then
     self.failure = failure
     return
@@ -144,7 +144,9 @@ local function live(self, spec)
     self.result, self.failure = nil, problem
   end
   if self.watcher then self.watcher:cancel(error_value.new { kind = "cancelled", message = "it has ended" }) end
-  if self.wire then self.wire:close() end
+  local link = self.wire
+  self.wire = nil
+  if self.whole then self.place.steps:give(link) elseif link then link:close() end
   if good and self.failure and self.failure.op == wire.OP then
     pcall(branches.cleanup, function()
       if self.sent then find_end(self, seconds) end
@@ -229,7 +231,7 @@ local function ended_path()
 end
 
 --- Starts a program; it belongs to the task that calls.
----@param place { connected: table, engine: table, id: string, identity: table, root: table } the container
+---@param place { engine: table, id: string, identity: table, root: table, steps: table } the container
 ---@param spec orch.proc.options with env and cwd
 ---@return table? child, table? err
 local function start(place, spec)

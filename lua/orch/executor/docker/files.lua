@@ -4,7 +4,6 @@ local branches = require "orch.branches"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local loss = require "orch.executor.docker.loss"
-local task = require "orch.task"
 local turn = require "orch.executor.docker.turn"
 local wire = require "orch.executor.docker.wire"
 
@@ -24,29 +23,17 @@ local function server(place, owner, user)
   return setmetatable({ place = place, owner = owner, user = user, turn = turn.new() }, Server)
 end
 
--- The stream belongs to the task that opens it, so that needs one of its own: steps come and go.
-local function keep(self, asker)
-  local link, failure = wire.open(self.place.connected, self.place.id, "files", self.user)
-  self.wire, self.failure = link, failure
-  self.opened = true
-  asker:unpark()
-  while link and self.wire == link do task.park() end
-  if link then link:close() end
-end
-
 local function open(self)
-  if self.wire and not self.keeper:ended() then return self.wire end
-  self.wire, self.opened, self.failure = nil, false, nil
-  self.keeper = self.owner:spawn(keep, self, task.current())
-  while not self.opened and not self.keeper:ended() do task.park() end
-  if self.wire then return self.wire end
-  return nil, self.failure or error_value.new { kind = "cancelled", message = "the job is over" }
+  if self.wire and self.wire.stream then return self.wire end
+  local link, failure = wire.open_below(self.owner, self.place.connected, self.place.id, "files", self.user)
+  self.wire = link
+  return link, failure
 end
 
 --- Ends the connection; the next request opens another.
 function Server:close()
+  if self.wire then self.wire:close() end
   self.wire = nil
-  if self.keeper then self.keeper:unpark() end
 end
 
 local function payload_of(texts)

@@ -5,6 +5,7 @@
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local json = require "orch.json"
+local task = require "orch.task"
 local turn = require "orch.executor.docker.turn"
 
 local DAEMON_HEAD <const> = 8
@@ -12,6 +13,7 @@ local HEAD <const> = 5
 local FRAME_MAX <const> = 64 * 1024 * 1024
 local WORDS_MAX <const> = 4096
 local WORDS_SECONDS <const> = 1 -- to hear out what is no frame
+local LINGER_SECONDS <const> = 60
 local KNOWN <const> = { o = true, x = true, b = true, d = true, e = true, h = true, k = true }
 
 local Wire = {}
@@ -19,8 +21,8 @@ Wire.__index = Wire
 Wire.SHIM = "/.orch/orch-shim"
 Wire.OP = "docker exec" -- of an error that tells of the connection, not of what was asked for
 
-local function lost(self, failure)
-  local words = (self.words .. self.held):sub(1, WORDS_MAX):gsub("%s+$", "")
+local function lost(self, failure, junk)
+  local words = (self.words .. (junk or "")):sub(1, WORDS_MAX):gsub("%s+$", "")
   return error_value.new { kind = failure and failure.kind or "remote", op = Wire.OP,
     message = ("container %s: %s"):format(self.container:sub(1, 12),
       words ~= "" and words or failure and failure.message or "the connection to its programs was lost"),
@@ -50,43 +52,32 @@ local function more(self)
   end
 end
 
--- So many bytes.
-local function take_bytes(self, count)
-  if #self.held < count then
-    local parts, sum = { self.held }, #self.held
-    while sum < count do
-      local part, failure = more(self)
-      if not part then
-        self.held = table.concat(parts)
-        return nil, lost(self, failure)
-      end
-      parts[#parts + 1] = part
-      sum = sum + #part
-    end
-    self.held = table.concat(parts)
+-- Waits until so many bytes are held. Whoever is cancelled in it takes none away.
+local function hold(self, count)
+  while self.held_bytes < count do
+    local part, failure = more(self)
+    if not part then return nil, lost(self, failure) end
+    self.held[#self.held + 1] = part
+    self.held_bytes = self.held_bytes + #part
   end
-  local bytes = self.held:sub(1, count)
-  self.held = self.held:sub(count + 1)
-  return bytes
+  self.held = { table.concat(self.held) }
+  return self.held[1]
 end
 
 --- Waits for a frame: its type and payload, or nil, err when the connection is over.
 ---@return string? kind, string|orch.error payload
 function Wire:take()
-  local head, failure = take_bytes(self, HEAD)
-  if not head then return nil, failure end
-  local kind, len = string.unpack(">c1I4", head)
+  local held, failure = hold(self, HEAD)
+  if not held then return nil, failure end
+  local kind, len = string.unpack(">c1I4", held)
   if not KNOWN[kind] or len > FRAME_MAX then
-    self.held = head .. self.held
-    pcall(branches.timeout, WORDS_SECONDS, function()
-      while #self.held < WORDS_MAX do self.held = self.held .. (more(self) or error "the end") end
-    end)
-    return nil, lost(self)
+    pcall(branches.timeout, WORDS_SECONDS, function() hold(self, WORDS_MAX) end)
+    return nil, lost(self, nil, table.concat(self.held))
   end
-  local payload
-  payload, failure = take_bytes(self, len)
-  if not payload then return nil, failure end
-  return kind, payload
+  held, failure = hold(self, HEAD + len)
+  if not held then return nil, failure end
+  self.held, self.held_bytes = { held:sub(HEAD + len + 1) }, #held - HEAD - len
+  return kind, held:sub(HEAD + 1, HEAD + len)
 end
 
 -- Concatenation with a secret is a secret, which string.pack would refuse.
@@ -102,8 +93,10 @@ end
 function Wire:send(kind, payload)
   payload = payload or ""
   local _ <close> = self.turn:take()
+  self.sending = true -- still so when this is given up halfway
   local good, failure = self.stream:write(string.pack(">c1I4", kind, length(payload)) .. payload)
   if not good then return nil, lost(self, failure) end
+  self.sending = false
   return true
 end
 
@@ -111,6 +104,7 @@ end
 function Wire:close()
   if self.stream then self.stream:close() end
   self.stream = nil
+  if self.keeper then self.keeper:unpark() end
 end
 
 Wire.__close = Wire.close
@@ -138,7 +132,37 @@ local function open(connected, container, life, user)
     return nil, upgrade_failure
   end
   return setmetatable({ stream = stream, container = container, turn = turn.new(), raw = "", left = 0,
-    held = "", words = "" }, Wire)
+    held = {}, held_bytes = 0, words = "" }, Wire)
 end
 
-return { open = open, SHIM = Wire.SHIM, OP = Wire.OP }
+-- Until it is closed. When the job is cancelled it is still needed, to end what runs and to hear of that.
+local function keep(link)
+  local function wait()
+    while link.stream do task.park() end
+  end
+  link.keeper = task.current()
+  local _ <close> = link
+  if not pcall(wait) then branches.cleanup(wait, LINGER_SECONDS) end
+end
+
+--- The same, for whoever comes: it lives until it is closed, or a while after the owner was cancelled.
+---@param owner orch.Task
+local function open_below(owner, connected, container, life, user)
+  local me, over, link, failure = task.current(), false, nil, nil
+  local keeper = owner:spawn(function()
+    local good
+    good, link, failure = pcall(open, connected, container, life, user)
+    if not good then link, failure = nil, link end
+    over = true
+    me:unpark()
+    if link then keep(link) end
+  end)
+  local _ <close> = setmetatable({}, { __close = function()
+    if not over then keeper:cancel(error_value.new { kind = "cancelled", message = "nobody waits for it any more" }) end
+  end })
+  while not over and not keeper:ended() do task.park() end
+  if link then return link end
+  return nil, failure or error_value.new { kind = "cancelled", message = "the job is over" }
+end
+
+return { open = open, open_below = open_below, SHIM = Wire.SHIM, OP = Wire.OP }
