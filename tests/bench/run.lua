@@ -2,7 +2,8 @@
 local here = debug.getinfo(1, "S").source:match("^@(.*)/[^/]*$")
 package.path = here .. "/?.lua;" .. package.path
 
-local ALL <const> = { "start_up", "main_job", "ecr_login", "context", "push", "spawn", "children", "groups", "mask", "jobs" }
+local ALL <const> = { "start_up", "main_job", "ecr_login", "context", "push", "spawn", "children", "groups", "mask", "jobs",
+  "container" }
 
 io.stdout:setvbuf "line" -- so that a log shows how far it is
 local names = table.pack(...)
