@@ -88,10 +88,28 @@ static void on_drop(void *arg)
     curl_easy_pause(http->easy, http->held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
 }
 
+/* libcurl takes the last of several lengths, and none for one that is too large: a body that was cut would pass for
+   whole (RFC 9112, 6.3). The same one twice is allowed. */
+static bool length_is_clear(const struct http_head *head)
+{
+    const char *length = http_head_get(head, "content-length");
+    if (!length || http_head_get(head, "transfer-encoding"))
+        return true;
+    const size_t len = strspn(length, "0123456789");
+    const char *rest = length + len;
+    while (strncmp(rest, ", ", 2) == 0 && strncmp(rest + 2, length, len) == 0)
+        rest += 2 + len;
+    return len > 0 && len <= 18 && !*rest;
+}
+
 static bool head_over(struct http *http)
 {
     struct http_head *head = http->head;
     struct err *err = &http->result.err;
+    char name[WHERE_MAX];
+    if (!length_is_clear(head))
+        return err_set(err, ERR_REMOTE, "the answer of %s has no valid Content-Length: %s",
+                       http_where(http, name, sizeof name), http_head_get(head, "content-length"));
     if (head->status < 200 && head->status != 101) {
         http_head_free(head);
         http->head = NULL;

@@ -56,8 +56,16 @@ describe("http.request that fails", function()
     for _, path in ipairs { "/empty", "/reset" } do fails("net", path) end
   end)
 
+  it("takes no body for whole whose length nobody can know", function()
+    for _, lengths in ipairs { "5,7", "99999999999999999999999", "5x" } do
+      assert.matches("Content%-Length", fails("remote", "/length?n=" .. lengths).message)
+    end
+    assert.equal("hello", assert(get("/length?n=5,5")).body)
+  end)
+
   it("has ceilings", function()
     fails("limit", "/endless")
+    for _, path in ipairs { "/flood?s=100", "/flood?s=103", "/trailers" } do fails("limit", path, { timeout = 20 }) end
     fails("limit", "/lines")
     fails("limit", "/bytes?n=17000000")
     assert.matches("100 bytes", fails("limit", "/bytes?n=101", { body_max = 100 }).message)

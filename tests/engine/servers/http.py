@@ -237,6 +237,24 @@ def do_longline(c, q):
         c.send("x" * 10000)
 
 
+def do_length(c, q):
+    """Lengths that say nothing, or several things."""
+    c.send("HTTP/1.1 200 OK\r\n" + "".join("Content-Length: %s\r\n" % n for n in q["n"].split(",")) + "\r\nhello")
+    raise Gone
+
+
+def do_flood(c, q):
+    """Answers that are none yet, without end."""
+    while True:
+        c.send(("HTTP/1.1 %s Wait\r\nX-A: b\r\n\r\n" % q["s"]) * 500)
+
+
+def do_trailers(c, q):
+    c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n")
+    while True:
+        c.send("X-T: " + "x" * 1000 + "\r\n")
+
+
 def do_empty(c, q):
     raise Gone
 
