@@ -38,7 +38,9 @@ end
 local function bases_of_build(value)
   local found = {}
   for _, vertex in ipairs(type(value.vertexes) == "table" and value.vertexes or {}) do
-    local name, digest = vertex.name:match("^%[[^%]]*%] FROM (%S-)@(sha256:%x+)$")
+    local given = vertex.name:match("^%[[^%]]*%] FROM (%S+)$")
+    local name, digest = (given or ""):match("^(.-)@(sha256:%x+)$")
+    name = name or given -- an image that no registry has given has no digest there
     if name then found[#found + 1] = { name = name, digest = digest, used = "build" } end
   end
   return found

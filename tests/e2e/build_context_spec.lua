@@ -55,6 +55,26 @@ describe("docker_build's context", function()
       git clone -q --bare . ../repo.git; git rev-parse HEAD HEAD~1]]):format(LIST:gsub("\n", "\\n")))
   end
 
+  it("begins with images that the run's materials name, by their digest when a registry gave them", function()
+    local from = os.getenv "ORCH_TEST_REGISTRY" .. "/base/busybox:1"
+    scratch:write("near/Dockerfile", "FROM busybox:1.36 AS first\nFROM first\nRUN true\n")
+    scratch:write("far/Dockerfile", ("FROM %s\nRUN true\n"):format(from))
+    local made = scratch:recipe(([[
+    job:docker_login { registry = %q, username = "AWS", password = job.secrets.ORCH_TEST_REGISTRY_PASSWORD }
+    job:image_tag { source = "busybox:1.36", tags = { %q } }
+    job:docker_push { tags = { %q } }
+    job:image_remove { images = { %q } }
+    job:docker_build { no_cache = true, context = %q }
+    job:docker_build { no_cache = true, context = %q }]]):format(os.getenv "ORCH_TEST_REGISTRY", from, from, from,
+      scratch:path "near", scratch:path "far"), {}, {}, "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },")
+    assert.equal(0, made.code, made.all)
+    local bases = json.decode(scratch:orch({ "show", "--json" }).out).materials.base_images
+    assert.equal(2, #bases)
+    assert.same({ "docker.io/library/busybox:1.36", "build" }, { bases[1].name, bases[1].used })
+    assert.equal(from, bases[2].name)
+    assert.matches("^sha256:%x+$", bases[2].digest)
+  end)
+
   it("is a git repository, at a ref, in a directory of it", function()
     local head, old = repository():match("(%x+)%s(%x+)")
     local at = ("{ git = %q"):format(scratch:path("repo.git"))
