@@ -1,4 +1,5 @@
-/* Build tool: embed OUT ROOT FILE… compiles Lua files below ROOT to unstripped bytecode as C arrays. */
+/* Build tool: embed OUT ROOT FILE… compiles Lua files below ROOT to unstripped bytecode as C
+   arrays. */
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>

@@ -25,8 +25,8 @@ struct program {
     unsigned interrupts;
 };
 
-/* The second Ctrl-C means now: each child dies with us. A terminal gets its screen back, unless it is
-   not ready to take anything. */
+/* The second Ctrl-C means now: each child dies with us. A terminal gets its screen back, unless it
+   is not ready to take anything. */
 static _Noreturn void stop_now(const struct host *host)
 {
     struct pollfd ready = {.fd = host->parting_fd, .events = POLLOUT};
@@ -140,8 +140,9 @@ static int report(lua_State *L)
     return 1;
 }
 
-/* Nothing is collected until the first wait: what is loaded at start all stays. Under ORCH_GC the collector
-   never rests instead: what C holds and Lua does not is soon freed under it, and a sanitizer sees the use. */
+/* Nothing is collected until the first wait: what is loaded at start all stays. Under ORCH_GC the
+   collector never rests instead: what C holds and Lua does not is soon freed under it, and a
+   sanitizer sees the use. */
 static void hold_collector(lua_State *L)
 {
 #ifdef ORCH_GC
@@ -158,7 +159,8 @@ static void *resize(void *pool, void *old, size_t old_size, size_t size)
 
 static int on_panic(lua_State *L)
 {
-    fprintf(stderr, "orch: %s\n", lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error of no kind");
+    fprintf(stderr, "orch: %s\n",
+        lua_isstring(L, -1) ? lua_tostring(L, -1) : "an error of no kind");
     return 0; /* Lua aborts */
 }
 
@@ -199,8 +201,8 @@ static int run(struct program *program, lua_State *L)
     return count > 1 ? (int)lua_tointeger(L, 1 - count) : 0;
 }
 
-/* A closed one would be given to the loop's own descriptors, and what is printed written into them. In its place
-   is what can only be read: that nobody gets what is printed stays an error. */
+/* A closed one would be given to the loop's own descriptors, and what is printed written into them.
+   In its place is what can only be read: that nobody gets what is printed stays an error. */
 static void open_standard_streams(void)
 {
     int fd = open("/dev/null", O_RDONLY);
@@ -228,7 +230,8 @@ int main(int argc, char **argv)
     struct pool *pool = pool_new();
     lua_State *L = program.host.L = new_state(pool);
     if (L)
-        *(struct host **)lua_getextraspace(L) = &program.host; /* every coroutine's copy comes from here */
+        /* every coroutine's copy comes from here */
+        *(struct host **)lua_getextraspace(L) = &program.host;
     if (!program.host.loop || !L) {
         fprintf(stderr, "orch: %s\n", L ? err.message : "out of memory");
         return 9;

@@ -1,11 +1,13 @@
--- Shows what a run looks like: orch run examples/demo.lua [fail=true] [speed=5]. It does nothing real.
+-- Shows what a run looks like: orch run examples/demo.lua [fail=true] [speed=5]. It does nothing
+-- real.
 local orch = require "orch"
 
 -- A command that takes a while.
 local function pace(job, seconds) return ("sleep %g"):format(seconds / job.params.speed) end
 
 local function count_to(job, what, number, seconds)
-  return ("for i in $(seq 1 %d); do echo \"%s $i/%d\"; %s; done"):format(number, what, number, pace(job, seconds / number))
+  return ("for i in $(seq 1 %d); do echo \"%s $i/%d\"; %s; done"):format(number, what, number,
+    pace(job, seconds / number))
 end
 
 return orch.pipeline {
@@ -30,14 +32,19 @@ return orch.pipeline {
 
   orch.job { name = "test", needs = { "compile" }, run = function(job)
     job:run { name = "unit tests", "seq -f 'ok %.0f - a test' 1 20000" }
-    local last = job.params.fail and "echo '\27[31mnot ok\27[0m 12 - parser: expected 3, got 4'; exit 1" or "echo all good"
+    local last = job.params.fail
+      and "echo '\27[31mnot ok\27[0m 12 - parser: expected 3, got 4'; exit 1" or "echo all good"
     job:run { name = "integration tests", count_to(job, "ok", 11, 2) .. "; " .. last }
   end },
 
   orch.job { name = "publish", needs = { "test", "lint" }, run = function(job)
     orch.all {
-      amd64 = function() job:transfer { "demo-amd64.tar.zst", size = 48000000, seconds = 2.5 / job.params.speed } end,
-      arm64 = function() job:transfer { "demo-arm64.tar.zst", size = 31000000, seconds = 1.8 / job.params.speed } end,
+      amd64 = function()
+        job:transfer { "demo-amd64.tar.zst", size = 48000000, seconds = 2.5 / job.params.speed }
+      end,
+      arm64 = function()
+        job:transfer { "demo-arm64.tar.zst", size = 31000000, seconds = 1.8 / job.params.speed }
+      end,
     }
     job:log("published for 2 architectures")
   end },

@@ -1,4 +1,5 @@
--- Builds the project's image and pushes it to ECR Public under two names: latest and 0.1.<run number>.
+-- Builds the project's image and pushes it to ECR Public under two names: latest and 0.1.<run
+-- number>.
 --
 --   orch run recipes/build_push_docker_image.lua repository=my-app
 --
@@ -51,7 +52,8 @@ local build_push_docker_image = orch.job {
 }
 
 return orch.pipeline {
-  params = { repository = { "string", default = "my-app", doc = "name of the ECR Public repository" } },
+  params =
+    { repository = { "string", default = "my-app", doc = "name of the ECR Public repository" } },
   create_ecr_repo,
   build_push_docker_image,
 }

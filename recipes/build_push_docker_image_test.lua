@@ -8,7 +8,9 @@ local URI <const> = "public.ecr.aws/me/my-app"
 local function world(changes)
   local verbs = {
     ecr_ensure_repository = { name = "my-app", uri = URI, registry = "public.ecr.aws" },
-    export_vars = function(o) return { ECR_PUBLIC_URI = URI, ECR_URL = "public.ecr.aws", TAG = o.set.TAG } end,
+    export_vars = function(o)
+      return { ECR_PUBLIC_URI = URI, ECR_URL = "public.ecr.aws", TAG = o.set.TAG }
+    end,
   }
   for name, answer in pairs(changes or {}) do verbs[name] = answer end
   return { pipeline = { number = 7 }, verbs = verbs }
@@ -30,14 +32,16 @@ return {
   end,
 
   ["pushes nothing when the build fails"] = function(t)
-    local run = t:run(RECIPE, world { docker_build = function() orch.fail "no such base image" end })
+    local run = t:run(RECIPE,
+      world { docker_build = function() orch.fail "no such base image" end })
     t:equal("failed", run.jobs.build_push_docker_image.state)
     t:equal("no such base image", run.jobs.build_push_docker_image.failure)
     t:equal({}, run.push)
   end,
 
   ["builds nothing without a repository"] = function(t)
-    local run = t:run(RECIPE, world { ecr_ensure_repository = function() orch.fail "not allowed" end })
+    local run = t:run(RECIPE,
+      world { ecr_ensure_repository = function() orch.fail "not allowed" end })
     t:equal("not_run", run.jobs.build_push_docker_image.state)
     t:equal({}, run.build)
   end,

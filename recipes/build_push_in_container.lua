@@ -1,5 +1,5 @@
--- Builds the project's image in a container of cimg/node:14.16.0 and pushes it to ECR Public: shell steps where the
--- project has shell, verbs where a command line would have to be installed first.
+-- Builds the project's image in a container of cimg/node:14.16.0 and pushes it to ECR Public: shell
+-- steps where the project has shell, verbs where a command line would have to be installed first.
 --
 --   orch run recipes/build_push_in_container.lua repository=my-app
 --
@@ -17,7 +17,8 @@ local create_ecr_repo = orch.job {
 
   run = function(job)
     local repo = job:ecr_ensure_repository { repository = job.params.repository }
-    job:run { name = "Write ecr_envars", environment = { URI = repo.uri, REGISTRY = repo.registry }, [[
+    job:run { name = "Write ecr_envars", environment = { URI = repo.uri, REGISTRY = repo.registry },
+      [[
       mkdir -p /tmp/ecr
       echo "export ECR_PUBLIC_URI=$URI" >> /tmp/ecr/ecr_envars
       echo "export ECR_URL=$REGISTRY" >> /tmp/ecr/ecr_envars
@@ -55,7 +56,8 @@ local build_push_docker_image = orch.job {
 }
 
 return orch.pipeline {
-  params = { repository = { "string", default = "my-app", doc = "name of the ECR Public repository" } },
+  params =
+    { repository = { "string", default = "my-app", doc = "name of the ECR Public repository" } },
   create_ecr_repo,
   build_push_docker_image,
 }

@@ -1,4 +1,5 @@
--- Busted output handler: quiet while all is well, then one closing line "N passed, N failed, N skipped".
+-- Busted output handler: quiet while all is well, then one closing line "N passed, N failed, N
+-- skipped".
 return function()
   local handler = require "busted.outputHandlers.base"()
   local pretty = require "pl.pretty"
@@ -42,19 +43,23 @@ return function()
   handler.suiteEnd = function()
     print()
     for _, entry in ipairs(handler.pendings) do
-      print(("skipped: %s%s"):format(entry.name, entry.message and ": " .. text(entry.message) or ""))
+      print(("skipped: %s%s"):format(entry.name,
+        entry.message and ": " .. text(entry.message) or ""))
     end
     show("FAILED", handler.failures)
     show("ERROR", handler.errors)
     local failed = #handler.failures + #handler.errors
-    local left_over = failed - handler.failuresCount - handler.errorsCount -- passed until looked behind
+    -- passed until looked behind
+    local left_over = failed - handler.failuresCount - handler.errorsCount
     print(("%d passed, %d failed, %d skipped"):format(handler.successesCount - left_over, failed,
       handler.pendingsCount))
     return nil, true
   end
 
-  require "busted".subscribe({ "test", "start" }, handler.testStart, { predicate = handler.cancelOnPending })
-  require "busted".subscribe({ "test", "end" }, handler.testEnd, { predicate = handler.cancelOnPending })
+  require "busted".subscribe({ "test", "start" }, handler.testStart,
+    { predicate = handler.cancelOnPending })
+  require "busted".subscribe({ "test", "end" }, handler.testEnd,
+    { predicate = handler.cancelOnPending })
   require "busted".subscribe({ "suite", "end" }, handler.suiteEnd)
   return handler
 end

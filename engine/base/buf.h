@@ -23,7 +23,8 @@ bool buf_text(struct buf *buf, const char *text);
 bool buf_char(struct buf *buf, char c);
 bool buf_format(struct buf *buf, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
-/* Room for len more bytes after data + len, or NULL at the ceiling; buf_grew tells how many came. */
+/* Room for len more bytes after data + len, or NULL at the ceiling; buf_grew tells how many
+   came. */
 char *buf_room(struct buf *buf, size_t len);
 void buf_grew(struct buf *buf, size_t len);
 /* Drops the first len bytes. */

@@ -68,7 +68,8 @@ static bool read_names(struct descent *descent, struct level *level)
     closedir(entries);
     if (level->count > NAMES_MAX)
         return err_set(descent->err, ERR_LIMIT, "directory %s/%s has more than %d entries",
-                       descent->spec->shown, descent->path.len ? descent->path.data : ".", NAMES_MAX);
+                       descent->spec->shown, descent->path.len ? descent->path.data : ".",
+                           NAMES_MAX);
     if (level->count > 0)
         qsort(level->names, level->count, sizeof *level->names, compare);
     return number == 0 || failed(descent, number, "read directory");

@@ -73,7 +73,8 @@ static void enter(const char *pattern, unsigned char *set, size_t at)
     }
 }
 
-/* The length of what the pattern says about one character of the path, 0 when it is not this one. */
+/* The length of what the pattern says about one character of the path, 0 when it is not this
+   one. */
 static size_t one_match(const char *pattern, const char *c, size_t len)
 {
     const char *next = pattern + 1;

@@ -34,7 +34,7 @@ void ignore_free(struct ignore *ignore)
     mem_free(ignore);
 }
 
-/* --- parsing ------------------------------------------------------------------------------------- */
+/* --- parsing ---------------------------------------------------------------------------------- */
 
 /* strings.TrimSpace; cuts text and returns where it begins now. */
 static char *trim(char *text)
@@ -88,7 +88,8 @@ static bool add_rule(struct ignore *ignore, char *text, struct err *err)
                                                     sizeof *ignore->rules);
     ignore->rules[ignore->count++] = (struct rule){pattern, exception};
     ignore->guided[exception] |= !pattern_is_path(pattern);
-    return ignore->count <= RULES_MAX || err_set(err, ERR_LIMIT, "more than %d patterns", RULES_MAX);
+    return ignore->count <= RULES_MAX ||
+        err_set(err, ERR_LIMIT, "more than %d patterns", RULES_MAX);
 }
 
 static bool add_line(struct ignore *ignore, const char *line, size_t len, struct err *err)
@@ -152,7 +153,7 @@ struct ignore *ignore_of(const char *const *patterns, size_t count, const char *
     return NULL;
 }
 
-/* --- verdicts ------------------------------------------------------------------------------------ */
+/* --- verdicts --------------------------------------------------------------------------------- */
 
 size_t ignore_state_size(const struct ignore *ignore)
 {
@@ -176,8 +177,8 @@ bool ignore_excludes(struct ignore *ignore, const char *path, const bool *parent
     return excluded;
 }
 
-/* As fsutil does it: when all patterns of the kind are paths, their text decides. When they are not, it
-   enters every directory; what no pattern can match there need not be looked at. */
+/* As fsutil does it: when all patterns of the kind are paths, their text decides. When they are
+   not, it enters every directory; what no pattern can match there need not be looked at. */
 static bool reaches(const struct ignore *ignore, const struct rule *rule, const char *dir)
 {
     return ignore->guided[rule->exception] ? pattern_reaches(rule->pattern, dir)

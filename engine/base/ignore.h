@@ -25,7 +25,8 @@ size_t ignore_state_size(const struct ignore *ignore);
 /* Is path ("a/b", relative, clean) excluded? parent is the state of its directory, NULL at the top;
    state gets the path's own. Uses memory of ignore: not from two threads at once. */
 bool ignore_excludes(struct ignore *ignore, const char *path, const bool *parent, bool *state);
-/* May anything below the excluded directory dir be included again? False means: no need to enter. */
+/* May anything below the excluded directory dir be included again? False means: no need to
+   enter. */
 bool ignore_may_include(struct ignore *ignore, const char *dir, const bool *state);
 /* May anything below dir, which is not excluded, be excluded? */
 bool ignore_may_exclude(struct ignore *ignore, const char *dir);

@@ -43,7 +43,7 @@ bool mask_add(struct mask *mask, const char *value, size_t len)
     return mask_set_add(&mask->set, value, len);
 }
 
-/* --- looking at one place ------------------------------------------------------------------------- */
+/* --- looking at one place --------------------------------------------------------------------- */
 
 struct view {
     const struct mask_set *set;
@@ -53,7 +53,8 @@ struct view {
     bool last;  /* nothing follows the text */
 };
 
-/* What stands at a place: the end of the longest pattern there, and whether the text ends within one. */
+/* What stands at a place: the end of the longest pattern there, and whether the text ends within
+   one. */
 struct sight {
     size_t end;
     bool part;
@@ -77,8 +78,8 @@ static size_t run_before(const struct view *view, size_t at)
     return run < RUN_MIN ? run : RUN_MIN;
 }
 
-/* The length of the line break at the place if it is one to look through, else 0. At the end of the text
-   it may be the beginning of one. */
+/* The length of the line break at the place if it is one to look through, else 0. At the end of the
+   text it may be the beginning of one. */
 static size_t break_at(const struct view *view, size_t at)
 {
     const char *text = view->text;
@@ -95,9 +96,10 @@ static size_t break_at(const struct view *view, size_t at)
     return end - at;
 }
 
-/* How many bytes of the text at the place spell what the pattern has from done on, *of bytes of it; 0
-   when none do. When the text ends within a spelling, *of is 0. */
-static size_t step(const struct view *view, size_t at, const struct mask_pattern *pattern, size_t done,
+/* How many bytes of the text at the place spell what the pattern has from done on, *of bytes of it;
+   0 when none do. When the text ends within a spelling, *of is 0. */
+static size_t step(const struct view *view, size_t at, const struct mask_pattern *pattern,
+    size_t done,
                    size_t *of)
 {
     const char *value = pattern->text + done, *text = view->text + at;
@@ -116,7 +118,8 @@ static size_t step(const struct view *view, size_t at, const struct mask_pattern
     return 0;
 }
 
-static void fit(const struct view *view, size_t at, const struct mask_pattern *pattern, struct sight *sight)
+static void fit(const struct view *view, size_t at, const struct mask_pattern *pattern,
+    struct sight *sight)
 {
     for (size_t done = 0; done < pattern->len;) {
         size_t of = 0, len = 0;
@@ -167,9 +170,10 @@ static struct sight look(const struct view *view, size_t at)
     return sight;
 }
 
-/* --- going through a text ------------------------------------------------------------------------- */
+/* --- going through a text --------------------------------------------------------------------- */
 
-/* Places that the filter cannot judge, since a break or the end of the text stands in their window. */
+/* Places that the filter cannot judge, since a break or the end of the text stands in their
+   window. */
 struct zone {
     size_t from, to;
     size_t next; /* breaks before it are known */
@@ -202,7 +206,8 @@ static void next_zone(const struct view *view, struct zone *zone)
 /* The first place from at on, before end, whose window the filter lets through. */
 static size_t sift(const bool *filter, const char *text, size_t at, size_t end)
 {
-    while (end - at >= STRIDE) { /* one branch for several places: this loop is the masker's speed */
+    /* one branch for several places: this loop is the masker's speed */
+    while (end - at >= STRIDE) {
         bool any = false;
         for (int i = 0; i < STRIDE; i++)
             any |= filter[mask_window_hash(text + at + i)];
@@ -256,7 +261,7 @@ bool mask_apply(const struct mask *mask, const char *text, size_t len, struct bu
     return scan(&view, out, &covered, &used);
 }
 
-/* --- a text in pieces ------------------------------------------------------------------------------ */
+/* --- a text in pieces ------------------------------------------------------------------------- */
 
 struct mask_stream *mask_stream_new(const struct mask *mask)
 {
@@ -302,7 +307,8 @@ bool mask_feed(struct mask_stream *stream, const char *data, size_t len, struct 
 
 bool mask_flush(struct mask_stream *stream, struct buf *out)
 {
-    struct view view = {.set = &stream->mask->set, .text = stream->held.data, .len = stream->held.len,
+    struct view view = {.set = &stream->mask->set, .text = stream->held.data,
+        .len = stream->held.len,
                         .run = stream->run, .last = true};
     size_t used;
     bool good = scan(&view, out, &stream->covered, &used);

@@ -36,7 +36,8 @@ static void put_byte(struct spellings *list, char byte)
 }
 
 /* Both cases of the hexadecimal digits, where they differ. */
-static void put_hex(struct spellings *list, size_t of, const char *lead, int digits, unsigned number)
+static void put_hex(struct spellings *list, size_t of, const char *lead, int digits,
+    unsigned number)
 {
     put(list, of, "%s%0*x", lead, digits, number);
     put(list, of, "%s%0*X", lead, digits, number);

@@ -89,7 +89,8 @@ static void put_plain(void *arg, const char *text, size_t len)
     put(arg, MASK_PLAIN, text, len);
 }
 
-/* Braces, dashes and PEM headers stand in many texts: masking them would hide nothing and harm all. */
+/* Braces, dashes and PEM headers stand in many texts: masking them would hide nothing and harm
+   all. */
 static bool says_something(const char *line, size_t len)
 {
     size_t letters = 0;

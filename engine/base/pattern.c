@@ -18,7 +18,7 @@ struct pattern {
     struct regex *regex;
 };
 
-/* --- the check: does filepath.Match(pattern, ".") report an error? -------------------------------- */
+/* --- the check: does filepath.Match(pattern, ".") report an error? ---------------------------- */
 
 /* One character of a class; NULL when it is malformed or nothing follows it. */
 static const char *class_char(const char *p, const char *end, uint32_t *rune)
@@ -103,7 +103,7 @@ static bool well_formed(const char *p)
     return true;
 }
 
-/* --- the conversion, step by step as Pattern.compile does it ------------------------------------- */
+/* --- the conversion, step by step as Pattern.compile does it ---------------------------------- */
 
 struct conversion {
     struct buf out;

@@ -1,5 +1,5 @@
-/* Protobuf's wire format, https://protobuf.dev/programming-guides/encoding/: reading a message field by
-   field and writing one, without a schema. Pure, and safe on any bytes. */
+/* Protobuf's wire format, https://protobuf.dev/programming-guides/encoding/: reading a message
+   field by field and writing one, without a schema. Pure, and safe on any bytes. */
 #ifndef BASE_PROTOBUF_H
 #define BASE_PROTOBUF_H
 

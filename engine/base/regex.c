@@ -65,7 +65,7 @@ void regex_free(struct regex *regex)
     mem_free(regex);
 }
 
-/* --- matching ------------------------------------------------------------------------------------ */
+/* --- matching --------------------------------------------------------------------------------- */
 
 /* The characters around a position; 0 where the text ends. */
 struct place {
@@ -89,8 +89,8 @@ static bool holds(enum op op, const struct place *place)
     return (is_word(place->before) != is_word(place->after)) == (op == AT_WORD);
 }
 
-/* Adds instruction i to next, and what can be reached from it without a character. Recursion is two deep:
-   an alternative, an optional part in it. */
+/* Adds instruction i to next, and what can be reached from it without a character. Recursion is two
+   deep: an alternative, an optional part in it. */
 static void enter(struct regex *regex, size_t i, const struct place *place)
 {
     while (regex->mark[i] != regex->turn) {

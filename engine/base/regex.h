@@ -1,6 +1,6 @@
-/* The regular expressions that base/pattern.c makes: literals, classes, '.', starred ones of these, an
-   optional run of whole components, anchors and word boundaries, with the syntax and meaning of Go's
-   regexp. Not a regex library. */
+/* The regular expressions that base/pattern.c makes: literals, classes, '.', starred ones of these,
+   an optional run of whole components, anchors and word boundaries, with the syntax and meaning of
+   Go's regexp. Not a regex library. */
 #ifndef BASE_REGEX_H
 #define BASE_REGEX_H
 

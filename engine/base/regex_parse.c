@@ -244,7 +244,7 @@ static void parse_dot(struct code *code)
     add_range(code, '\n', '\n');
 }
 
-/* --- repetitions ----------------------------------------------------------------------------------- */
+/* --- repetitions ------------------------------------------------------------------------------ */
 
 /* A number without leading zeros; -1 = none, beyond TIMES_MAX = too large. */
 static int parse_times(const char **text)
@@ -295,11 +295,12 @@ static void repeat(struct parser *parser, int least, int most)
     }
 }
 
-/* --- the whole --------------------------------------------------------------------------------------- */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static void add_anything(struct code *code)
 {
-    *add_code(code, SET) = (struct instruction){.op = SET, .again = true, .spare = true, .negated = true};
+    *add_code(code, SET) = (struct instruction){.op = SET, .again = true, .spare = true,
+        .negated = true};
 }
 
 /* An expression matches anywhere in a text that it does not hold at its ends. */

@@ -19,7 +19,7 @@ bool term_size(int fd, unsigned *columns, unsigned *rows)
     return true;
 }
 
-/* --- control sequences -------------------------------------------------------------------------- */
+/* --- control sequences ------------------------------------------------------------------------ */
 
 /* ECMA-48 §5.4: CSI, parameter bytes, intermediate bytes, a final byte. Its length, or 0. */
 static size_t csi_len(const char *text, size_t len)
@@ -62,7 +62,7 @@ static bool sgr_is_harmless(const char *csi, size_t len)
     return true;
 }
 
-/* --- printable ------------------------------------------------------------------------------------ */
+/* --- printable -------------------------------------------------------------------------------- */
 
 static uint32_t decode(const char *text, size_t len)
 {
@@ -135,7 +135,7 @@ bool term_printable(const char *text, size_t len, bool colours, struct buf *out)
     return sequences == 0 || out->len == before || buf_text(out, "\033[0m");
 }
 
-/* --- fit ------------------------------------------------------------------------------------------ */
+/* --- fit -------------------------------------------------------------------------------------- */
 
 /* The columns of the piece at text, and its length. */
 static unsigned measure(const char *text, size_t len, unsigned column, size_t *size)

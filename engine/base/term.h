@@ -15,8 +15,8 @@ bool term_is_plain(const char *text, size_t len);
 
 /* Adds text with all that a terminal would obey made visible or taken out: well-formed control
    sequences (CSI) go, other control characters, those of C1, bidirectional overrides and bytes that
-   are no UTF-8 become \xNN; tabs stay. With colours, sequences that set colour or weight (SGR) stay,
-   those that would hide text or blink do not, and the text ends with a reset if it had any.
+   are no UTF-8 become \xNN; tabs stay. With colours, sequences that set colour or weight (SGR)
+   stay, those that would hide text or blink do not, and the text ends with a reset if it had any.
    false at out's ceiling. */
 bool term_printable(const char *text, size_t len, bool colours, struct buf *out);
 

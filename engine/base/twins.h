@@ -8,7 +8,8 @@
 
 #define TWIN_NONE UINT32_MAX
 
-enum { TWINS_MAX = 1000 * 1000 }; /* files with several names that are remembered; more are taken for new */
+/* files with several names that are remembered; more are taken for new */
+enum { TWINS_MAX = 1000 * 1000 };
 
 struct twins { /* zero = empty */
     struct twin *list;
@@ -16,7 +17,8 @@ struct twins { /* zero = empty */
 };
 
 void twins_fini(struct twins *twins);
-/* The number of the first entry of the same file, or TWIN_NONE; then this one is remembered by number. */
+/* The number of the first entry of the same file, or TWIN_NONE; then this one is remembered by
+   number. */
 uint32_t twins_find(struct twins *twins, const struct stat *st, uint32_t number);
 
 #endif

@@ -31,9 +31,9 @@ struct wait {
 };
 
 /* Pushes a userdata of size bytes, zeroed, whose first member is a struct wait, with metatable type
-   (made by bind_type; its __gc releases what the operation holds). Raises a sentence when the caller
-   cannot wait here, and the cancellation when the task is cancelled. cancel asks the primitive to end
-   soon; task_wake must still come. */
+   (made by bind_type; its __gc releases what the operation holds). Raises a sentence when the
+   caller cannot wait here, and the cancellation when the task is cancelled. cancel asks the
+   primitive to end soon; task_wake must still come. */
 void *bind_wait(lua_State *L, size_t size, const char *type, void (*cancel)(void *op));
 /* Yields until task_wake(op); then continues in then(L, LUA_YIELD, (lua_KContext)op) with the stack
    as it was, or raises the cancellation. */
@@ -44,8 +44,9 @@ void task_wake(void *op);
 /* The main state, for making values in a callback of the loop; leave its stack as it was. */
 lua_State *bind_state(const void *op);
 
-/* A long-lived thing (child, stream, reply) that belongs to the current task: when the task ends, end
-   is called once, and the task is over only after hold_release. Embedded in the thing's own struct. */
+/* A long-lived thing (child, stream, reply) that belongs to the current task: when the task ends,
+   end is called once, and the task is over only after hold_release. Embedded in the thing's own
+   struct. */
 struct hold {
     struct task *task;
     struct hold *prev, *next;
@@ -103,13 +104,14 @@ struct opt {
 /* Checks that the value at arg is a table whose keys are all in opts (ended by a NULL key) with the
    right types; raises "function: unknown option 'x' (known: …)" otherwise. */
 void bind_options(lua_State *L, int arg, const struct opt *opts, const char *function);
-/* Values of a checked table; the fallback where the key is absent. Text is borrowed from the table. */
+/* Values of a checked table; the fallback where the key is absent. Text is borrowed from the
+   table. */
 const char *opt_text(lua_State *L, int arg, const char *key, size_t *len);
 bool opt_bool(lua_State *L, int arg, const char *key, bool fallback);
 lua_Integer opt_integer(lua_State *L, int arg, const char *key, lua_Integer fallback);
 lua_Number opt_number(lua_State *L, int arg, const char *key, lua_Number fallback);
-/* A list of texts as a NULL-ended block that the caller frees with mem_free; the strings are borrowed.
-   NULL when the key is absent. Raises when an element is no text. */
+/* A list of texts as a NULL-ended block that the caller frees with mem_free; the strings are
+   borrowed. NULL when the key is absent. Raises when an element is no text. */
 const char **opt_texts(lua_State *L, int arg, const char *key, size_t *count);
 
 #endif

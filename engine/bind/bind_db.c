@@ -69,7 +69,7 @@ static int base_gc(lua_State *L)
     return 0;
 }
 
-/* --- queries --------------------------------------------------------------------------------------- */
+/* --- queries ---------------------------------------------------------------------------------- */
 
 static void push_value(lua_State *L, const struct db_value *value)
 {
@@ -252,7 +252,8 @@ static int k_settle(lua_State *L, int status, lua_KContext context)
     return base->failure.kind != ERR_NONE ? bind_raise(L, &base->failure) : 0;
 }
 
-/* base:settle(): waits until all but the posts has been done; raises what failed of it, and of the posts */
+/* base:settle(): waits until all but the posts has been done; raises what failed of it, and of the
+   posts */
 static int l_settle(lua_State *L)
 {
     struct base *base = to_base(L);

@@ -2,8 +2,8 @@
 
 #include <string.h>
 
-/* Error values: { kind, message, op?, code?, where?, traceback?, … } with this metatable, so that they survive
-   every pcall and read as their message where a string is expected. */
+/* Error values: { kind, message, op?, code?, where?, traceback?, … } with this metatable, so that
+   they survive every pcall and read as their message where a string is expected. */
 #define ERROR "orch.error"
 
 void bind_push_err(lua_State *L, const struct err *err)
@@ -81,7 +81,8 @@ static const char *without_our_line(const char *message)
     return end ? end + 2 : message;
 }
 
-/* What was raised, in words; a table of the recipe's own may have a message. Leaves them on the stack. */
+/* What was raised, in words; a table of the recipe's own may have a message. Leaves them on the
+   stack. */
 static const char *words_of(lua_State *L)
 {
     if (!lua_istable(L, 1) || luaL_getmetafield(L, 1, "__tostring") != LUA_TNIL)
@@ -153,7 +154,8 @@ static int l_call(lua_State *L)
     return lua_gettop(L);
 }
 
-/* error.keeping_caller(f): a Lua function that is called last, as in `return f { … }`, takes its caller's frame. */
+/* error.keeping_caller(f): a Lua function that is called last, as in `return f { … }`, takes its
+   caller's frame. */
 static int l_keeping_caller(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);

@@ -96,7 +96,8 @@ static const char *type_name(mode_t mode)
                            : "other";
 }
 
-/* fs.stat(path) -> { type, size, mode, uid, gid, mtime } | nil, err; a link itself, not what it points to */
+/* fs.stat(path) -> { type, size, mode, uid, gid, mtime } | nil, err; a link itself, not what it
+   points to */
 static int l_stat(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);
@@ -257,7 +258,7 @@ static int l_environment(lua_State *L)
     return 1;
 }
 
-/* --- removing trees --------------------------------------------------------------------------------- */
+/* --- removing trees --------------------------------------------------------------------------- */
 
 struct removal {
     struct wait wait;
@@ -313,7 +314,7 @@ static int l_remove(lua_State *L)
     return bind_yield(L, removal, k_removal);
 }
 
-/* --- locks -------------------------------------------------------------------------------------------- */
+/* --- locks ------------------------------------------------------------------------------------ */
 
 static int lock_gc(lua_State *L)
 {
@@ -325,7 +326,8 @@ static int lock_gc(lua_State *L)
 }
 
 /* fs.lock(path) -> lock | nil, err of kind conflict when another process holds it. Held until
-   lock:release() or the end of the process, however it ends; the file names the holder's process. */
+   lock:release() or the end of the process, however it ends; the file names the holder's
+   process. */
 static int l_lock(lua_State *L)
 {
     const char *path = luaL_checkstring(L, 1);

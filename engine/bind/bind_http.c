@@ -37,7 +37,7 @@ static void reply_free(struct reply *reply)
     mem_free(reply);
 }
 
-/* --- calls from the loop -------------------------------------------------------------------------- */
+/* --- calls from the loop ---------------------------------------------------------------------- */
 
 static void wake(struct reply *reply)
 {
@@ -106,7 +106,7 @@ static int reply_gc(lua_State *L)
     return 0;
 }
 
-/* --- the module's helpers ------------------------------------------------------------------------- */
+/* --- the module's helpers --------------------------------------------------------------------- */
 
 int http_fail(lua_State *L, struct err *err)
 {
@@ -140,7 +140,7 @@ struct http_pool *http_pool_of(lua_State *L)
     return *slot;
 }
 
-/* --- http.request ----------------------------------------------------------------------------------- */
+/* --- http.request ----------------------------------------------------------------------------- */
 
 static void push_head(lua_State *L, const struct http_head *head)
 {
@@ -217,7 +217,7 @@ static int l_request(lua_State *L)
     return bind_yield(L, wait, k_request);
 }
 
-/* --- a reply that is read while it comes ----------------------------------------------------------- */
+/* --- a reply that is read while it comes ------------------------------------------------------ */
 
 static struct reply *to_reply(lua_State *L)
 {
@@ -282,7 +282,8 @@ static int l_index(lua_State *L)
 {
     lua_settop(L, 2);
     lua_pushvalue(L, 2);
-    if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL && lua_getiuservalue(L, 1, 1) == LUA_TTABLE) {
+    if (lua_rawget(L, lua_upvalueindex(1)) == LUA_TNIL &&
+        lua_getiuservalue(L, 1, 1) == LUA_TTABLE) {
         lua_pushvalue(L, 2);
         lua_rawget(L, -2);
     }

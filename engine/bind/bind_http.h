@@ -28,11 +28,11 @@ const char *http_plain(lua_State *L, int arg, const char *key, const char *funct
 /* The fields of the map `headers`; leaves the block (a userdata, or nil) on the stack. */
 const struct http_field *http_read_fields(lua_State *L, int arg, const char *function,
                                           size_t *count);
-/* The file of option body_file as the spec's body. The last thing before http_start, which takes the
-   descriptor: an error raised in between would leak it. */
+/* The file of option body_file as the spec's body. The last thing before http_start, which takes
+   the descriptor: an error raised in between would leak it. */
 bool http_open_body(lua_State *L, struct http_spec *spec, struct err *err);
-/* Pushes an owner of the descriptor that option body_fd names: closed with the call unless set to -1. For a task that
-   is cancelled already, whose caller has handed it over. */
+/* Pushes an owner of the descriptor that option body_fd names: closed with the call unless set to
+   -1. For a task that is cancelled already, whose caller has handed it over. */
 int *http_guard_body(lua_State *L);
 enum { HTTP_BODY_MAX = 16 << 20 }; /* default of body_max for an answer that is kept in memory */
 /* All options at 1 but body_file, head and output; leaves on the stack what spec borrows from. */

@@ -146,7 +146,7 @@ bool http_open_body(lua_State *L, struct http_spec *spec, struct err *err)
     return false;
 }
 
-/* --- http.request's own --------------------------------------------------------------------------- */
+/* --- http.request's own ----------------------------------------------------------------------- */
 
 static const struct opt request_options[] = {
     HTTP_PEER_OPTIONS,

@@ -35,7 +35,7 @@ static void link_free(struct link *link)
     mem_free(link);
 }
 
-/* --- calls from the loop --------------------------------------------------------------------------- */
+/* --- calls from the loop ---------------------------------------------------------------------- */
 
 static void wake(struct wait **slot)
 {
@@ -116,7 +116,7 @@ static int link_gc(lua_State *L)
     return 0;
 }
 
-/* --- opening ----------------------------------------------------------------------------------------- */
+/* --- opening ---------------------------------------------------------------------------------- */
 
 #define PLACE_OPTIONS                                                                            \
     HTTP_PEER_OPTIONS, {"host", OPT_TEXT, false}, {"port", OPT_INTEGER, false},                  \
@@ -234,7 +234,7 @@ int http_l_upgrade(lua_State *L)
     return link->upgrade ? wait_open(L, wait) : http_fail(L, &err);
 }
 
-/* --- using ------------------------------------------------------------------------------------------- */
+/* --- using ------------------------------------------------------------------------------------ */
 
 static struct link *to_link(lua_State *L)
 {

@@ -16,7 +16,7 @@ enum {
     HELD_MAX = 256 << 10, /* bytes read ahead of child:read before the child must wait */
 };
 
-/* --- a child that is read while it runs --------------------------------------------------------- */
+/* --- a child that is read while it runs ------------------------------------------------------- */
 
 /* On the heap and shared by the userdata and the primitive: freed when both have let go. */
 struct child {
@@ -110,7 +110,7 @@ static int child_gc(lua_State *L)
     return 0;
 }
 
-/* --- proc.start ------------------------------------------------------------------------------------- */
+/* --- proc.start ------------------------------------------------------------------------------- */
 
 static int k_start(lua_State *L, int status, lua_KContext context)
 {
@@ -320,7 +320,8 @@ int luaopen_orch_proc(lua_State *L)
 {
     bind_type(L, CHILD, methods, child_gc);
     luaL_getmetatable(L, CHILD);
-    lua_pushcfunction(L, l_cancel); /* others may hold it still: <close> ends but does not free it */
+    /* others may hold it still: <close> ends but does not free it */
+    lua_pushcfunction(L, l_cancel);
     lua_setfield(L, -2, "__close");
     bind_type(L, CHILD_WAIT, NULL, NULL);
     proc_run_type(L);

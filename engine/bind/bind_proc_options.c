@@ -11,7 +11,8 @@ static const struct opt start_options[] = {
     {"quiet", OPT_NUMBER, false}, {"output_max", OPT_INTEGER, false}, {NULL, 0, false},
 };
 
-/* "NAME=value" of each pair of the table `env`, as one userdata block left on the stack (or nil). */
+/* "NAME=value" of each pair of the table `env`, as one userdata block left on the stack (or
+   nil). */
 static const char *const *env_block(lua_State *L, int arg)
 {
     if (lua_getfield(L, arg, "env") == LUA_TNIL)

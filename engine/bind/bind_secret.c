@@ -5,8 +5,8 @@
 #include "base/dump.h"
 #include "base/mask.h"
 
-/* A secret is a userdata { name, value } whose value Lua cannot see: it prints ***, its concatenation
-   is a secret again, and only primitives open it (bind_text). */
+/* A secret is a userdata { name, value } whose value Lua cannot see: it prints ***, its
+   concatenation is a secret again, and only primitives open it (bind_text). */
 #define SECRET "orch.secret"
 
 struct secret {
@@ -128,7 +128,7 @@ static int l_gc(lua_State *L)
     return 0;
 }
 
-/* --- the masker ---------------------------------------------------------------------------------- */
+/* --- the masker ------------------------------------------------------------------------------- */
 
 #define MASKER "orch.secret.masker"
 #define STREAM "orch.secret.stream"
@@ -266,7 +266,8 @@ static void forbid_closing(lua_State *L, const char *type)
     lua_pop(L, 1);
 }
 
-/* string.format writes what tostring gives: *** in place of a credential, found out only where it is used. */
+/* string.format writes what tostring gives: *** in place of a credential, found out only where it
+   is used. */
 static int l_format(lua_State *L)
 {
     int count = lua_gettop(L);

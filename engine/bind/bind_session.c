@@ -30,7 +30,7 @@ struct session_wait {
     struct link *link;
 };
 
-/* --- calls from the loop ------------------------------------------------------------------------------- */
+/* --- calls from the loop ---------------------------------------------------------------------- */
 
 static void wake(struct link *link)
 {
@@ -77,7 +77,7 @@ static int link_gc(lua_State *L)
     return 0;
 }
 
-/* --- options --------------------------------------------------------------------------------------------- */
+/* --- options ---------------------------------------------------------------------------------- */
 
 static const struct opt open_options[] = {
     {"unix", OPT_TEXT, false},        {"host", OPT_TEXT, false},
@@ -227,7 +227,7 @@ static void read_options(lua_State *L, struct session_spec *spec)
     spec->ssh = read_gifts(L, "ssh");
 }
 
-/* --- functions --------------------------------------------------------------------------------------------- */
+/* --- functions -------------------------------------------------------------------------------- */
 
 static int fail(lua_State *L, struct err *err)
 {

@@ -95,7 +95,8 @@ static void read_compression(lua_State *L, struct tar_pack_spec *spec)
     luaL_error(L, "tar.pack: option 'compression' must be gzip, zstd or none, got '%s'", name);
 }
 
-/* tar.pack { root, paths, file, … } -> { digest, diff_id, size, entries, bytes, paths } | nil, err */
+/* tar.pack { root, paths, file, … } -> { digest, diff_id, size, entries, bytes, paths } | nil,
+   err */
 static int l_pack(lua_State *L)
 {
     struct err err;

@@ -74,7 +74,8 @@ static int stream_gc(lua_State *L)
 }
 
 static const struct opt context_options[] = {
-    {"dir", OPT_TEXT, true},     {"dockerfile", OPT_TEXT, false}, {"dockerfile_text", OPT_TEXT, false},
+    {"dir", OPT_TEXT, true},     {"dockerfile", OPT_TEXT, false},
+        {"dockerfile_text", OPT_TEXT, false},
     {"ignore", OPT_TEXT, false}, {"classic", OPT_BOOL, false},    {NULL, 0, false},
 };
 
@@ -165,7 +166,7 @@ static int l_cancel(lua_State *L)
     return 0;
 }
 
-/* --- tar.ignore ------------------------------------------------------------------------------------ */
+/* --- tar.ignore ------------------------------------------------------------------------------- */
 
 static int ignore_gc(lua_State *L)
 {
@@ -188,7 +189,8 @@ int bind_tar_ignore(lua_State *L)
     return *slot ? 1 : bind_fail(L, &err);
 }
 
-/* matcher:excluded(path[, is_dir]) -> boolean; patterns make no difference between file and directory */
+/* matcher:excluded(path[, is_dir]) -> boolean; patterns make no difference between file and
+   directory */
 static int l_excluded(lua_State *L)
 {
     struct ignore *ignore = *(struct ignore **)luaL_checkudata(L, 1, IGNORE);

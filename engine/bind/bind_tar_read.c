@@ -55,7 +55,7 @@ static void set_integer(lua_State *L, const char *key, unsigned long long value)
     lua_setfield(L, -2, key);
 }
 
-/* --- tar.unpack ------------------------------------------------------------------------------------ */
+/* --- tar.unpack ------------------------------------------------------------------------------- */
 
 static const struct opt unpack_options[] = {
     {"file", OPT_TEXT, true},         {"into", OPT_TEXT, true}, {"entries_max", OPT_INTEGER, false},
@@ -94,7 +94,7 @@ int bind_tar_unpack(lua_State *L)
     return start(L, op, &spec, k_unpack);
 }
 
-/* --- tar.list -------------------------------------------------------------------------------------- */
+/* --- tar.list --------------------------------------------------------------------------------- */
 
 static const struct opt list_options[] = {
     {"file", OPT_TEXT, true}, {"entries_max", OPT_INTEGER, false}, {NULL, 0, false},

@@ -220,8 +220,8 @@ static void on_shield_over(void *arg)
     task_expire(task);
 }
 
-/* shield(seconds) … unshield(): between them a cancellation is held back, for so long at most; nested
-   scopes share the outermost one's time. See orch.cleanup. */
+/* shield(seconds) … unshield(): between them a cancellation is held back, for so long at most;
+   nested scopes share the outermost one's time. See orch.cleanup. */
 static int l_shield(lua_State *L)
 {
     uint64_t ms = check_seconds(L, 1);

@@ -15,7 +15,8 @@
 
 enum { TEXT_MAX = 16 << 20, PARTING_MAX = 4096, ANSWER_MAX = 4096 };
 
-/* A person's line from the standard input. The terminal itself edits it: one read gets all of it. */
+/* A person's line from the standard input. The terminal itself edits it: one read gets all of
+   it. */
 struct reader {
     struct wait wait;
     struct host *host;
@@ -157,7 +158,8 @@ static int l_fit(lua_State *L)
     return 2;
 }
 
-/* term.parting(fd, text): written when a second Ctrl-C ends the program at once; nil takes it back */
+/* term.parting(fd, text): written when a second Ctrl-C ends the program at once; nil takes it
+   back */
 static int l_parting(lua_State *L)
 {
     size_t len;

@@ -37,8 +37,8 @@ int task_results(struct task *task, lua_State *L);
 /* Cancels the task and what it started, with err as the reason. */
 void task_cancel_with(struct host *host, struct task *task, const struct err *err);
 
-/* From a signal handler on the main thread: Lua that computes without ever waiting looks at the loop soon, and
-   a cancellation is raised in it. */
+/* From a signal handler on the main thread: Lua that computes without ever waiting looks at the
+   loop soon, and a cancellation is raised in it. */
 void task_break_in(struct host *host);
 
 /* Openers of the modules linked into the program. */

@@ -4,8 +4,9 @@
 
 #include "base/mem.h"
 
-/* Values that fit on a task's stack, from each wait on, before it moves. Lua before 5.4.5 goes on with the old
-   stack when it moves under a __concat, and "a" .. "b" .. secret then loses its secret. */
+/* Values that fit on a task's stack, from each wait on, before it moves. Lua before 5.4.5 goes on
+   with the old stack when it moves under a __concat, and "a" .. "b" .. secret then loses its
+   secret. */
 enum {
     STACK_ROOM = 240,
     TURN_MAX = 64, /* tasks resumed before the loop looks for signals, children, answers again */
@@ -51,7 +52,8 @@ void task_interrupt(struct task *task)
         task->wait->cancel(task->wait);
 }
 
-/* The next one of the tree below root, those that start others first; into: also what each started. */
+/* The next one of the tree below root, those that start others first; into: also what each
+   started. */
 static struct task *next_below(struct task *each, const struct task *root, bool into)
 {
     if (into && each->child)
@@ -61,7 +63,8 @@ static struct task *next_below(struct task *each, const struct task *root, bool 
     return each == root ? NULL : each->next;
 }
 
-/* All get the reason before any is interrupted: who waits for one that is cancelled too goes on waiting. */
+/* All get the reason before any is interrupted: who waits for one that is cancelled too goes on
+   waiting. */
 void task_cancel(lua_State *L, struct task *task)
 {
     bool reached;
@@ -215,7 +218,8 @@ static void die(struct task *task)
     task->self_ref = LUA_NOREF;
 }
 
-/* Dead once its function has returned and everything it started has ended; then the parent may be. */
+/* Dead once its function has returned and everything it started has ended; then the parent may
+   be. */
 static void settle(struct task *task)
 {
     while (task && task->state == TASK_DRAINING && !task->child && !task->holds) {
@@ -306,7 +310,8 @@ int task_raise_reason(lua_State *L, struct task *task)
     return lua_error(L);
 }
 
-/* A hook has no upvalue; the extra space of every coroutine holds the host (main.c puts it there). */
+/* A hook has no upvalue; the extra space of every coroutine holds the host (main.c puts it
+   there). */
 static void on_break_in(lua_State *L, lua_Debug *info)
 {
     (void)info;

@@ -24,7 +24,8 @@ struct task {
     unsigned shields;     /* clean-up scopes it is in */
     struct timer *shield_timer; /* of the outermost one */
     bool shield_over;     /* its deadline has passed */
-    bool sheltered;       /* started in the parent's scope, which holds cancellations back from it too */
+    /* started in the parent's scope, which holds cancellations back from it too */
+    bool sheltered;
     bool interrupted;     /* the wait it is in was asked to end by a cancellation */
     bool unparked;        /* unpark came before park */
     bool parked;          /* the wait it is in is a park */
@@ -39,18 +40,20 @@ struct join {
     struct timer *timer;
 };
 
-/* Makes a task of the function and its nargs arguments on top of L's stack, below parent (NULL: a root), and puts
-   its userdata in their place. */
+/* Makes a task of the function and its nargs arguments on top of L's stack, below parent (NULL: a
+   root), and puts its userdata in their place. */
 struct task *task_start(lua_State *L, struct host *host, struct task *parent, int nargs);
 /* Is a cancellation due to be raised at its next wait? */
 bool task_must_raise(const struct task *task);
 /* Raises the reason of the task's cancellation. */
 int task_raise_reason(lua_State *L, struct task *task);
-/* Cancels the task and all below it. The reason is the value on top of L; popped. The first one stays. */
+/* Cancels the task and all below it. The reason is the value on top of L; popped. The first one
+   stays. */
 void task_cancel(lua_State *L, struct task *task);
 /* Asks the wait that the task is in to end, when a cancellation must be raised. */
 void task_interrupt(struct task *task);
-/* The clean-up scope is over: what the task started in it gets the cancellation that was held back. */
+/* The clean-up scope is over: what the task started in it gets the cancellation that was held
+   back. */
 void task_end_shelter(lua_State *L, struct task *task);
 /* The time of its clean-up scope is over: cancellations reach it and all that it shelters. */
 void task_expire(struct task *task);

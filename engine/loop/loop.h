@@ -61,7 +61,8 @@ struct work_spec {
     void (*done)(void *arg, bool cancelled);
     void *arg;
     bool own_thread; /* for work that blocks on a pipe or socket: never holds a place of the pool */
-    bool heavy;      /* for work of seconds: on a thread of its own too, so many at once; others wait in order */
+    /* for work of seconds: on a thread of its own too, so many at once; others wait in order */
+    bool heavy;
 };
 struct work *work_start(struct loop *loop, const struct work_spec *spec);
 void work_cancel(struct work *work);
@@ -71,7 +72,8 @@ struct bell *bell_new(struct loop *loop, loop_call *call, void *arg);
 void bell_ring(struct bell *bell);
 void bell_free(struct bell *bell);
 
-/* What is done before the loop waits: call comes once after eve_set, however often that was called. */
+/* What is done before the loop waits: call comes once after eve_set, however often that was
+   called. */
 struct eve *eve_new(struct loop *loop, loop_call *call, void *arg);
 void eve_set(struct eve *eve);
 void eve_free(struct eve *eve);

@@ -86,7 +86,8 @@ static void begin_thread(struct work *work)
 {
     work->thread.bell = bell_new(work->loop, thread_done, work);
     if (uv_thread_create(&work->thread.id, thread_run, work) != 0)
-        timer_start(work->loop, 0, thread_missing, work); /* no thread to be had: told as cancelled */
+        /* no thread to be had: told as cancelled */
+        timer_start(work->loop, 0, thread_missing, work);
 }
 
 static void not_begun(void *arg)

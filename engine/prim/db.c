@@ -61,7 +61,7 @@ static struct request *take_all(struct queue *queue)
     return first;
 }
 
-/* --- the thread --------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 /* What the loop must hear of. */
 static struct queue sort_out(struct db *db, struct request *request)
@@ -112,7 +112,7 @@ static void *serve(void *arg)
     return NULL;
 }
 
-/* --- the loop's side ---------------------------------------------------------------------------- */
+/* --- the loop's side -------------------------------------------------------------------------- */
 
 static void on_bell(void *arg)
 {

@@ -1,5 +1,5 @@
-/* One SQLite database on a thread of its own: statements run in the order in which they were started,
-   and the loop never waits for a disk. */
+/* One SQLite database on a thread of its own: statements run in the order in which they were
+   started, and the loop never waits for a disk. */
 #ifndef PRIM_DB_H
 #define PRIM_DB_H
 
@@ -39,9 +39,11 @@ struct db_statement {
 struct db_spec {
     const struct db_statement *statements;
     size_t count;
-    bool durable; /* on disk before done comes, so that a power cut loses it no more than a crash does */
+    /* on disk before done comes, so that a power cut loses it no more than a crash does */
+    bool durable;
     bool quiet;   /* done comes only when it fails */
-    bool later;   /* it is handed to the thread with what follows, before the loop waits at the latest */
+    /* it is handed to the thread with what follows, before the loop waits at the latest */
+    bool later;
 };
 
 /* result and what it points to live until the callback returns. */
@@ -57,11 +59,11 @@ struct request;
 
 /* The request is good until done has been called; for db_cancel only. */
 struct request *db_start(struct db *db, const struct db_spec *spec, db_done *done, void *arg);
-/* Ends a statement that only reads (ERR_CANCELLED). What writes is short, and is done: what was recorded must be
-   known. */
+/* Ends a statement that only reads (ERR_CANCELLED). What writes is short, and is done: what was
+   recorded must be known. */
 void db_cancel(struct request *request);
-/* Has all that was started, but for what is for later and may wait still, been done, and none of the quiet
-   failed? */
+/* Has all that was started, but for what is for later and may wait still, been done, and none of
+   the quiet failed? */
 bool db_settled(const struct db *db);
 /* After the statements that were started; closed comes from the loop, then db is gone. */
 void db_close(struct db *db, db_closed *closed, void *arg);

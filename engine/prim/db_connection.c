@@ -10,9 +10,11 @@ enum {
     ROWS_MAX = 100000,
     BUSY_MS = 10000,
     PREPARED_MAX = 32,
-    LOOK_STEPS = 10000, /* of SQLite's machine between two looks at whether the rows are still wanted */
+    /* of SQLite's machine between two looks at whether the rows are still wanted */
+    LOOK_STEPS = 10000,
     LOG_PAGES = 1000,     /* of write-ahead log after which it is written back while at work */
-    LOG_PAGES_LEFT = 100, /* that may stay when the database is closed: the next one reads them all */
+    /* that may stay when the database is closed: the next one reads them all */
+    LOG_PAGES_LEFT = 100,
 };
 
 /* The handle with the statements that it has prepared, each kept for its next use. */
@@ -126,7 +128,8 @@ static sqlite3_stmt *prepare(struct connection *connection, const char *sql)
         if (connection->prepared[i].sql && strcmp(connection->prepared[i].sql, sql) == 0)
             return connection->prepared[i].statement;
     sqlite3_stmt *statement = NULL;
-    if (sqlite3_prepare_v3(connection->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, NULL) !=
+    if (sqlite3_prepare_v3(connection->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, &statement,
+        NULL) !=
         SQLITE_OK)
         return NULL;
     size_t place = connection->next++ % PREPARED_MAX;
@@ -249,7 +252,8 @@ static sqlite3 *open_handle(const char *path, struct err *err)
     if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) ==
         SQLITE_OK) {
         sqlite3_busy_timeout(handle, BUSY_MS);
-        /* A checkpoint costs two synchronisations: not at every close (see on_commit, connection_close). */
+        /* A checkpoint costs two synchronisations: not at every close (see on_commit,
+           connection_close). */
         sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
         if (sqlite3_exec(handle,
                          "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",

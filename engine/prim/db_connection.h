@@ -24,8 +24,8 @@ void request_free(struct request *request);
 
 /* path is borrowed. A failure to open is every request's. */
 struct connection *connection_open(const char *path);
-/* Fills in the results of a list of requests. What waits together is committed together: one synchronisation for
-   all of it, so that answers go out only when it returns. */
+/* Fills in the results of a list of requests. What waits together is committed together: one
+   synchronisation for all of it, so that answers go out only when it returns. */
 void connection_run(struct connection *connection, struct request *first);
 void connection_close(struct connection *connection);
 

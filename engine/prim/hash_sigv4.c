@@ -303,7 +303,8 @@ static bool run(struct signing *s, struct err *err)
     for (size_t i = 0; i < spec->header_count; i++)
         if (!sigv4_check_header(&spec->headers[i], err))
             return false;
-    if (!sigv4_check_fields(spec, err) || !url_read(spec->url, &s->url, err) || !format_date(s, err) ||
+    if (!sigv4_check_fields(spec, err) || !url_read(spec->url, &s->url, err) ||
+        !format_date(s, err) ||
         !hash_payload(s, err))
         return false;
     collect_headers(s);

@@ -57,7 +57,7 @@ void http_hear(struct http *http)
     http->heard = loop_now(http_pool_loop(http->pool));
 }
 
-/* --- the end ------------------------------------------------------------------------------------ */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 void http_finish(struct http *http)
 {
@@ -114,7 +114,7 @@ static void on_idle(void *arg)
                                        http->spec.idle_timeout_ms - silent, on_idle, http);
 }
 
-/* --- what libcurl asks --------------------------------------------------------------------------- */
+/* --- what libcurl asks ------------------------------------------------------------------------ */
 
 static size_t on_send(char *to, size_t one, size_t max, void *arg)
 {
@@ -148,7 +148,7 @@ static void on_body_ready(void *arg)
     curl_easy_pause(http->easy, http->held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
 }
 
-/* --- starting ------------------------------------------------------------------------------------ */
+/* --- starting --------------------------------------------------------------------------------- */
 
 void http_aim(struct http *http, const char *to)
 {

@@ -11,7 +11,7 @@ enum {
     SKIP_MAX = 64 << 10,  /* bytes of a redirect's body that are read for the connection's sake */
 };
 
-/* --- redirects ------------------------------------------------------------------------------------ */
+/* --- redirects -------------------------------------------------------------------------------- */
 
 static bool leads_on(const struct http *http, int status)
 {
@@ -78,8 +78,8 @@ static void on_ended(void *arg, CURLcode code)
 
 /* --- head and body ------------------------------------------------------------------- */
 
-/* An answer has come, so nobody wants the rest of the body. libcurl stops sending by itself, but not
-   while it is paused; it may not be unpaused from inside its own callback. */
+/* An answer has come, so nobody wants the rest of the body. libcurl stops sending by itself, but
+   not while it is paused; it may not be unpaused from inside its own callback. */
 static void on_drop(void *arg)
 {
     struct http *http = arg;
@@ -88,8 +88,8 @@ static void on_drop(void *arg)
     curl_easy_pause(http->easy, http->held ? CURLPAUSE_RECV : CURLPAUSE_CONT);
 }
 
-/* libcurl takes the last of several lengths, and none for one that is too large: a body that was cut would pass for
-   whole (RFC 9112, 6.3). The same one twice is allowed. */
+/* libcurl takes the last of several lengths, and none for one that is too large: a body that was
+   cut would pass for whole (RFC 9112, 6.3). The same one twice is allowed. */
 static bool length_is_clear(const struct http_head *head)
 {
     const char *length = http_head_get(head, "content-length");

@@ -4,7 +4,8 @@
 
 enum {
     IDLE_MAX = 16,         /* connections kept alive for a next request */
-    CONNECTIONS_MAX = 512, /* open at once; further requests queue. The usual limit is 1,024 files */
+    /* open at once; further requests queue. The usual limit is 1,024 files */
+    CONNECTIONS_MAX = 512,
 };
 
 struct http_pool {

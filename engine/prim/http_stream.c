@@ -208,7 +208,8 @@ static int shutdown_tls(struct http_stream *stream, struct err *err)
 {
     SSL *tls = tls_of(stream);
     if (!tls) {
-        err_set(err, ERR_USAGE, "this libcurl's TLS cannot close a connection in one direction only");
+        err_set(err, ERR_USAGE,
+            "this libcurl's TLS cannot close a connection in one direction only");
         return STREAM_BROKEN;
     }
     ERR_clear_error();

@@ -1,4 +1,5 @@
-/* A raw connection through libcurl (TCP, TLS, proxies, unix sockets), and one that began as HTTP. */
+/* A raw connection through libcurl (TCP, TLS, proxies, unix sockets), and one that began as
+   HTTP. */
 #ifndef PRIM_HTTP_STREAM_H
 #define PRIM_HTTP_STREAM_H
 
@@ -42,7 +43,8 @@ ssize_t http_stream_send(struct http_stream *stream, const char *data, size_t le
                          struct err *err);
 /* Gives bytes back, to be received first. */
 void http_stream_unread(struct http_stream *stream, const char *data, size_t len);
-/* The other side sees the end of our data: one of the three. ERR_USAGE where libcurl's TLS is not OpenSSL. */
+/* The other side sees the end of our data: one of the three. ERR_USAGE where libcurl's TLS is not
+   OpenSSL. */
 int http_stream_shutdown(struct http_stream *stream, struct err *err);
 
 #endif

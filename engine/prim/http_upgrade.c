@@ -39,7 +39,7 @@ static void release(struct http_upgrade *upgrade)
     mem_free(upgrade);
 }
 
-/* --- the end ---------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void finish(struct http_upgrade *upgrade)
 {
@@ -81,7 +81,7 @@ static void on_timeout(void *arg)
     stop(upgrade, ERR_TIMEOUT, "the server did not answer in time (option 'timeout')");
 }
 
-/* --- the answer ------------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 static enum err_kind kind_of_status(int status)
 {
@@ -175,7 +175,7 @@ static bool parse(struct http_upgrade *upgrade, bool at_end)
     return false;
 }
 
-/* --- sending and receiving --------------------------------------------------------------------------- */
+/* --- sending and receiving -------------------------------------------------------------------- */
 
 static bool send_some(struct http_upgrade *upgrade)
 {
@@ -245,7 +245,7 @@ static void on_connected(void *arg, const struct http_stream_result *result)
     go_on(upgrade);
 }
 
-/* --- starting ------------------------------------------------------------------------------------------ */
+/* --- starting --------------------------------------------------------------------------------- */
 
 static bool has_field(const struct http_upgrade_spec *spec, const char *name)
 {

@@ -47,7 +47,7 @@ struct proc {
     bool paused;
 };
 
-/* --- endings ------------------------------------------------------------------------------------ */
+/* --- endings ---------------------------------------------------------------------------------- */
 
 static void close_fd(int *fd)
 {
@@ -169,7 +169,7 @@ static void on_exit_seen(void *arg, int events)
     end_seen(proc);
 }
 
-/* --- what the keeper tells ------------------------------------------------------------------------- */
+/* --- what the keeper tells -------------------------------------------------------------------- */
 
 static void take_report(struct proc *proc, const struct report *report)
 {
@@ -286,7 +286,7 @@ static void on_quiet(void *arg)
         stop(proc, ERR_TIMEOUT, "too long with no output");
 }
 
-/* --- starting ------------------------------------------------------------------------------------ */
+/* --- starting --------------------------------------------------------------------------------- */
 
 static void watch_ends(struct proc *proc, const struct proc_spec *spec)
 {

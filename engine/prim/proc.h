@@ -16,8 +16,9 @@ struct proc_spec {
     const char *const *argv; /* argv[0] is looked up in env's PATH unless it holds a '/' */
     const char *const *env;  /* "NAME=value"…; NULL = this process's own */
     const char *cwd;         /* NULL = this process's own */
-    struct keepers *keepers; /* from which it gets a parent that keeps its whole tree (proc_keeper.h);
-                                NULL = it is our own child, and only its group is ended */
+    /* from which it gets a parent that keeps its whole tree (proc_keeper.h); NULL = it is our own
+       child, and only its group is ended */
+    struct keepers *keepers;
     const void *input;       /* written to its standard input, then closed; NULL = /dev/null */
     size_t input_len;
     bool split;          /* stderr apart; default: both through one pipe, in the order written */
@@ -27,7 +28,8 @@ struct proc_spec {
     uint64_t quiet_ms;   /* likewise, after that long without output; 0 = never */
     /* Called with each piece as it comes (at most 64 KiB); data is borrowed. */
     void (*output)(void *arg, enum proc_stream stream, const char *data, size_t len);
-    /* Called when proc_pid was asked too early and knows now; not at all if the program ends before. */
+    /* Called when proc_pid was asked too early and knows now; not at all if the program ends
+       before. */
     void (*born)(void *arg);
 };
 
@@ -46,7 +48,8 @@ typedef void proc_done(void *arg, const struct proc_result *result);
 /* NULL and err when there is no such program or directory, or no process to be had. */
 struct proc *proc_start(struct loop *loop, const struct proc_spec *spec, proc_done *done,
                         void *arg, struct err *err);
-/* TERM to the whole tree, KILL after the grace. Safe at any time before done; again does nothing. */
+/* TERM to the whole tree, KILL after the grace. Safe at any time before done; again does
+   nothing. */
 void proc_cancel(struct proc *proc);
 /* Sends a signal to the program's group. */
 void proc_signal(struct proc *proc, int number);

@@ -45,7 +45,7 @@ struct keeper {
     bool quiet; /* the program is all that it was told of, and it has said nothing yet */
 };
 
-/* --- the nursery ----------------------------------------------------------------------------------------- */
+/* --- the nursery ------------------------------------------------------------------------------ */
 
 static bool open_pair(int pair[2], struct err *err)
 {
@@ -135,7 +135,7 @@ static bool ask_nursery(struct keepers *keepers, const struct parcel *parcel, st
     return number == 0 || err_system(err, number, "cannot ask for a program's parent");
 }
 
-/* --- keepers ------------------------------------------------------------------------------------------------ */
+/* --- keepers ---------------------------------------------------------------------------------- */
 
 static void free_if_closed(struct keepers *keepers)
 {

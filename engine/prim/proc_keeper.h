@@ -1,5 +1,5 @@
-/* Keepers: the parents of programs (engine/shim), made once and used for one program after another. For proc.c, and
-   for who makes them. */
+/* Keepers: the parents of programs (engine/shim), made once and used for one program after another.
+   For proc.c, and for who makes them. */
 #ifndef PRIM_PROC_KEEPER_H
 #define PRIM_PROC_KEEPER_H
 
@@ -14,8 +14,8 @@ struct keeper;
 
 /* shim: path of orch-shim. The first process starts with the first program. */
 struct keepers *keepers_new(struct loop *loop, const char *shim);
-/* Ends those that are free and waits a moment for their end; those that are not end with their programs.
-   NULL is good. */
+/* Ends those that are free and waits a moment for their end; those that are not end with their
+   programs. NULL is good. */
 void keepers_free(struct keepers *keepers);
 
 /* What is borrowed is copied by keeper_run, and descriptors stay the caller's. */
@@ -27,8 +27,8 @@ struct errand {
     uint64_t grace_ms;  /* between TERM and KILL */
 };
 
-/* From the loop, for each report. NULL: the keeper was killed, and its tree with it. After that, or a report with
-   over set, the keeper is not the program's any more. */
+/* From the loop, for each report. NULL: the keeper was killed, and its tree with it. After that, or
+   a report with over set, the keeper is not the program's any more. */
 typedef void keeper_told(void *arg, const struct report *report);
 
 /* NULL and err when there is no keeper to be had. That the program cannot run is told. */

@@ -1,5 +1,6 @@
-/* Git: a repository's commit as a work tree. Done by the helper program orch-repo, since libgit2 can
-   be neither timed out nor stopped; this file asks it and reads its answer (prim/repo_talk.h). */
+/* Git: a repository's commit as a work tree. Done by the helper program orch-repo, since libgit2
+   can be neither timed out nor stopped; this file asks it and reads its answer
+   (prim/repo_talk.h). */
 #ifndef PRIM_REPO_H
 #define PRIM_REPO_H
 

@@ -21,7 +21,8 @@ enum { MODULE_DEPTH_MAX = 10 };
 
 struct checkout {
     const struct ask *ask;
-    const struct url *top; /* of the outermost repository: what credentials are for; NULL = it is us */
+    /* of the outermost repository: what credentials are for; NULL = it is us */
+    const struct url *top;
     int depth;
     struct url url;
     struct place place;
@@ -39,7 +40,8 @@ static char *git_dir(const struct checkout *checkout)
 {
     git_repository *repo = NULL;
     char *dir = NULL;
-    if (git_repository_open_ext(&repo, checkout->place.work, GIT_REPOSITORY_OPEN_NO_SEARCH, NULL) == 0)
+    if (git_repository_open_ext(&repo, checkout->place.work, GIT_REPOSITORY_OPEN_NO_SEARCH,
+        NULL) == 0)
         dir = mem_text(git_repository_commondir(repo));
     git_repository_free(repo);
     return dir ? dir : path_join(checkout->place.work, ".git");
@@ -81,7 +83,8 @@ static bool open_work(struct checkout *checkout, struct err *err)
     int rc = git_repository_open_ext(&checkout->repo, checkout->place.work,
                                      GIT_REPOSITORY_OPEN_NO_SEARCH, NULL);
     if (rc != 0)
-        return lib_fail(err, ERR_CONFLICT, "%s holds a .git that is no usable repository: delete it "
+        return lib_fail(err, ERR_CONFLICT,
+            "%s holds a .git that is no usable repository: delete it "
                                            "or check out elsewhere", checkout->place.into);
     if (git_repository_is_bare(checkout->repo))
         return err_set(err, ERR_CONFLICT, "%s is a repository without a work tree",
@@ -290,7 +293,8 @@ static void say(const struct checkout *checkout)
 static bool date(struct checkout *checkout, struct err *err)
 {
     const char *times = checkout->ask->times;
-    return !times || ((checkout->place.kind == PLACE_REPO || times_take(checkout->repo, times, err)) &&
+    return !times ||
+        ((checkout->place.kind == PLACE_REPO || times_take(checkout->repo, times, err)) &&
                       times_keep(checkout->repo, times, err));
 }
 
@@ -322,7 +326,8 @@ static bool may_read(const struct checkout *checkout, struct err *err)
 {
     if (checkout->url.kind != URL_PATH || !checkout->top || checkout->top->kind == URL_PATH)
         return true;
-    return err_set(err, ERR_FAILED, "refused to read %s of this machine, which a repository elsewhere "
+    return err_set(err, ERR_FAILED,
+        "refused to read %s of this machine, which a repository elsewhere "
                                     "names", checkout->url.path);
 }
 

@@ -31,7 +31,8 @@ static int on_transfer(const git_indexer_progress *progress, void *payload)
 {
     (void)payload;
     const bool all = progress->received_objects == progress->total_objects;
-    talk_progress(all ? "index" : "fetch", all ? progress->indexed_deltas : progress->received_objects,
+    talk_progress(all ? "index" : "fetch",
+        all ? progress->indexed_deltas : progress->received_objects,
                   all ? progress->total_deltas : progress->total_objects, progress->received_bytes);
     return 0;
 }
@@ -117,7 +118,8 @@ static bool open_remote(struct fetch *fetch, struct err *err)
     fetch->options.callbacks.sideband_progress = on_sideband;
     fetch->options.callbacks.payload = fetch;
     fetch->options.download_tags = GIT_REMOTE_DOWNLOAD_TAGS_NONE;
-    int rc = git_remote_create_anonymous(&fetch->remote, fetch->spec->repo, fetch->spec->url->clean);
+    int rc = git_remote_create_anonymous(&fetch->remote, fetch->spec->repo,
+        fetch->spec->url->clean);
     if (rc != 0)
         return lib_fail(err, ERR_USAGE, "no usable URL: %s", fetch->spec->url->clean);
     return connect_remote(fetch, err);

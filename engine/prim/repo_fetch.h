@@ -12,7 +12,8 @@ struct fetch_spec {
     git_repository *repo; /* where objects go */
     const struct url *url;
     const char *user, *password; /* for url's host only */
-    const char *ref;             /* as the person wished it; NULL = the remote's HEAD, or only sha */
+    /* as the person wished it; NULL = the remote's HEAD, or only sha */
+    const char *ref;
     const char *sha;             /* full; NULL = where ref points */
     bool tags;                   /* all of them too */
     bool pin; /* note what was fetched under refs/orch/…: a mirror, whose refs are nobody else's */

@@ -7,10 +7,12 @@
 #include "base/path.h"
 #include "prim/repo_lib.h"
 
-/* What makes checked-out bytes differ on a system whose line end is LF; "text" and "binary" do not. */
+/* What makes checked-out bytes differ on a system whose line end is LF; "text" and "binary" do
+   not. */
 static bool asks(const char *text, size_t len)
 {
-    static const char *const words[] = {"crlf", "ident", "filter", "working-tree-encoding", "[attr]"};
+    static const char *const words[] = {"crlf", "ident", "filter", "working-tree-encoding",
+        "[attr]"};
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (memmem(text, len, words[i], strlen(words[i])))
             return true;

@@ -11,6 +11,7 @@
 bool filter_needed(git_repository *repo, git_index *index);
 /* The bytes to write for a blob, in out for git_buf_dispose; out->ptr NULL = as stored. Reads the
    .gitattributes of repo's work tree, which must be there already. repo is this thread's own. */
-bool filter_apply(git_repository *repo, const git_index_entry *entry, git_buf *out, struct err *err);
+bool filter_apply(git_repository *repo, const git_index_entry *entry, git_buf *out,
+    struct err *err);
 
 #endif

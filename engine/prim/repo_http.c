@@ -64,10 +64,12 @@ static void set_auth(struct transport *transport, long status)
     const char *where = access->url->clean;
     struct err *err = &transport->access->err;
     if (!is_ours(transport))
-        err_set(err, ERR_AUTH, "%s leads to another server, which asks for credentials; those given "
+        err_set(err, ERR_AUTH,
+            "%s leads to another server, which asks for credentials; those given "
                                "are for %s only", where, access->url->host);
     else if (!access->password)
-        err_set(err, ERR_AUTH, "%s asks for credentials (HTTP status %ld) and none were given: pass "
+        err_set(err, ERR_AUTH,
+            "%s asks for credentials (HTTP status %ld) and none were given: pass "
                                "user and password, or a token as password", where, status);
     else
         err_set(err, ERR_AUTH, "%s refused the credentials of user '%s' (HTTP status %ld)", where,
@@ -114,7 +116,8 @@ static int fail_curl(struct transport *transport, CURLcode code)
 
 static int fail_type(struct transport *transport, const char *type)
 {
-    err_set(&transport->access->err, ERR_REMOTE, "%s gave no answer that a git server gives (%s): is "
+    err_set(&transport->access->err, ERR_REMOTE,
+        "%s gave no answer that a git server gives (%s): is "
                                                  "it the URL of a repository?",
             transport->access->url->clean, type ? type : "no content type");
     return failed(transport);

@@ -1,6 +1,6 @@
-/* http(s):// by libcurl, in place of libgit2's own: that one knows no TLS 1.3 (mbedTLS 2.28), no proxy
-   for http, stumbles over a 401 whose body comes in a packet of its own, and keeps the Authorization
-   header when a redirect leads to another port. */
+/* http(s):// by libcurl, in place of libgit2's own: that one knows no TLS 1.3 (mbedTLS 2.28), no
+   proxy for http, stumbles over a 401 whose body comes in a packet of its own, and keeps the
+   Authorization header when a redirect leads to another port. */
 #ifndef PRIM_REPO_HTTP_H
 #define PRIM_REPO_HTTP_H
 
@@ -10,7 +10,8 @@
 struct http_access {
     const struct url *url; /* the server that user and password are for; NULL password = none */
     const char *user, *password;
-    const char *proxy, *ca_file; /* of git's configuration; NULL = the environment's, the system's */
+    /* of git's configuration; NULL = the environment's, the system's */
+    const char *proxy, *ca_file;
     struct err err;              /* why the transport failed; kind ERR_NONE if it did not */
 };
 

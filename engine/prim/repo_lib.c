@@ -6,15 +6,15 @@
 
 void lib_init(void)
 {
-    /* What these extensions change is not read here; without the names libgit2 1.5 refuses to open a
-       project that uses sparse checkout or partial clones. */
+    /* What these extensions change is not read here; without the names libgit2 1.5 refuses to open
+       a project that uses sparse checkout or partial clones. */
     static const char *known[] = {"worktreeconfig", "partialclone", "preciousobjects",
                                   "relativeworktrees"};
     git_libgit2_init();
     git_libgit2_opts(GIT_OPT_SET_EXTENSIONS, known, sizeof known / sizeof *known);
     git_libgit2_opts(GIT_OPT_SET_OWNER_VALIDATION, 0);
-    /* The indexer has verified what was fetched; git does not hash on reading either. A third of the
-       checkout's time. */
+    /* The indexer has verified what was fetched; git does not hash on reading either. A third of
+       the checkout's time. */
     git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
 }
 

@@ -8,10 +8,11 @@
 
 /* Once, before any thread. Nothing to undo: the process does one operation.
 
-   Owner validation is off: it protects a person who walks into a stranger's directory and runs hooks
-   and programs that its configuration names. Here the person named the path, and neither hooks nor
-   filter drivers nor core.sshCommand are ever run.
-   System and global configuration stay in force: insteadOf and proxies are the machine's business. */
+   Owner validation is off: it protects a person who walks into a stranger's directory and runs
+   hooks and programs that its configuration names. Here the person named the path, and neither
+   hooks nor filter drivers nor core.sshCommand are ever run.
+   System and global configuration stay in force: insteadOf and proxies are the machine's
+   business. */
 void lib_init(void);
 
 /* Sets err to kind, the sentence and libgit2's own words behind a colon. Returns false. */

@@ -1,7 +1,7 @@
 /* The program orch-repo: one git operation, asked for on standard input (prim/repo_talk.h).
 
-   It is two processes: the worker, which may be killed at any moment, and its keeper, which kills it
-   when asked to end and then deletes what it left half done. */
+   It is two processes: the worker, which may be killed at any moment, and its keeper, which kills
+   it when asked to end and then deletes what it left half done. */
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>

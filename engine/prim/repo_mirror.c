@@ -132,7 +132,8 @@ bool mirror_open(struct mirror *mirror, const char *dir, const struct url *url, 
         return false;
     sweep_own(mirror->path);
     int rc = git_repository_open_ext(&mirror->repo, mirror->path,
-                                     GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE, NULL);
+                                     GIT_REPOSITORY_OPEN_NO_SEARCH | GIT_REPOSITORY_OPEN_BARE,
+                                         NULL);
     if (rc != 0) { /* absent, or its making was cut short: nobody uses it yet */
         if (!tree_remove(mirror->path, NULL, err))
             return false;

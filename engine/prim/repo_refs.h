@@ -31,8 +31,8 @@ void refs_fini(struct refs *refs);
 bool refs_read(struct refs *refs, git_repository *repo, const char *pattern, struct err *err);
 
 enum { REFS_WISH_FORMS = 2 };
-/* The full names that a wish may mean, best first: a branch before a tag. NULL when there is no such
-   form. Caller frees. */
+/* The full names that a wish may mean, best first: a branch before a tag. NULL when there is no
+   such form. Caller frees. */
 char *refs_wish_form(const char *wish, int form);
 /* ERR_MISSING with the names that are near. */
 bool refs_missing(const struct refs *refs, const char *wish, const char *where, struct err *err);

@@ -79,7 +79,8 @@ bool source_resolve(git_repository *repo, const char *where, const char *ref, co
         return find_sha(repo, where, sha, target, err);
     if (target_peel(repo, &target->tip, &target->commit))
         return true;
-    return err_set(err, ERR_MISSING, "%s in %s leads to no commit that is there", target->ref, where);
+    return err_set(err, ERR_MISSING, "%s in %s leads to no commit that is there", target->ref,
+        where);
 }
 
 /* --- borrowing ---------------------------------------------------------------------------- */
@@ -101,7 +102,8 @@ static bool add_objects(struct buf *list, const char *dir, int depth, struct err
     if (!realpath(dir, real))
         return depth > 0 ? true : err_system(err, errno, "cannot find the objects in %s", dir);
     if (strchr(real, '\n'))
-        return err_set(err, ERR_USAGE, "a repository whose path holds a line feed cannot be borrowed "
+        return err_set(err, ERR_USAGE,
+            "a repository whose path holds a line feed cannot be borrowed "
                                        "from: %s", real);
     if (lists(list, real) || depth > DEPTH_MAX)
         return true;

@@ -90,12 +90,14 @@ static bool fail(struct spot *spot, const char *what, const char *path, struct e
 {
     int number = errno;
     if (number == ENOTDIR || number == ELOOP)
-        return err_set(err, ERR_CONFLICT, "cannot %s %s%s: a part of its path is no directory", what,
+        return err_set(err, ERR_CONFLICT, "cannot %s %s%s: a part of its path is no directory",
+            what,
                        spot->shown, path);
     return err_system(err, number, "cannot %s %s%s", what, spot->shown, path);
 }
 
-/* As git checkout --force: a file goes, and so does a directory with what git does not know in it. */
+/* As git checkout --force: a file goes, and so does a directory with what git does not know in
+   it. */
 static bool clear(struct spot *spot, const char *path, struct err *err)
 {
     if (unlinkat(spot->fd, name_of(path), 0) == 0 || errno == ENOENT)

@@ -8,7 +8,8 @@
 
 #include "base/err.h"
 
-/* A place below top, kept open: neighbours in a sorted list share their directory. One per thread. */
+/* A place below top, kept open: neighbours in a sorted list share their directory. One per
+   thread. */
 struct spot {
     const char *shown; /* top's path, with a slash at its end */
     int top;

@@ -5,8 +5,8 @@
 
 #include "base/err.h"
 
-/* libgit2 uses it for ssh:// and user@host:path until ssh_unregister. err gets what ssh said when it
-   failed, and must live as long; its kind is to be ERR_NONE before. */
+/* libgit2 uses it for ssh:// and user@host:path until ssh_unregister. err gets what ssh said when
+   it failed, and must live as long; its kind is to be ERR_NONE before. */
 void ssh_register(struct err *err);
 void ssh_unregister(void);
 

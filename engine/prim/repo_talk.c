@@ -80,8 +80,8 @@ void ask_fini(struct ask *ask)
     *ask = (struct ask){0};
 }
 
-/* One write, so that lines of several threads stay whole. A reader that is gone does not matter: the
-   answer is for it alone. */
+/* One write, so that lines of several threads stay whole. A reader that is gone does not matter:
+   the answer is for it alone. */
 static void say(struct buf *line)
 {
     buf_char(line, '\n');

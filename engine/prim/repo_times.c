@@ -99,7 +99,8 @@ bool times_keep(git_repository *repo, const char *path, struct err *err)
     buf_init(&bytes, INDEX_CEILING);
     char *dir = path_dir(path), *index = path_join(git_repository_path(repo), "index");
     bool good = file_read(index, &bytes, err) && dir_make(dir, 0700, err);
-    const struct file_spec spec = {.path = path, .data = bytes.data, .len = bytes.len, .mode = 0600};
+    const struct file_spec spec = {.path = path, .data = bytes.data, .len = bytes.len,
+        .mode = 0600};
     good = good && file_replace(&spec, err);
     mem_free(index);
     mem_free(dir);

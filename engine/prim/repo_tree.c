@@ -130,7 +130,8 @@ static void *write_blocks(void *arg)
     spot_init(&spot, tree->top, tree->top_fd, tree->old != NULL);
     if (tree->filtered && !open_own(tree, &own, &err))
         keep_error(tree, &err);
-    for (size_t from; !tree->failed && (from = atomic_fetch_add(&tree->next, BLOCK)) < tree->count;) {
+    for (size_t from; !tree->failed &&
+        (from = atomic_fetch_add(&tree->next, BLOCK)) < tree->count;) {
         for (size_t i = from; i < from + BLOCK && i < tree->count && !tree->failed; i++)
             if (!tree->keep[i] && !write_entry(tree, &spot, own, i, &err))
                 keep_error(tree, &err);
@@ -241,7 +242,8 @@ static bool check_names(git_tree *root, struct err *err)
     char *bad = NULL; /* the first path that must not be written */
     int rc = git_tree_walk(root, GIT_TREEWALK_PRE, check_entry, &bad);
     if (bad)
-        err_set(err, ERR_FAILED, "refused to write '%s': a path that leads out of the work tree or into "
+        err_set(err, ERR_FAILED,
+            "refused to write '%s': a path that leads out of the work tree or into "
                                  "its .git; the repository is hostile", bad);
     else if (rc != 0)
         lib_fail_as(err, rc, "cannot read the commit's tree");
@@ -266,7 +268,8 @@ static bool check_parents(const struct tree *tree, struct err *err)
             bool twice = git_index_get_bypath(tree->index, above, 0) != NULL;
             mem_free(above);
             if (twice)
-                return err_set(err, ERR_FAILED, "refused to write '%s': a part of its path is a file or "
+                return err_set(err, ERR_FAILED,
+                    "refused to write '%s': a part of its path is a file or "
                                                 "link of the same commit; the repository is hostile",
                                path);
         }
@@ -315,7 +318,8 @@ static bool open_indexes(struct tree *tree, git_index **left, struct err *err)
         bool locked = access(lock, F_OK) == 0;
         mem_free(lock);
         if (locked)
-            return err_set(err, ERR_CONFLICT, "a git program is at work in %s, or was killed: delete "
+            return err_set(err, ERR_CONFLICT,
+                "a git program is at work in %s, or was killed: delete "
                                               "%sindex.lock in that case", tree->top,
                            git_repository_path(tree->repo));
         tree->old_time = st.st_mtim;

@@ -15,7 +15,8 @@ struct url {
     char *path;     /* as the remote side gets it; a local path as it is, absolute */
 };
 
-/* "https://…", "http://…", "ssh://…", "file:///…", "user@host:path", "/path"; ERR_USAGE for the rest. */
+/* "https://…", "http://…", "ssh://…", "file:///…", "user@host:path", "/path"; ERR_USAGE for the
+   rest. */
 bool url_parse(struct url *url, const char *text, struct err *err);
 /* Do scheme, host and port agree? What one server may see, another may not. */
 bool url_same_server(const struct url *a, const struct url *b);

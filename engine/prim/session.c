@@ -36,7 +36,7 @@ struct session {
     void *arg;
 };
 
-/* --- the copy of the spec --------------------------------------------------------------------------------- */
+/* --- the copy of the spec --------------------------------------------------------------------- */
 
 static void copy_gifts(struct session_gifts *to, const struct session_gifts *from)
 {
@@ -111,7 +111,7 @@ static void release(struct session *session)
     mem_free(session);
 }
 
-/* --- the end --------------------------------------------------------------------------------------------- */
+/* --- the end ---------------------------------------------------------------------------------- */
 
 static void finish(struct session *session)
 {
@@ -172,7 +172,7 @@ void session_work_over(struct session_core *core)
         finish(session);
 }
 
-/* --- the connection ---------------------------------------------------------------------------------------- */
+/* --- the connection --------------------------------------------------------------------------- */
 
 /* false: the session ends. */
 static bool send_out(struct session *session)
@@ -266,7 +266,8 @@ void session_poke(struct session_core *core)
         session->poke_timer = timer_start(core->loop, 0, on_poke, session);
 }
 
-/* Between two ticks the loop takes what is there: after a stopped machine's sleep nobody is taken for silent. */
+/* Between two ticks the loop takes what is there: after a stopped machine's sleep nobody is taken
+   for silent. */
 static void on_silence(void *arg)
 {
     struct session *session = arg;
@@ -284,7 +285,7 @@ static void on_silence(void *arg)
     session_fail(&session->core, &err);
 }
 
-/* --- starting ------------------------------------------------------------------------------------------------ */
+/* --- starting --------------------------------------------------------------------------------- */
 
 static void on_wire(void *arg, const struct err *err)
 {

@@ -1,5 +1,5 @@
-/* A BuildKit session: over one connection the daemon, as the client of an HTTP/2 server that stands here,
-   asks for a build's files, secrets, credentials and ssh agents, and sends what was built. */
+/* A BuildKit session: over one connection the daemon, as the client of an HTTP/2 server that stands
+   here, asks for a build's files, secrets, credentials and ssh agents, and sends what was built. */
 #ifndef PRIM_SESSION_H
 #define PRIM_SESSION_H
 

@@ -48,7 +48,7 @@ static void refuse(struct session_call *call, int status, const char *what,
     buf_fini(&words);
 }
 
-/* --- grpc.health.v1.Health/Check --------------------------------------------------------------------- */
+/* --- grpc.health.v1.Health/Check -------------------------------------------------------------- */
 
 static void check_health(struct session_call *call, struct protobuf_text message)
 {
@@ -63,7 +63,7 @@ const struct session_method session_health = {
     .message = check_health,
 };
 
-/* --- moby.filesync.v1.Auth/Credentials ---------------------------------------------------------------- */
+/* --- moby.filesync.v1.Auth/Credentials -------------------------------------------------------- */
 
 /* No credential is no error: the daemon then asks the registry as nobody. */
 static void give_credentials(struct session_call *call, struct protobuf_text message)
@@ -94,7 +94,7 @@ const struct session_method session_credentials = {
     .message = give_credentials,
 };
 
-/* --- moby.buildkit.secrets.v1.Secrets/GetSecret ------------------------------------------------------- */
+/* --- moby.buildkit.secrets.v1.Secrets/GetSecret ----------------------------------------------- */
 
 static void give_secret(struct session_call *call, struct protobuf_text message)
 {
@@ -123,7 +123,7 @@ const struct session_method session_secret = {
     .message = give_secret,
 };
 
-/* --- moby.sshforward.v1.SSH/CheckAgent ----------------------------------------------------------------- */
+/* --- moby.sshforward.v1.SSH/CheckAgent -------------------------------------------------------- */
 
 static void check_agent(struct session_call *call, struct protobuf_text message)
 {

@@ -51,7 +51,8 @@ struct session_method {
     void (*message)(struct session_call *call, struct protobuf_text message);
     void (*half)(struct session_call *call); /* no further message comes */
     void (*more)(struct session_call *call); /* out is empty: may fill it, or finish */
-    void (*closed)(struct session_call *call); /* the call is freed next, whatever state points to */
+    /* the call is freed next, whatever state points to */
+    void (*closed)(struct session_call *call);
 };
 
 struct call_meta {
@@ -93,7 +94,8 @@ void call_set_busy(struct session_call *call, bool busy);
 bool call_add_head(struct buf *out, size_t len);
 
 enum {
-    CALL_OUT_MAX = 64 << 20,  /* no method fills so much; a message for a daemon that does not read */
+    /* no method fills so much; a message for a daemon that does not read */
+    CALL_OUT_MAX = 64 << 20,
     CALL_MESSAGE_MAX = 64 << 10, /* of the daemon's questions */
 };
 

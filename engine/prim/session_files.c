@@ -40,7 +40,7 @@ struct files {
     size_t asked_at, asked_count, asked_room;
 };
 
-/* --- on the thread ---------------------------------------------------------------------------------------- */
+/* --- on the thread ---------------------------------------------------------------------------- */
 
 static bool give(void *arg, struct buf *batch)
 {
@@ -99,7 +99,7 @@ static void run(void *arg, const atomic_bool *stop)
     source_run(&source, &files->count, &files->err);
 }
 
-/* --- on the loop ------------------------------------------------------------------------------------------- */
+/* --- on the loop ------------------------------------------------------------------------------ */
 
 static void texts_fini(struct texts *texts)
 {
@@ -182,7 +182,7 @@ static void close_files(struct session_call *call)
     pthread_mutex_unlock(&files->lock);
 }
 
-/* --- metadata ------------------------------------------------------------------------------------------------ */
+/* --- metadata --------------------------------------------------------------------------------- */
 
 static int hex(char c)
 {
@@ -224,7 +224,7 @@ static struct texts read_texts(const struct session_call *call, const char *name
     return texts;
 }
 
-/* --- the method ----------------------------------------------------------------------------------------------- */
+/* --- the method ------------------------------------------------------------------------------- */
 
 static bool open_files(struct session_call *call)
 {

@@ -16,7 +16,8 @@
 enum { FOLLOWED_MAX = 10000 };
 
 struct filter {
-    struct ignore *exclude, *include; /* NULL = no such patterns; include "excludes" what is wanted */
+    /* NULL = no such patterns; include "excludes" what is wanted */
+    struct ignore *exclude, *include;
     size_t include_size;
 };
 
@@ -54,10 +55,10 @@ static void paths_fini(struct paths *paths)
     mem_free(paths->list);
 }
 
-/* --- following links ------------------------------------------------------------------------------------ */
+/* --- following links -------------------------------------------------------------------------- */
 
-/* fsutil's FollowLinks, which goes where a link leads only the first time that it comes to it: the order
-   decides, and is kept. */
+/* fsutil's FollowLinks, which goes where a link leads only the first time that it comes to it: the
+   order decides, and is kept. */
 struct follow {
     int root;
     struct paths wanted;   /* a stack */
@@ -88,7 +89,8 @@ static bool has_wildcards(const char *name)
     return false;
 }
 
-/* When at is a symbolic link: where it leads, with rest behind it, is wanted too. 1, 0 or -1 (err). */
+/* When at is a symbolic link: where it leads, with rest behind it, is wanted too. 1, 0 or -1
+   (err). */
 static int follow_link(struct follow *follow, const char *at, const char *rest)
 {
     char target[PATH_MAX];
@@ -182,7 +184,8 @@ static bool follow_path(struct follow *follow, char *path)
     }
 }
 
-/* A link that climbs ends at the root; a path that is asked for and climbs is nothing, as with fsutil. */
+/* A link that climbs ends at the root; a path that is asked for and climbs is nothing, as with
+   fsutil. */
 static bool follow_one(struct follow *follow, const char *asked)
 {
     char *path = path_clean(asked + strspn(asked, "/"));
@@ -200,9 +203,10 @@ static bool follow_one(struct follow *follow, const char *asked)
     return good;
 }
 
-/* --- patterns -------------------------------------------------------------------------------------------- */
+/* --- patterns --------------------------------------------------------------------------------- */
 
-/* fsutil's dedupePaths: what is below the one before it goes. false: one is the root, which is everything. */
+/* fsutil's dedupePaths: what is below the one before it goes. false: one is the root, which is
+   everything. */
 static bool dedupe(const char **list, size_t *count)
 {
     const char *last = "";

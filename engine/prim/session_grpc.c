@@ -24,7 +24,7 @@ const char *const grpc_paths[] = {
 /* What an unknown path, and what nobody serves, is answered by. */
 static const struct session_method unknown = {.message_max = CALL_MESSAGE_MAX};
 
-/* --- metadata ------------------------------------------------------------------------------------------- */
+/* --- metadata --------------------------------------------------------------------------------- */
 
 void grpc_add_meta(struct session_call *call, const char *name, size_t name_len,
                    const char *value, size_t value_len)
@@ -55,7 +55,7 @@ const char *call_value(const struct session_call *call, const char *name, size_t
     return NULL;
 }
 
-/* --- messages out ------------------------------------------------------------------------------------- */
+/* --- messages out ----------------------------------------------------------------------------- */
 
 bool call_add_head(struct buf *out, size_t len)
 {
@@ -104,7 +104,7 @@ void call_finish(struct session_call *call, int status, const char *words)
     call_wake(call);
 }
 
-/* --- messages in ---------------------------------------------------------------------------------------- */
+/* --- messages in ------------------------------------------------------------------------------ */
 
 static const struct session_method *method_of(const char *path)
 {

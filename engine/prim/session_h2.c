@@ -35,7 +35,7 @@ static int fail(struct session_h2 *h2, enum err_kind kind, const char *words)
     return NGHTTP2_ERR_CALLBACK_FAILURE;
 }
 
-/* --- calls ------------------------------------------------------------------------------------------- */
+/* --- calls ------------------------------------------------------------------------------------ */
 
 static struct session_call *call_of(struct session_h2 *h2, int32_t id)
 {
@@ -176,7 +176,7 @@ static int on_words(nghttp2_session *session, int code, const char *words, size_
     return 0;
 }
 
-/* --- answers ------------------------------------------------------------------------------------------ */
+/* --- answers ---------------------------------------------------------------------------------- */
 
 enum { STATUS_FIELDS = 2 };
 
@@ -258,7 +258,7 @@ void call_set_busy(struct session_call *call, bool busy)
     session_poke(call->core);
 }
 
-/* --- the whole ------------------------------------------------------------------------------------------ */
+/* --- the whole -------------------------------------------------------------------------------- */
 
 static nghttp2_session_callbacks *make_callbacks(void)
 {
@@ -351,7 +351,8 @@ bool session_h2_over(const struct session_h2 *h2, struct err *err)
     if (nghttp2_session_want_read(h2->session) || nghttp2_session_want_write(h2->session))
         return false;
     err_set(err, ERR_REMOTE, "the build session was ended: %s%s",
-            h2->words[0] ? "the daemon does not keep to HTTP/2: " : "the daemon wants no more of it",
+            h2->words[0] ? "the daemon does not keep to HTTP/2: "
+                : "the daemon wants no more of it",
             h2->words);
     return true;
 }

@@ -1,4 +1,5 @@
-/* The HTTP/2 server of a session, and gRPC on it: bytes in, calls, bytes out. The one home of nghttp2. */
+/* The HTTP/2 server of a session, and gRPC on it: bytes in, calls, bytes out. The one home of
+   nghttp2. */
 #ifndef PRIM_SESSION_H2_H
 #define PRIM_SESSION_H2_H
 

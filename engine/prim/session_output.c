@@ -10,8 +10,8 @@
 #include "base/file.h"
 #include "base/mem.h"
 
-/* moby.filesync.v1.FileSend/DiffCopy: what a build exports, written to a file by a thread. The file is
-   there whole or not at all. */
+/* moby.filesync.v1.FileSend/DiffCopy: what a build exports, written to a file by a thread. The file
+   is there whole or not at all. */
 
 enum {
     QUEUE_HIGH = 1 << 20,   /* bytes that wait for the disk; the daemon waits from there on */
@@ -34,7 +34,7 @@ struct output {
     bool half, gone; /* the daemon has sent all; the call was closed */
 };
 
-/* --- on the thread ---------------------------------------------------------------------------------------- */
+/* --- on the thread ---------------------------------------------------------------------------- */
 
 /* The bytes that came, in data; false at their end. */
 static bool wait_for(struct output *output, struct buf *data, bool *whole)
@@ -88,7 +88,7 @@ static void run(void *arg, const atomic_bool *stop)
         unlink(output->part);
 }
 
-/* --- on the loop ------------------------------------------------------------------------------------------- */
+/* --- on the loop ------------------------------------------------------------------------------ */
 
 static void output_free(struct output *output)
 {

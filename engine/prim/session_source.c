@@ -51,7 +51,7 @@ static uint64_t go_mode(mode_t mode)
     }
 }
 
-/* --- packets -------------------------------------------------------------------------------------------- */
+/* --- packets ---------------------------------------------------------------------------------- */
 
 static bool flush(struct source *source)
 {
@@ -118,7 +118,7 @@ static bool add_type(struct source *source, unsigned type, const char *words)
            flush(source);
 }
 
-/* --- files ----------------------------------------------------------------------------------------------- */
+/* --- files ------------------------------------------------------------------------------------ */
 
 static bool changed(struct source *source, uint32_t number)
 {
@@ -197,7 +197,7 @@ static bool serve(struct source *source)
            err_set(source->err, ERR_CANCELLED, "the build session has ended");
 }
 
-/* --- entries ---------------------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 static bool on_entry(void *arg, const struct walk_entry *entry, struct err *err)
 {

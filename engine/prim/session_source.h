@@ -1,4 +1,5 @@
-/* The thread of one FileSync call: packets of fsutil's protocol made of a directory, or of one text. */
+/* The thread of one FileSync call: packets of fsutil's protocol made of a directory, or of one
+   text. */
 #ifndef PRIM_SESSION_SOURCE_H
 #define PRIM_SESSION_SOURCE_H
 

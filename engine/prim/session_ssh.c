@@ -8,8 +8,8 @@
 
 #include "base/mem.h"
 
-/* moby.sshforward.v1.SSH/ForwardAgent: bytes between a step of the build and an agent's socket, which
-   both speak in messages of at most 256 KiB. */
+/* moby.sshforward.v1.SSH/ForwardAgent: bytes between a step of the build and an agent's socket,
+   which both speak in messages of at most 256 KiB. */
 
 enum {
     CHUNK = 32 << 10,

@@ -36,7 +36,8 @@ struct walk {
 static bool remember(struct walk *walk, const struct descent_entry *entry, struct err *err)
 {
     if (walk->node_count >= ENTRIES_MAX)
-        return err_set(err, ERR_LIMIT, "%s has more than %d entries", walk->spec.shown, ENTRIES_MAX);
+        return err_set(err, ERR_LIMIT, "%s has more than %d entries", walk->spec.shown,
+            ENTRIES_MAX);
     if (walk->node_count == walk->node_room) {
         walk->node_room = walk->node_room ? walk->node_room * 2 : 256;
         walk->nodes = mem_grow(walk->nodes, walk->node_room * sizeof *walk->nodes);

@@ -1,5 +1,6 @@
-/* Walks a directory in fsutil's order and tells each entry that the filter keeps, parents first. For one
-   thread; of each entry its name is remembered, so that a file can be opened by its number. */
+/* Walks a directory in fsutil's order and tells each entry that the filter keeps, parents first.
+   For one thread; of each entry its name is remembered, so that a file can be opened by its
+   number. */
 #ifndef PRIM_SESSION_WALK_H
 #define PRIM_SESSION_WALK_H
 
@@ -32,8 +33,8 @@ struct walk *walk_new(const struct walk_spec *spec);
 void walk_free(struct walk *walk);
 /* The errors of descent_run. */
 bool walk_run(struct walk *walk, struct err *err);
-/* Opens the regular file that was the number-th entry; once each. -1 and err (remote: no such file, asked
-   before; missing, conflict: it has changed). */
+/* Opens the regular file that was the number-th entry; once each. -1 and err (remote: no such file,
+   asked before; missing, conflict: it has changed). */
 int walk_open(struct walk *walk, uint32_t number, struct err *err);
 /* The path of an entry that was told; caller frees. */
 char *walk_path(const struct walk *walk, uint32_t number);

@@ -1,5 +1,6 @@
-/* How a session's bytes reach the daemon: the only file that knows. Today the connection of a request
-   POST /session (API 1.31 to 1.55); its successor is a stream of gRPC on the socket itself. */
+/* How a session's bytes reach the daemon: the only file that knows. Today the connection of a
+   request POST /session (API 1.31 to 1.55); its successor is a stream of gRPC on the socket
+   itself. */
 #ifndef PRIM_SESSION_WIRE_H
 #define PRIM_SESSION_WIRE_H
 

@@ -22,8 +22,8 @@ enum {
     HOLE_STEP = 16 << 20, /* the file's room is given back in steps of this */
 };
 
-/* The oldest bytes are in the ring, those that found no room there in the file, in this order; once the
-   file holds any, new ones go there until it is empty. */
+/* The oldest bytes are in the ring, those that found no room there in the file, in this order; once
+   the file holds any, new ones go there until it is empty. */
 struct spool {
     struct bell *bell;
     pthread_t thread;
@@ -45,7 +45,7 @@ struct spool {
     struct err err; /* once set, new bytes are dropped */
 };
 
-/* --- the thread ----------------------------------------------------------------------------------- */
+/* --- the thread ------------------------------------------------------------------------------- */
 
 /* False at an error, with errno, and when the thread is to stop, with ECANCELED. */
 static bool write_all(struct spool *spool, const char *data, size_t len)
@@ -101,7 +101,8 @@ static size_t in_file(const struct spool *spool)
     return (size_t)(spool->file_end - spool->file_from);
 }
 
-/* A file that was read to its end begins anew; of one that never is, what was read goes in steps. */
+/* A file that was read to its end begins anew; of one that never is, what was read goes in
+   steps. */
 static void forget(struct spool *spool, size_t len)
 {
     spool->file_from += (off_t)len;
@@ -191,7 +192,7 @@ static void *serve(void *arg)
     return NULL;
 }
 
-/* --- the loop's side ------------------------------------------------------------------------------ */
+/* --- the loop's side -------------------------------------------------------------------------- */
 
 static void spool_free(struct spool *spool)
 {
@@ -225,8 +226,9 @@ static void on_bell(void *arg)
     closed(closed_arg, &err);
 }
 
-/* Pipes and terminals are opened again, for an own O_NONBLOCK; where that is not allowed, writes are so
-   short that they do not wait after poll, unless another program fills the pipe in between. */
+/* Pipes and terminals are opened again, for an own O_NONBLOCK; where that is not allowed, writes
+   are so short that they do not wait after poll, unless another program fills the pipe in
+   between. */
 static bool open_target(struct spool *spool, int fd)
 {
     struct stat stat;

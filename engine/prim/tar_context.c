@@ -47,7 +47,7 @@ static void release(struct tar_context *context)
     mem_free(context);
 }
 
-/* --- on the thread ------------------------------------------------------------------------------------ */
+/* --- on the thread ---------------------------------------------------------------------------- */
 
 static bool to_pipe(void *arg, const void *data, size_t len, struct err *err)
 {
@@ -137,7 +137,7 @@ static void on_done(void *arg, bool cancelled)
     release(context);
 }
 
-/* --- starting ------------------------------------------------------------------------------------------ */
+/* --- starting --------------------------------------------------------------------------------- */
 
 static bool open_ends(struct tar_context *context, struct err *err)
 {

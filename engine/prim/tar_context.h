@@ -27,9 +27,9 @@ typedef void tar_context_done(void *arg, const struct tar_context_result *result
 
 struct tar_context;
 
-/* Reads the patterns and looks for the Dockerfile before it returns: ERR_MISSING, ERR_USAGE. Then works
-   on a thread of its own and waits for a reader of the pipe. On an error what was written ends so
-   that no reader takes it for a whole archive. ERR_IO when the reader has gone. */
+/* Reads the patterns and looks for the Dockerfile before it returns: ERR_MISSING, ERR_USAGE. Then
+   works on a thread of its own and waits for a reader of the pipe. On an error what was written
+   ends so that no reader takes it for a whole archive. ERR_IO when the reader has gone. */
 struct tar_context *tar_context_start(struct loop *loop, const struct tar_context_spec *spec,
                                       tar_context_done *done, void *arg, struct err *err);
 void tar_context_cancel(struct tar_context *context);

@@ -30,7 +30,7 @@ static void need(struct dockerfile *dockerfile, char *path_taken)
     dockerfile->needed[dockerfile->count++] = path_taken;
 }
 
-/* --- finding it ------------------------------------------------------------------------------------------ */
+/* --- finding it ------------------------------------------------------------------------------- */
 
 static void add_similar(struct buf *names, const char *dir, const char *inside)
 {
@@ -141,7 +141,7 @@ bool dockerfile_find(struct dockerfile *dockerfile, const struct tar_context_spe
     return good;
 }
 
-/* --- its patterns ---------------------------------------------------------------------------------------- */
+/* --- its patterns ----------------------------------------------------------------------------- */
 
 /* *ignore stays NULL when there is no such file. */
 static bool read_patterns(const char *dir, const char *name, struct ignore **ignore,
@@ -177,7 +177,7 @@ bool dockerfile_ignore(struct dockerfile *dockerfile, const struct tar_context_s
     return good;
 }
 
-/* --- what is needed ------------------------------------------------------------------------------------ */
+/* --- what is needed --------------------------------------------------------------------------- */
 
 bool dockerfile_needs(const struct dockerfile *dockerfile, const char *path)
 {

@@ -1,5 +1,5 @@
-/* The Dockerfile of a build context, the file of patterns that belongs to it, and the paths that must
-   be sent for it whatever the patterns say. */
+/* The Dockerfile of a build context, the file of patterns that belongs to it, and the paths that
+   must be sent for it whatever the patterns say. */
 #ifndef PRIM_TAR_DOCKERFILE_H
 #define PRIM_TAR_DOCKERFILE_H
 
@@ -18,7 +18,8 @@ struct dockerfile {
 bool dockerfile_find(struct dockerfile *dockerfile, const struct tar_context_spec *spec,
                      struct err *err);
 void dockerfile_fini(struct dockerfile *dockerfile);
-/* The patterns of "<Dockerfile>.dockerignore" or ".dockerignore"; *ignore stays NULL without one. */
+/* The patterns of "<Dockerfile>.dockerignore" or ".dockerignore"; *ignore stays NULL without
+   one. */
 bool dockerfile_ignore(struct dockerfile *dockerfile, const struct tar_context_spec *spec,
                        struct ignore **ignore, struct err *err);
 

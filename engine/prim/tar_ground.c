@@ -68,7 +68,7 @@ void tar_ground_close(struct tar_ground *ground)
     mem_free(ground);
 }
 
-/* --- errors -------------------------------------------------------------------------------------------- */
+/* --- errors ----------------------------------------------------------------------------------- */
 
 static bool leads_out(const struct tar_ground *ground, const char *path, struct err *err)
 {
@@ -96,7 +96,7 @@ char *tar_ground_name(const struct tar_ground *ground, const char *path, struct 
     return path_clean(path);
 }
 
-/* --- ways ---------------------------------------------------------------------------------------------- */
+/* --- ways ------------------------------------------------------------------------------------- */
 
 /* Removes whatever has the name in the directory fd, which may be closed by that. */
 static bool make_room(struct tar_ground *ground, int fd, const char *name, const char *path,
@@ -163,8 +163,8 @@ static int make_way(struct tar_ground *ground, const char *parent, struct err *e
     return fd;
 }
 
-/* The descriptor of the directory that path's last component is in, borrowed; -1 on an error. path is
-   clean. */
+/* The descriptor of the directory that path's last component is in, borrowed; -1 on an error. path
+   is clean. */
 static int enter(struct tar_ground *ground, const char *path, struct err *err)
 {
     const char *slash = strrchr(path, '/');
@@ -194,7 +194,7 @@ static int enter_free(struct tar_ground *ground, const char *path, struct err *e
     return enter(ground, path, err);
 }
 
-/* --- entries ------------------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 static bool remember(struct tar_ground *ground, const char *path, unsigned mode, long long mtime,
                      struct err *err)

@@ -12,8 +12,8 @@ struct tar_ground;
 struct tar_ground *tar_ground_open(const char *dir, const atomic_bool *stop, struct err *err);
 void tar_ground_close(struct tar_ground *ground);
 
-/* Each takes a path as an archive has it. What is in the way is removed first, whole trees too, never
-   followed; directories above are made. ERR_FAILED when a name leads out. */
+/* Each takes a path as an archive has it. What is in the way is removed first, whole trees too,
+   never followed; directories above are made. ERR_FAILED when a name leads out. */
 
 /* An existing directory stays; mode and time are set by tar_ground_finish. */
 bool tar_ground_dir(struct tar_ground *ground, const char *path, unsigned mode, long long mtime,

@@ -1,7 +1,8 @@
-/* The header of one entry: plain ustar where it fits, else a pax header ahead of it. Names are bytes.
+/* The header of one entry: plain ustar where it fits, else a pax header ahead of it. Names are
+   bytes.
 
-   Made here and not by libarchive, because that writes a pax header before every entry once names are
-   to be bytes; BuildKit takes an archive that begins with one for a Dockerfile. */
+   Made here and not by libarchive, because that writes a pax header before every entry once names
+   are to be bytes; BuildKit takes an archive that begins with one for a Dockerfile. */
 #ifndef PRIM_TAR_HEADER_H
 #define PRIM_TAR_HEADER_H
 

@@ -113,8 +113,8 @@ static bool check_position(struct tar_in *in, struct err *err)
            err_set(err, ERR_LIMIT, "%s holds more than its entries may", spec->file);
 }
 
-/* Past what is left of an entry. What is compressed may be a hundred thousand times the file: nor must a link
-   of such a size hold us. */
+/* Past what is left of an entry. What is compressed may be a hundred thousand times the file: nor
+   must a link of such a size hold us. */
 static bool skip_content(struct tar_in *in, struct err *err)
 {
     const void *data;
@@ -135,8 +135,8 @@ static bool skip_content(struct tar_in *in, struct err *err)
     return true;
 }
 
-/* libarchive takes the end of the file for the end of the archive; a tar that was cut between two entries
-   lacks the block of zeros. */
+/* libarchive takes the end of the file for the end of the archive; a tar that was cut between two
+   entries lacks the block of zeros. */
 static bool check_end(struct tar_in *in, unsigned long long before, struct err *err)
 {
     unsigned long long padding = -before % TAR_RECORD;

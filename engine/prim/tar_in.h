@@ -16,7 +16,8 @@ struct tar_in_spec {
     const atomic_bool *stop;
 };
 
-enum tar_type { TAR_FILE, TAR_DIRECTORY, TAR_SYMLINK, TAR_HARDLINK, TAR_FIFO, TAR_CHAR, TAR_BLOCK_DEVICE,
+enum tar_type { TAR_FILE, TAR_DIRECTORY, TAR_SYMLINK, TAR_HARDLINK, TAR_FIFO, TAR_CHAR,
+    TAR_BLOCK_DEVICE,
                 TAR_SOCKET };
 
 /* One entry; the texts are gone with the next. */

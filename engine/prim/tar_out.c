@@ -48,7 +48,7 @@ static bool gzip_failed(struct tar_out *out, struct err *err)
     return err_set(err, ERR_IO, "cannot compress: %s", why ? why : "no reason given");
 }
 
-/* --- the last stage: hash, hold, sink --------------------------------------------------------------- */
+/* --- the last stage: hash, hold, sink --------------------------------------------------------- */
 
 static void digest_add(struct digest *digest, const void *data, size_t len)
 {
@@ -90,7 +90,7 @@ static la_ssize_t on_gzip(struct archive *archive, void *arg, const void *data, 
     return -1;
 }
 
-/* --- the middle: compression ------------------------------------------------------------------------- */
+/* --- the middle: compression ------------------------------------------------------------------ */
 
 static bool put_zstd(struct tar_out *out, const char *data, size_t len, bool last,
                      struct err *err)
@@ -138,7 +138,8 @@ static bool put_tar(struct tar_out *out, const char *data, size_t len, struct er
     return true;
 }
 
-/* gzip comes from libarchive: a raw "archive" of one entry, whose header says nothing of the time. */
+/* gzip comes from libarchive: a raw "archive" of one entry, whose header says nothing of the
+   time. */
 static bool open_gzip(struct tar_out *out, int level, struct err *err)
 {
     char number[16] = {(char)('0' + (level ? level : GZIP_LEVEL))};
@@ -165,11 +166,12 @@ static bool open_zstd(struct tar_out *out, int level, struct err *err)
         return err_set(err, ERR_IO, "zstd cannot start");
     ZSTD_CCtx_setParameter(out->zstd, ZSTD_c_compressionLevel, level ? level : ZSTD_LEVEL);
     ZSTD_CCtx_setParameter(out->zstd, ZSTD_c_checksumFlag, 1);
-    ZSTD_CCtx_setParameter(out->zstd, ZSTD_c_nbWorkers, ZSTD_THREADS); /* same bytes for any number */
+    /* same bytes for any number */
+    ZSTD_CCtx_setParameter(out->zstd, ZSTD_c_nbWorkers, ZSTD_THREADS);
     return true;
 }
 
-/* --- the first stage: entries -------------------------------------------------------------------------- */
+/* --- the first stage: entries ----------------------------------------------------------------- */
 
 static void digest_start(struct digest *digest)
 {

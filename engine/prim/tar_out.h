@@ -1,4 +1,5 @@
-/* Writes a tar archive: entries in, compressed bytes to a sink, digests on the way. For one thread. */
+/* Writes a tar archive: entries in, compressed bytes to a sink, digests on the way. For one
+   thread. */
 #ifndef PRIM_TAR_OUT_H
 #define PRIM_TAR_OUT_H
 

@@ -40,7 +40,7 @@ static bool changed(struct tree *tree)
                    tree->spec->root, tree->at->path);
 }
 
-/* --- entries ------------------------------------------------------------------------------------------- */
+/* --- entries ---------------------------------------------------------------------------------- */
 
 /* The earlier path of the same file, or NULL; then this one is remembered. */
 static const char *twin_of(struct tree *tree, const struct stat *st)
@@ -162,7 +162,7 @@ static bool on_entry(void *arg, const struct descent_entry *entry, struct err *e
                            : write_entry(tree, entry->st, NULL);
 }
 
-/* --- the walk ------------------------------------------------------------------------------------------ */
+/* --- the walk --------------------------------------------------------------------------------- */
 
 static int through(void *arg, const char *path)
 {

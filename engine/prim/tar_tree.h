@@ -1,5 +1,6 @@
-/* Walks a directory tree depth first, each directory's names in the order of their bytes, and writes
-   what the judge keeps to an archive. For one thread; memory does not grow with the files' sizes. */
+/* Walks a directory tree depth first, each directory's names in the order of their bytes, and
+   writes what the judge keeps to an archive. For one thread; memory does not grow with the files'
+   sizes. */
 #ifndef PRIM_TAR_TREE_H
 #define PRIM_TAR_TREE_H
 
@@ -11,8 +12,9 @@ struct tree_spec {
     const char *root;
     struct tar_out *out;
     const atomic_bool *stop;
-    /* About path, relative to root. above is the state of its directory (NULL at the top), state its
-       own to fill: state_size bytes. DESCENT_ENTER for a symbolic link to a directory goes through it. */
+    /* About path, relative to root. above is the state of its directory (NULL at the top), state
+       its own to fill: state_size bytes. DESCENT_ENTER for a symbolic link to a directory goes
+       through it. */
     enum descent_verdict (*judge)(void *arg, const char *path, bool is_dir, const void *above,
                                   void *state);
     void *arg;

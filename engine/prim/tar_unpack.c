@@ -20,7 +20,7 @@ struct tar_unpack {
     struct tar_unpack_result result;
 };
 
-/* --- unpacking ------------------------------------------------------------------------------------------- */
+/* --- unpacking -------------------------------------------------------------------------------- */
 
 static bool write_at(struct tar_unpack *unpack, int fd, const char *data, size_t len,
                      long long offset, struct err *err)
@@ -113,7 +113,7 @@ static bool unpack_item(struct tar_unpack *unpack, const struct tar_item *item, 
     return good;
 }
 
-/* --- listing --------------------------------------------------------------------------------------------- */
+/* --- listing ---------------------------------------------------------------------------------- */
 
 static bool list_item(struct tar_unpack *unpack, const struct tar_item *item, struct err *err)
 {

@@ -13,7 +13,8 @@ struct tar_unpack_spec {
     bool names; /* give the paths */
 };
 
-/* An entry of a list; the texts stand in result.names, path first, then the link if there is one. */
+/* An entry of a list; the texts stand in result.names, path first, then the link if there is
+   one. */
 struct tar_listed {
     enum tar_type type;
     unsigned mode;
@@ -24,7 +25,8 @@ struct tar_listed {
 struct tar_unpack_result {
     struct err err;
     unsigned long long entries, bytes;
-    struct tar_names names;    /* done may take it away; sorted, what is no directory, or of the list */
+    /* done may take it away; sorted, what is no directory, or of the list */
+    struct tar_names names;
     struct tar_listed *listed; /* likewise; freed by mem_free */
 };
 
@@ -32,9 +34,9 @@ typedef void tar_unpack_done(void *arg, struct tar_unpack_result *result);
 
 struct tar_unpack;
 
-/* Works on a thread of its own. Nothing outside `into` is made, changed or linked to; on an error what was
-   unpacked stays. ERR_REMOTE: malformed or cut short; ERR_FAILED: an entry that leads out, a device,
-   fifo or socket; ERR_LIMIT. */
+/* Works on a thread of its own. Nothing outside `into` is made, changed or linked to; on an error
+   what was unpacked stays. ERR_REMOTE: malformed or cut short; ERR_FAILED: an entry that leads out,
+   a device, fifo or socket; ERR_LIMIT. */
 struct tar_unpack *tar_unpack_start(struct loop *loop, const struct tar_unpack_spec *spec,
                                     tar_unpack_done *done, void *arg);
 void tar_unpack_cancel(struct tar_unpack *unpack);

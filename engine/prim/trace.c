@@ -22,8 +22,8 @@ static bool spend(struct reader *in)
     return true;
 }
 
-/* Reads the message field by field; each of kind sets what it knows in target and tells whether to go
-   on. */
+/* Reads the message field by field; each of kind sets what it knows in target and tells whether to
+   go on. */
 typedef bool each_field(struct reader *in, const struct protobuf_field *field, void *target);
 
 static bool read_message(struct reader *in, struct protobuf_text message, each_field *each,
@@ -60,8 +60,8 @@ static bool each_of_time(struct reader *in, const struct protobuf_field *field, 
     return true;
 }
 
-/* What a field number of a message means: which member it fills, NULL = none. As protobuf wants it, a
-   field of another kind than expected counts as unknown. */
+/* What a field number of a message means: which member it fills, NULL = none. As protobuf wants it,
+   a field of another kind than expected counts as unknown. */
 struct slot {
     unsigned number;
     struct protobuf_text *text;

@@ -16,10 +16,11 @@ struct ended {
     bool lost;        /* nobody is at the other end */
 };
 
-/* To the file first, since whoever loses the connection finds it there; then as a d frame, unless nobody listens. */
+/* To the file first, since whoever loses the connection finds it there; then as a d frame, unless
+   nobody listens. */
 void ended_tell(const struct ended *ended);
-/* Waits until orch says that it has the end, and the file goes: the daemon may drop what is on its way once the process is
-   gone. False when it closes instead, or says nothing. */
+/* Waits until orch says that it has the end, and the file goes: the daemon may drop what is on its
+   way once the process is gone. False when it closes instead, or says nothing. */
 bool ended_wait(const char *path, struct orders *orders);
 
 #endif

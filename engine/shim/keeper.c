@@ -39,7 +39,7 @@ struct keeper {
     char body[ORDER_BODY_MAX];
 };
 
-/* --- what goes in and out -------------------------------------------------------------------------- */
+/* --- what goes in and out --------------------------------------------------------------------- */
 
 static void tell(struct keeper *keeper, const struct report *report)
 {
@@ -85,7 +85,7 @@ static bool take_order(struct keeper *keeper, struct order *order)
     return !keeper->lost;
 }
 
-/* --- the tree --------------------------------------------------------------------------------------- */
+/* --- the tree --------------------------------------------------------------------------------- */
 
 static void tell_end(struct keeper *keeper, int status, const struct rusage *usage)
 {
@@ -129,7 +129,8 @@ static bool sleep_until(int socket, int ms)
     return ppoll(&poll, 1, ms < 0 ? NULL : &limit, &others) > 0;
 }
 
-/* Takes an order; true when it is the end of the tree, which it also is when nobody is at the other end. */
+/* Takes an order; true when it is the end of the tree, which it also is when nobody is at the other
+   end. */
 static bool obey(struct keeper *keeper)
 {
     struct order order;
@@ -161,7 +162,7 @@ static void end_tree(struct keeper *keeper, long grace_ms)
     }
 }
 
-/* --- the program: between vfork and exec nothing but system calls -------------------------------------- */
+/* --- the program: between vfork and exec nothing but system calls ----------------------------- */
 
 static _Noreturn void become(struct keeper *keeper, char *path)
 {

@@ -46,7 +46,7 @@ static void remember(struct nursery *nursery, pid_t keeper, uint32_t name)
     nursery->names[nursery->count++] = name;
 }
 
-/* --- what orch asks for ------------------------------------------------------------------------------ */
+/* --- what orch asks for ----------------------------------------------------------------------- */
 
 static void make_keeper(struct nursery *nursery, uint32_t name, int socket)
 {
@@ -107,7 +107,7 @@ static void obey(struct nursery *nursery)
     }
 }
 
-/* --- what dies ------------------------------------------------------------------------------------------ */
+/* --- what dies -------------------------------------------------------------------------------- */
 
 static void reap(struct nursery *nursery)
 {
@@ -144,7 +144,8 @@ static void prepare(struct nursery *nursery)
     sigfillset(&held);
     sigaction(SIGCHLD, &wake, NULL);
     sigprocmask(SIG_BLOCK, &held, NULL);
-    prctl(PR_SET_PDEATHSIG, 0); /* the socket tells of orch's death, and leaves time for the trees */
+    /* the socket tells of orch's death, and leaves time for the trees */
+    prctl(PR_SET_PDEATHSIG, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1);
 }
 

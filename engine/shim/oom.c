@@ -6,8 +6,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Both in the kernel's Documentation/admin-guide: cgroup-v2.rst, cgroup-v1/memory.rst. A container sees its own group
-   as the root. */
+/* Both in the kernel's Documentation/admin-guide: cgroup-v2.rst, cgroup-v1/memory.rst. A container
+   sees its own group as the root. */
 static const char *const files[] = {"/sys/fs/cgroup/memory.events",
                                     "/sys/fs/cgroup/memory/memory.oom_control"};
 

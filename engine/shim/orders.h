@@ -11,8 +11,9 @@ struct orders {
     size_t len;
 };
 
-/* Reads what is there of an order, and nothing of what follows it: its type once it is whole, with the first byte of its
-   payload, if any, in argument; 0 before that; ORDERS_END at the end of the input, or when it is no order. */
+/* Reads what is there of an order, and nothing of what follows it: its type once it is whole, with
+   the first byte of its payload, if any, in argument; 0 before that; ORDERS_END at the end of the
+   input, or when it is no order. */
 int orders_take(struct orders *orders, char *argument);
 
 #endif

@@ -59,7 +59,7 @@ static int listen_at(const char *path, uid_t uid, gid_t gid, struct err *err)
     return -1;
 }
 
-/* --- the one that listens ----------------------------------------------------------------------- */
+/* --- the one that listens --------------------------------------------------------------------- */
 
 static bool hand_over(int asker, int fd)
 {
@@ -144,7 +144,7 @@ int relay_listen_main(void)
     return 0;
 }
 
-/* --- the ones that pass on ---------------------------------------------------------------------- */
+/* --- the ones that pass on -------------------------------------------------------------------- */
 
 static int ask(const char *path, struct err *err)
 {
@@ -161,7 +161,8 @@ static int ask(const char *path, struct err *err)
 /* The connection, or -1 when orch or the one that listens is gone. */
 static int receive(int desk)
 {
-    struct pollfd polls[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = desk, .events = POLLIN}};
+    struct pollfd polls[] = {{.fd = STDIN_FILENO, .events = POLLIN},
+        {.fd = desk, .events = POLLIN}};
     while (poll(polls, 2, -1) < 0)
         if (errno != EINTR)
             return -1;

@@ -9,9 +9,11 @@
 #include "base/err.h"
 
 struct request {
-    char *ended;                         /* where its end is told too, for who has lost the connection; "": nowhere */
+    /* where its end is told too, for who has lost the connection; "": nowhere */
+    char *ended;
     long grace_ms, timeout_ms, quiet_ms; /* 0: no limit */
-    long silence_ms;                     /* how long orch may say nothing before it is taken for dead; 0: no limit */
+    /* how long orch may say nothing before it is taken for dead; 0: no limit */
+    long silence_ms;
     bool split;
     uid_t uid;
     gid_t gid;
@@ -21,7 +23,8 @@ struct request {
     int input;          /* descriptor of its standard input */
 };
 
-/* Reads the frames r, i… and g, and goes to the directory named there. ERR_CANCELLED: nobody asks any more. */
+/* Reads the frames r, i… and g, and goes to the directory named there. ERR_CANCELLED: nobody asks
+   any more. */
 bool request_take(struct request *request, struct err *err);
 /* Leaves nothing of it in memory; the input is whose it was given to. */
 void request_fini(struct request *request);

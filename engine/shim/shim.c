@@ -1,15 +1,17 @@
 /* orch-shim: the small static program between orch and the programs that it runs.
 
-   `nursery` is the first process below orch. It forks keepers; a keeper runs one program after another, each in a
-   group of its own, and outlives every descendant of it, also those that forked twice, changed their session or
-   were stopped: as a subreaper it inherits them. The tree is ended (TERM, grace, KILL) on request, or when the
-   other end of the keeper's socket closes, which happens however orch dies: nobody waits for the tree then, and a
-   resumed run may be about to do the same, so that its grace is short, or over if it had begun. What a program
-   leaves running when it exits is ended too. The orders are in base/order.h.
+   `nursery` is the first process below orch. It forks keepers; a keeper runs one program after
+   another, each in a group of its own, and outlives every descendant of it, also those that forked
+   twice, changed their session or were stopped: as a subreaper it inherits them. The tree is ended
+   (TERM, grace, KILL) on request, or when the other end of the keeper's socket closes, which
+   happens however orch dies: nobody waits for the tree then, and a resumed run may be about to do
+   the same, so that its grace is short, or over if it had begun. What a program leaves running when
+   it exits is ended too. The orders are in base/order.h.
 
-   In a container it is copied in, and has more lives: `hold` is the main process, `step` runs one program and `files`
-   reads and writes files, both as frames on standard input and output say (shim/wire.h); `listen` and `relay` make a
-   socket whose other end is orch (shim/relay.h); `end` ends those of these that an earlier session has left. */
+   In a container it is copied in, and has more lives: `hold` is the main process, `step` runs one
+   program and `files` reads and writes files, both as frames on standard input and output say
+   (shim/wire.h); `listen` and `relay` make a socket whose other end is orch (shim/relay.h); `end`
+   ends those of these that an earlier session has left. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

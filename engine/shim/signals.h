@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* While a program runs: SIGCHLD and SIGTERM come only where they are waited for, and SIGTERM only asks to end. */
+/* While a program runs: SIGCHLD and SIGTERM come only where they are waited for, and SIGTERM only
+   asks to end. */
 void signals_hold(void);
 /* Afterwards SIGTERM ends us. */
 void signals_release(void);

@@ -55,7 +55,7 @@ struct step {
     struct orders orders;
 };
 
-/* --- the program: between vfork and exec nothing but system calls ------------------------------------- */
+/* --- the program: between vfork and exec nothing but system calls ----------------------------- */
 
 static void become(struct step *step, const char *path, int out, int err)
 {
@@ -120,14 +120,15 @@ static bool start(struct step *step, struct err *err)
         return err_system(err, errno, "cannot start %s", path);
     if (step->error == ENOENT && access(path, F_OK) == 0)
         return err_set(err, ERR_MISSING,
-                       "cannot run %s: the interpreter that its first line names is not there", path);
+                       "cannot run %s: the interpreter that its first line names is not there",
+                           path);
     if (step->error != 0)
         return err_system(err, step->error, "cannot run %s", path);
     mem_free(path);
     return true;
 }
 
-/* --- its end ------------------------------------------------------------------------------------------ */
+/* --- its end ---------------------------------------------------------------------------------- */
 
 static void end(struct step *step, const char *why, long grace_ms)
 {
@@ -198,7 +199,7 @@ static void watch_time(struct step *step)
         end(step, "quiet", request->grace_ms);
 }
 
-/* --- what goes in and out ------------------------------------------------------------------------------- */
+/* --- what goes in and out --------------------------------------------------------------------- */
 
 static void obey(struct step *step)
 {

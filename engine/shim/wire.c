@@ -32,7 +32,8 @@ bool wire_take(struct wire_frame *frame)
     *frame = (struct wire_frame){0};
     if (!read_all((char *)head, sizeof head))
         return false;
-    const size_t len = (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
+    const size_t len =
+        (size_t)head[1] << 24 | (size_t)head[2] << 16 | (size_t)head[3] << 8 | head[4];
     if (len > WIRE_MAX)
         return false;
     frame->data = mem_alloc(len + 1);

@@ -6,7 +6,8 @@ local PIECES <const> = 40
 return orch.verb {
   positional = "file",
   title = function(o) return "transfer " .. o.file end,
-  options = { file = "string", size = { "integer", default = 50000000 }, seconds = { "number", default = 2 } },
+  options = { file = "string", size = { "integer", default = 50000000 },
+    seconds = { "number", default = 2 } },
   run = function(job, o)
     for piece = 0, PIECES do
       job:progress { label = o.file, current = o.size * piece // PIECES, total = o.size }

@@ -12,7 +12,8 @@ local function has_grown(self, name)
   return self.growers[name] == true
 end
 
---- The jobs that have succeeded, or were not wanted, as all before them: a new run of the same need not do them.
+--- The jobs that have succeeded, or were not wanted, as all before them: a new run of the same need
+--- not do them.
 ---@param pipeline table
 ---@param jobs? string[]
 ---@return string[]
@@ -20,9 +21,12 @@ local function finished(self, pipeline, jobs)
   local names, done = {}, {}
   for _, name in ipairs(pipeline:order(jobs)) do
     local job = self.jobs[name]
-    done[name] = job and (job.state == "success" and job.outputs or job.state == "not_run" and self.stands[name])
+    done[name] = job
+      and (job.state == "success" and job.outputs or job.state == "not_run" and self.stands[name])
       and not has_grown(self, name)
-    for _, need in ipairs(pipeline.by_name[name].resolved_needs) do done[name] = done[name] and done[need.name] end
+    for _, need in ipairs(pipeline.by_name[name].resolved_needs) do
+      done[name] = done[name] and done[need.name]
+    end
     if done[name] then names[#names + 1] = name end
   end
   return names
@@ -34,10 +38,12 @@ end
 local function adopt(self, other, names)
   for _, name in ipairs(names) do
     assert(self.base:transaction {
-      { [[INSERT INTO jobs (run, name, attempt, state, started, ended, outputs, error, began, stands)
+      {
+        [[INSERT INTO jobs (run, name, attempt, state, started, ended, outputs, error, began, stands)
         SELECT ?, name, attempt, state, started, ended, outputs, error, began, stands FROM jobs
         WHERE run = ? AND name = ?]], self.number, other, name },
-      { [[INSERT INTO steps SELECT ?, id, seq, job, parent, branch, verb, title, place, options, state, again, result,
+      {
+        [[INSERT INTO steps SELECT ?, id, seq, job, parent, branch, verb, title, place, options, state, again, result,
         artifacts, started, ended, error, NULL FROM steps WHERE run = ? AND job = ?]], self.number, other, name },
       { [[INSERT INTO layers SELECT ?, step, job, digest, diff_id, size, entries, paths FROM layers
         WHERE run = ? AND job = ?]], self.number, other, name },

@@ -1,7 +1,8 @@
--- Where the answer to a question comes from: the command line, another terminal, this terminal; or nobody, and
--- then the run is on hold.
+-- Where the answer to a question comes from: the command line, another terminal, this terminal; or
+-- nobody, and then the run is on hold.
 --
--- Questions and answers are files of the run, not rows of the database, which would keep a code after it is used.
+-- Questions and answers are files of the run, not rows of the database, which would keep a code
+-- after it is used.
 local error_value = require "orch.error"
 local fnv = require "orch.fnv"
 local fs = require "orch.fs"
@@ -16,7 +17,9 @@ local FIELDS <const> = { "id", "question", "type", "default", "enum", "pattern",
 
 local function dir_of(opened, number) return opened:run_dir(number) .. "/answers" end
 
-local function path_of(opened, number, id) return ("%s/%s"):format(dir_of(opened, number), fnv.hash(id)) end
+local function path_of(opened, number, id)
+  return ("%s/%s"):format(dir_of(opened, number), fnv.hash(id))
+end
 
 local function write(opened, number, path, text)
   assert(fs.make_dir(dir_of(opened, number), tonumber("700", 8)))
@@ -31,7 +34,9 @@ local function open_questions(opened, number)
   local list = {}
   for _, name in ipairs(fs.list(dir_of(opened, number)) or {}) do
     local text = name:match("%.question$") and fs.read(dir_of(opened, number) .. "/" .. name)
-    if text and not fs.stat(dir_of(opened, number) .. "/" .. name:match("^[^.]*")) then list[#list + 1] = json.decode(text) end
+    if text and not fs.stat(dir_of(opened, number) .. "/" .. name:match("^[^.]*")) then
+      list[#list + 1] = json.decode(text)
+    end
   end
   table.sort(list, function(a, b) return a.id < b.id end)
   return list
@@ -45,12 +50,15 @@ local function find(opened, number, id)
     if each.id == id then return each end
     ids[i] = each.id
   end
-  error(error_value.new { kind = "missing", message = #ids == 0 and ("run %d asks nothing"):format(number)
+  error(error_value.new { kind = "missing",
+    message = #ids == 0 and ("run %d asks nothing"):format(number)
     or ("run %d does not ask '%s'%s"):format(number, id, nearest.hint(id, ids)),
-    hint = #ids == 0 and "answer beforehand with --answer NAME=VALUE of `orch run` and `orch resume`" or nil }, 0)
+    hint = #ids == 0
+      and "answer beforehand with --answer NAME=VALUE of `orch run` and `orch resume`" or nil }, 0)
 end
 
---- Notes an answer, for the process that works on the run or will; raises kind usage when it is none.
+--- Notes an answer, for the process that works on the run or will; raises kind usage when it is
+--- none.
 ---@param opened table
 ---@param number integer of the run
 ---@param asked orch.Question
@@ -64,7 +72,8 @@ end
 local function ask(run, o)
   local asked = {}
   for _, name in ipairs(FIELDS) do asked[name] = o[name] end
-  write(run.state, run.journal.number, path_of(run.state, run.journal.number, o.id) .. ".question", json.encode(asked))
+  write(run.state, run.journal.number, path_of(run.state, run.journal.number, o.id) .. ".question",
+    json.encode(asked))
 end
 
 -- A code is good for one time.
@@ -76,7 +85,8 @@ local function noted(run, o)
   return text
 end
 
--- A person at this terminal and one at another may both answer: the first counts. nil when this one's input has ended.
+-- A person at this terminal and one at another may both answer: the first counts. nil when this
+-- one's input has ended.
 local function read(run, o)
   local term = require "orch.term"
   local typed
@@ -129,7 +139,9 @@ local function get(run, job, o)
   local text = run.answers[o.id] or noted(run, o)
   if text then return text end
   local function tell(problem)
-    job.bus:emit("ask", { id = o.id, job = job.name, step = job:step_id(), question = o.question or o.id, kind = o.type,
+    job.bus:emit("ask",
+      { id = o.id, job = job.name, step = job:step_id(), question = o.question or o.id,
+      kind = o.type,
       choices = question.choices(o), problem = problem })
   end
   ask(run, o)
@@ -144,7 +156,8 @@ local function get(run, job, o)
   end
   local number = run.journal.number
   error(error_value.new { kind = "missing", hold = true,
-    message = ("run %d is on hold: it asks '%s'%s"):format(number, o.id, o.question and ": " .. o.question or ""),
+    message = ("run %d is on hold: it asks '%s'%s"):format(number, o.id,
+      o.question and ": " .. o.question or ""),
     hint = ("orch answer %d %s VALUE && orch resume %d"):format(number, o.id, number) }, 0)
 end
 

@@ -1,4 +1,5 @@
--- One job of a run, from its lock to its end: waits for its turn, tries as often as it may, records what became of it.
+-- One job of a run, from its lock to its end: waits for its turn, tries as often as it may, records
+-- what became of it.
 local answers = require "orch.answers"
 local branches = require "orch.branches"
 local earlier = require "orch.earlier"
@@ -20,7 +21,8 @@ local SERIAL_POLL <const> = 0.1 -- seconds
 local DELAY_MAX <const> = 600   -- between two attempts
 local SECRETS_ADVICE <const> = 'declare it in the head of the job: secrets = { "%s" }'
 local NO_SECRETS <const> = strict.kind("job.secrets", {}, SECRETS_ADVICE)
-local NEEDS <const> = strict.kind("job.needs", nil, 'only jobs that this one needs are there: needs = { "%s" }')
+local NEEDS <const> = strict.kind("job.needs", nil,
+  'only jobs that this one needs are there: needs = { "%s" }')
 local MATRIX <const> = strict.kind "job.matrix"
 
 local function copied(map)
@@ -33,7 +35,8 @@ local function secrets_of(run, definition)
   if #definition.secrets == 0 then return setmetatable({}, NO_SECRETS) end
   local names = {}
   for i, each in ipairs(definition.secrets) do names[i] = each.name end
-  local values = secrets.read(definition.name, definition.secrets, run.project.dir, run.bus.masker, function(message)
+  local values = secrets.read(definition.name, definition.secrets, run.project.dir, run.bus.masker,
+    function(message)
     if run.warned[message] then return end
     run.warned[message] = true
     run.bus:emit("warning", { id = definition.name, job = definition.name, message = message })
@@ -63,7 +66,9 @@ local function new_receiver(run, definition, place)
     shell = definition.shell,
     env = copied(definition.environment),
     project = run.project,
-    workspace = run.workspace:for_job(definition.name, function(name) return run.recipe.pipeline:upstream(name) end),
+    workspace = run.workspace:for_job(definition.name, function(name)
+      return run.recipe.pipeline:upstream(name)
+    end),
     run_dir = run.dir,
     caches_dir = run.state.dir .. "/caches",
     times_dir = run.state.dir .. "/times",
@@ -80,14 +85,20 @@ local function try(run, definition, place)
 end
 
 local function worth_another(definition, failure, left)
-  if left == 0 or failure.kind == "cancelled" or failure.kind == "usage" or failure.hold then return false end
+  if left == 0 or failure.kind == "cancelled" or failure.kind == "usage" or failure.hold then
+    return false
+  end
   return definition.retry.on == nil or nearest.contains(definition.retry.on, failure.kind)
 end
 
--- The first attempt's places begin with the job's name, a later one's with name~2, so that records do not mix.
-local function place_of(name, attempt) return attempt == 1 and name or ("%s~%d"):format(name, attempt) end
+-- The first attempt's places begin with the job's name, a later one's with name~2, so that records
+-- do not mix.
+local function place_of(name, attempt)
+  return attempt == 1 and name or ("%s~%d"):format(name, attempt)
+end
 
--- A resumed run goes on with the attempt that it was at, and may again try as often as the recipe says.
+-- A resumed run goes on with the attempt that it was at, and may again try as often as the recipe
+-- says.
 local function try_all(run, definition, first)
   local attempt, left, delay = first, definition.retry.attempts - 1, definition.retry.delay
   while true do
@@ -97,7 +108,8 @@ local function try_all(run, definition, first)
     failure.where = failure.where or definition.where
     if not worth_another(definition, failure, left) then return false, failure end
     attempt, left, delay = attempt + 1, left - 1, math.min(delay, DELAY_MAX)
-    run.bus:emit("job.retry", { id = definition.name, job = definition.name, attempt = attempt, delay = delay,
+    run.bus:emit("job.retry",
+      { id = definition.name, job = definition.name, attempt = attempt, delay = delay,
       reason = failure.message })
     local slept, cancelled = pcall(task.sleep, delay)
     if not slept then return false, cancelled end
@@ -111,14 +123,16 @@ local function take_serial(run, definition)
   if not definition.serial then return nil end
   local dir = run.state.dir .. "/serial"
   assert(fs.make_dir(dir))
-  local path = ("%s/%s-%s"):format(dir, definition.serial:gsub("[^%w_.-]", "_"):sub(1, 100), fnv.hash(definition.serial))
+  local path = ("%s/%s-%s"):format(dir, definition.serial:gsub("[^%w_.-]", "_"):sub(1, 100),
+    fnv.hash(definition.serial))
   local told = false
   while true do
     local lock, failure = fs.lock(path)
     if lock then return lock end
     if failure.kind ~= "conflict" then error(failure, 0) end
     if not told then
-      run.bus:emit("job.waiting", { id = definition.name, job = definition.name, serial = definition.serial })
+      run.bus:emit("job.waiting",
+        { id = definition.name, job = definition.name, serial = definition.serial })
       told = true
     end
     task.sleep(SERIAL_POLL)
@@ -130,7 +144,8 @@ local function wanted(run, definition)
   if not definition.when then return true end
   local needs = {}
   for _, need in ipairs(definition.resolved_needs) do needs[need.name] = run.outputs[need.name] end
-  return definition.when { params = run.params, pipeline = pipeline_values.of_run(run), needs = needs,
+  return definition.when { params = run.params, pipeline = pipeline_values.of_run(run),
+    needs = needs,
     matrix = definition.values or {} }
 end
 
@@ -139,7 +154,8 @@ local function encode_outputs(run, definition, outputs)
   local text = run.journal:encode(outputs)
   if text or record.encode(outputs) then return text end
   error(error_value.new { kind = "usage", where = definition.where,
-    message = ("job '%s' returned what no record can keep: outputs are plain values"):format(definition.name) }, 0)
+    message =
+      ("job '%s' returned what no record can keep: outputs are plain values"):format(definition.name) }, 0)
 end
 
 local function perform(run, definition)
@@ -149,7 +165,8 @@ local function perform(run, definition)
   local recorded = run.journal.jobs[definition.name]
   local first = recorded and recorded.attempt or 1
   run.journal:job_start(definition.name, first)
-  run.bus:emit("job.start", { id = definition.name, job = definition.name, where = definition.where })
+  run.bus:emit("job.start",
+    { id = definition.name, job = definition.name, where = definition.where })
   local good, value = try_all(run, definition, first)
   if lock then lock:release() end
   if not good then error(value, 0) end
@@ -169,13 +186,17 @@ local function attempt(run, definition)
     state = failure.hold and "hold" or failure.kind == "cancelled" and "cancelled" or "failed"
   end
   branches.cleanup(function()
-    if failure and failure.places and failure.kind ~= "cancelled" then run.journal:fatal(failure.places) end
-    run.journal:job_end(definition.name, state, text, failure and run.bus.masker:apply(failure.message),
+    if failure and failure.places and failure.kind ~= "cancelled" then
+      run.journal:fatal(failure.places)
+    end
+    run.journal:job_end(definition.name, state, text,
+      failure and run.bus.masker:apply(failure.message),
       not failure)
   end)
   run.outputs[definition.name] = outputs
   run.bus:emit("job.end", { id = definition.name, job = definition.name, status = state,
-    seconds = task.clock() - started, message = failure and failure.message, error = event.told(failure) })
+    seconds = task.clock() - started, message = failure and failure.message,
+    error = event.told(failure) })
   return state, failure
 end
 

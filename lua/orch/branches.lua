@@ -1,4 +1,5 @@
--- Several things at once, or for a limited time; all that was started has ended when a call returns.
+-- Several things at once, or for a limited time; all that was started has ended when a call
+-- returns.
 local error_value = require "orch.error"
 local scope = require "orch.scope"
 local task = require "orch.task"
@@ -50,7 +51,8 @@ local function all(functions)
       results[name] = result
     elseif result.hold then -- the others go on, and may ask too
       failure = failure or result
-    elseif result.answered then -- cancelled in an earlier session, by a failure that is answered too
+    elseif result.answered then
+      -- cancelled in an earlier session, by a failure that is answered too
       cancelled = result
     elseif not failure or failure.hold then
       failure = result
@@ -69,12 +71,14 @@ local function all(functions)
   return results
 end
 
---- Calls f and gives it that many seconds; then it is cancelled, and an error of kind timeout raised.
+--- Calls f and gives it that many seconds; then it is cancelled, and an error of kind timeout
+--- raised.
 ---@param seconds number
 ---@param f fun(): any
 ---@param what? string what takes so long, for the error
 local function timeout(seconds, f, what)
-  if type(seconds) ~= "number" or not (seconds >= 0 and seconds < SECONDS_MAX) or type(f) ~= "function" then
+  if type(seconds) ~= "number" or not (seconds >= 0 and seconds < SECONDS_MAX)
+    or type(f) ~= "function" then
     error("orch.timeout: expected orch.timeout(seconds, function() … end)", 2)
   end
   local parent = scope.current()
@@ -84,7 +88,8 @@ local function timeout(seconds, f, what)
   end)
   local function finish(good, ...)
     if good ~= nil then return pass_on(good, ...) end
-    local late = error_value.new { kind = "timeout", message = ("%stook longer than %g s"):format(what and what .. " " or "", seconds) }
+    local late = error_value.new { kind = "timeout",
+      message = ("%stook longer than %g s"):format(what and what .. " " or "", seconds) }
     running:cancel(late)
     running:join()
     error(late, 0)

@@ -1,10 +1,12 @@
--- Files kept from run to run of a project, under keys: what a package manager has fetched, what a compiler made.
+-- Files kept from run to run of a project, under keys: what a package manager has fetched, what a
+-- compiler made.
 local fs = require "orch.fs"
 local options = require "orch.options"
 local task = require "orch.task"
 
 local KEY_MAX <const> = 120  -- bytes
-local HALF_SECONDS <const> = 24 * 60 * 60 -- what is written for longer was left by a process that was killed
+-- what is written for longer was left by a process that was killed
+local HALF_SECONDS <const> = 24 * 60 * 60
 local KEPT_MAX <const> = 50  -- caches of a project; beyond that the oldest go
 
 --- The key of a call: the given one, and a hash of the files that it names.
@@ -14,7 +16,8 @@ local KEPT_MAX <const> = 50  -- caches of a project; beyond that the oldest go
 ---@return string key, boolean hashed
 local function key_of(what, job, o)
   if o.key == "" or #o.key > KEY_MAX or not o.key:match("^[%w][%w_.+-]*$") then
-    options.usage("%s: a key is at most %d letters, digits and _ . + -, got '%s'", what, KEY_MAX, o.key)
+    options.usage("%s: a key is at most %d letters, digits and _ . + -, got '%s'", what, KEY_MAX,
+      o.key)
   end
   if #o.files == 0 then return o.key, false end
   local texts = {}
@@ -33,7 +36,9 @@ local function all(dir)
   local list = {}
   for _, name in ipairs(fs.list(dir) or {}) do
     local key, stat = name:match("^([^.].*)%.tar$"), fs.stat(dir .. "/" .. name)
-    if key and stat then list[#list + 1] = { key = key, time = stat.mtime, path = dir .. "/" .. name } end
+    if key and stat then
+      list[#list + 1] = { key = key, time = stat.mtime, path = dir .. "/" .. name }
+    end
   end
   table.sort(list, function(a, b) return a.time > b.time or a.time == b.time and a.key > b.key end)
   return list
@@ -59,7 +64,8 @@ end
 local function keep(job, key, root, paths)
   assert(fs.make_dir(job.caches_dir))
   if fs.stat(path_of(job, key)) then return nil end
-  local packed, failure = job.fs.pack { root = root, paths = paths, file = path_of(job, key), compression = "zstd" }
+  local packed, failure = job.fs.pack { root = root, paths = paths, file = path_of(job, key),
+    compression = "zstd" }
   if not packed then error(require "orch.listing".explain(failure, job, root), 0) end
   for i, each in ipairs(all(job.caches_dir)) do
     if i > KEPT_MAX then assert(fs.remove(each.path)) end
@@ -76,7 +82,9 @@ local function sweep(dir, seconds, dry_run)
   local keys = {}
   for _, name in ipairs(dry_run and {} or fs.list(dir) or {}) do
     local stat = name:match("%.tar%.%x+$") and fs.stat(dir .. "/" .. name)
-    if stat and task.time() - stat.mtime > HALF_SECONDS then assert(fs.remove(dir .. "/" .. name)) end
+    if stat and task.time() - stat.mtime > HALF_SECONDS then
+      assert(fs.remove(dir .. "/" .. name))
+    end
   end
   for _, each in ipairs(all(dir)) do
     if task.time() - each.time > seconds then

@@ -1,16 +1,17 @@
--- Marks where a program decides. Lua asks no metamethod for `x == "text"` or `if x then`: so that a plan finds the unknown
--- values on which a body decides, each operand of == ~= and or not, each condition, index and bound of a loop is handed
--- to a function first, on the line where it stands.
+-- Marks where a program decides. Lua asks no metamethod for `x == "text"` or `if x then`: so that a
+-- plan finds the unknown values on which a body decides, each operand of == ~= and or not, each
+-- condition, index and bound of a loop is handed to a function first, on the line where it stands.
 
 local NAME <const> = "__decide_on" -- of that function, in the program's environment
 
--- --- words -------------------------------------------------------------------------------------------------
+-- --- words ---------------------------------------------------------------------------------------
 
 local RESERVED <const> = {}
 for word in ([[and break do else elseif end false for function goto if in local nil not or repeat return then true
 until while]]):gmatch("%a+") do RESERVED[word] = true end
 
-local SIGNS <const> = { "^%.%.%.", "^%.%.", "^==", "^~=", "^<=", "^>=", "^//", "^::", "^<<", "^>>", "^[^%w%s]" }
+local SIGNS <const> = { "^%.%.%.", "^%.%.", "^==", "^~=", "^<=", "^>=", "^//", "^::", "^<<", "^>>",
+  "^[^%w%s]" }
 
 -- Where a long string or comment that begins there ends; nil when none does.
 local function long_end(text, at)
@@ -27,7 +28,9 @@ end
 local function number_end(text, at)
   local hex = text:find("^0[xX]", at) and "[pP]" or "[eE]"
   local stop = at
-  while text:find("^[%w.]", stop) or text:find("^[+-]", stop) and text:find("^" .. hex, stop - 1) do stop = stop + 1 end
+  while text:find("^[%w.]", stop) or text:find("^[+-]", stop) and text:find("^" .. hex, stop - 1) do
+    stop = stop + 1
+  end
   return stop - 1
 end
 
@@ -67,7 +70,7 @@ local function words_of(text)
   return words
 end
 
--- --- the grammar -------------------------------------------------------------------------------------------
+-- --- the grammar ---------------------------------------------------------------------------------
 --
 -- Of a text that is known to be right: only where its expressions begin and end is looked for.
 
@@ -90,11 +93,14 @@ end
 -- Has the words from first to last handed over; a literal decides nothing.
 function Reader:mark(first, last)
   if first == last and self.words[first].kind == "literal" then return end
-  self.opened[first], self.closed[last] = (self.opened[first] or 0) + 1, (self.closed[last] or 0) + 1
+  self.opened[first], self.closed[last] = (self.opened[first] or 0) + 1,
+    (self.closed[last] or 0) + 1
 end
 
-local LEFT <const> = { ["or"] = 1, ["and"] = 2, ["<"] = 3, [">"] = 3, ["<="] = 3, [">="] = 3, ["~="] = 3, ["=="] = 3,
-  ["|"] = 4, ["~"] = 5, ["&"] = 6, ["<<"] = 7, [">>"] = 7, [".."] = 9, ["+"] = 10, ["-"] = 10, ["*"] = 11, ["/"] = 11,
+local LEFT <const> = { ["or"] = 1, ["and"] = 2, ["<"] = 3, [">"] = 3, ["<="] = 3, [">="] = 3,
+  ["~="] = 3, ["=="] = 3,
+  ["|"] = 4, ["~"] = 5, ["&"] = 6, ["<<"] = 7, [">>"] = 7, [".."] = 9, ["+"] = 10, ["-"] = 10,
+  ["*"] = 11, ["/"] = 11,
   ["//"] = 11, ["%"] = 11, ["^"] = 14 }
 local RIGHT <const> = { [".."] = 8, ["^"] = 13 }
 local UNARY <const> = { ["not"] = true, ["-"] = true, ["#"] = true, ["~"] = true }
@@ -170,7 +176,8 @@ function Reader:expression(limit)
     self:simple()
   end
   while true do
-    local last, sign_text = self.at - 1, self.words[self.at].kind == "sign" and self.words[self.at].text
+    local last, sign_text = self.at - 1,
+      self.words[self.at].kind == "sign" and self.words[self.at].text
     local level = LEFT[sign_text]
     if not level or level <= (limit or 0) then return first, last end
     self:skip()
@@ -247,7 +254,8 @@ statements["::"] = function(self) self:skip(2) end
 statements["break"] = function() end
 statements[";"] = function() end
 
-local ENDS <const> = { ["end"] = true, ["else"] = true, ["elseif"] = true, ["until"] = true, ["end of text"] = true }
+local ENDS <const> = { ["end"] = true, ["else"] = true, ["elseif"] = true, ["until"] = true,
+  ["end of text"] = true }
 
 function Reader:ends()
   local word = self.words[self.at]

@@ -17,7 +17,8 @@ local function within_deadline(f)
     ended = table.pack(running:join(POLL))
     if not stop and task.cancelled() then stop = task.clock() + SECONDS end
     if ended[1] == nil and stop and task.clock() > stop then
-      running:cancel(error_value.new { kind = "timeout", message = ("not tidied up within %d s"):format(SECONDS) })
+      running:cancel(error_value.new { kind = "timeout",
+        message = ("not tidied up within %d s"):format(SECONDS) })
       ended = table.pack(running:join())
     end
   until ended[1] ~= nil
@@ -28,7 +29,8 @@ end
 
 -- One thing that was put off; its failure is the job's when the body was good.
 local function do_deferred(job, entry, failure)
-  local wrong = entry.when == "on_fail" and not failure and (job.rehearsing or not job.planning) -- a plan tells what there may be to do
+  -- a plan tells what there may be to do
+  local wrong = entry.when == "on_fail" and not failure and (job.rehearsing or not job.planning)
   if wrong or entry.when == "on_success" and failure then return failure end
   local good, problem = within_deadline(function()
     local succeeded, what = scope.within(job.scope:tidying(), entry.f)
@@ -37,13 +39,16 @@ local function do_deferred(job, entry, failure)
   return failure or not good and problem or nil
 end
 
---- Does all that was put off, the last thing first; gives the job's failure. A resumed run does it again unless
---- its whole body was answered from the record: it tidies up after what this session did. A body that waits for an
---- answer has not ended: what it made is still needed when it goes on.
+--- Does all that was put off, the last thing first; gives the job's failure. A resumed run does it
+--- again unless its whole body was answered from the record: it tidies up after what this session
+--- did. A body that waits for an answer has not ended: what it made is still needed when it goes
+--- on.
 local function perform(job, failure)
   if failure and failure.hold then return failure end
   job.tidying = true
-  if job.worked then job.scope:tidying().anew = "it belongs to the end of a body that was done again" end
+  if job.worked then
+    job.scope:tidying().anew = "it belongs to the end of a body that was done again"
+  end
   for i = #job.deferred, 1, -1 do failure = do_deferred(job, job.deferred[i], failure) end
   return failure
 end

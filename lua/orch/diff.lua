@@ -1,4 +1,5 @@
--- Differences of two lists of lines: "- old", "+ new", with the unchanged lines around them left out.
+-- Differences of two lists of lines: "- old", "+ new", with the unchanged lines around them left
+-- out.
 
 -- Lengths of the longest common subsequence of all suffixes.
 local function suffix_lengths(a, b)
@@ -42,7 +43,9 @@ local SHOWN_MAX <const> = 40
 
 local function split(text)
   local list = {}
-  for line in (text:sub(-1) == "\n" and text or text .. "\n"):gmatch("([^\n]*)\n") do list[#list + 1] = line end
+  for line in (text:sub(-1) == "\n" and text or text .. "\n"):gmatch("([^\n]*)\n") do
+    list[#list + 1] = line
+  end
   return list
 end
 
@@ -60,7 +63,9 @@ end
 ---@return string[]
 local function of_texts(a, b)
   local old, new = middle(split(a), split(b))
-  if #old > TEXT_MAX or #new > TEXT_MAX then return { ("%d lines became %d others"):format(#old, #new) } end
+  if #old > TEXT_MAX or #new > TEXT_MAX then
+    return { ("%d lines became %d others"):format(#old, #new) }
+  end
   local all = lines(old, new)
   if #all <= SHOWN_MAX then return all end
   local shown = table.move(all, 1, SHOWN_MAX, 1, {})

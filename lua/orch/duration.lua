@@ -13,7 +13,8 @@ local function seconds(what, value)
   if type(value) == "number" and value >= 0 and value < SECONDS_MAX then return value end
   local number, unit = tostring(value):match("^(%d+%.?%d*)(%a+)$")
   if not UNITS[unit] then
-    options.usage("%s: '%s' is no duration: a number of seconds, or 250ms, 5s, 10m, 1.5h", what, tostring(value))
+    options.usage("%s: '%s' is no duration: a number of seconds, or 250ms, 5s, 10m, 1.5h", what,
+      tostring(value))
   end
   return math.min(tonumber(number) * UNITS[unit], SECONDS_MAX)
 end

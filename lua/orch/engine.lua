@@ -1,5 +1,6 @@
--- The engine's modules as recipes and their verbs have them: nobody changes them for others, and a body does not reach
--- around its job, whose steps may be in a container, and of which plan, record and resume must know.
+-- The engine's modules as recipes and their verbs have them: nobody changes them for others, and a
+-- body does not reach around its job, whose steps may be in a container, and of which plan, record
+-- and resume must know.
 local error_value = require "orch.error"
 local scope = require "orch.scope"
 local strict = require "orch.strict".strict
@@ -7,7 +8,8 @@ local task = require "orch.task"
 
 -- What touches the world; of each, the functions that do not.
 local PRIMITIVES <const> = {
-  ["orch.db"] = {}, ["orch.http"] = {}, ["orch.proc"] = {}, ["orch.repo"] = {}, ["orch.session"] = {},
+  ["orch.db"] = {}, ["orch.http"] = {}, ["orch.proc"] = {}, ["orch.repo"] = {},
+  ["orch.session"] = {},
   ["orch.spool"] = {}, ["orch.term"] = { printable = true }, ["orch.tar"] = { ignore = true },
   ["orch.fs"] = { join = true, matches = true },
 }
@@ -16,7 +18,8 @@ local INSTEAD <const> = { ["orch.proc"] = "job:run { … }", ["orch.http"] = "jo
   ["orch.repo"] = "job:checkout { … }", ["orch.fs"] = "job:read, job:write or job:run",
   ["orch.tar"] = "job:persist_to_workspace and job:attach_workspace" }
 
-local loading = setmetatable({}, { __mode = "k" }) -- the tasks that load a file, and how many within each other
+-- the tasks that load a file, and how many within each other
+local loading = setmetatable({}, { __mode = "k" })
 
 -- Is the running task in a job, and in no step of a verb?
 local function in_body()
@@ -29,7 +32,8 @@ local function in_body()
   return true
 end
 
---- Calls f, in which primitives can be used: what a file does while it is loaded, and a verb's plan.
+--- Calls f, in which primitives can be used: what a file does while it is loaded, and a verb's
+--- plan.
 local function outside_body(f, ...)
   local loader = task.current()
   loading[loader] = (loading[loader] or 0) + 1
@@ -46,8 +50,10 @@ local function guarded(name, key, f)
     if in_body() then
       local short = name:gsub("^orch%.", "") .. "." .. key
       error(error_value.new { kind = "usage",
-        message = ("%s: a body does nothing past its job, which plan, record and resume would not know of"):format(short),
-        hint = ("use %s, or do it in a verb of your own: orch new verb NAME"):format(INSTEAD[name] or "the job's verbs") }, 0)
+        message =
+          ("%s: a body does nothing past its job, which plan, record and resume would not know of"):format(short),
+        hint = ("use %s, or do it in a verb of your own: orch new verb NAME"):format(INSTEAD[name]
+          or "the job's verbs") }, 0)
     end
     return f(...)
   end
@@ -73,7 +79,8 @@ local function module(name)
     local guard = PRIMITIVES[name] and type(value) == "function" and not PRIMITIVES[name][key]
     values[key] = guard and guarded(name, key, value) or value
   end
-  strict(values, name, nil, name == "orch" and "a recipe has its verbs from its job: job:%s { … }" or nil)
+  strict(values, name, nil,
+    name == "orch" and "a recipe has its verbs from its job: job:%s { … }" or nil)
   views[name] = view(name, values)
   return views[name]
 end

@@ -1,12 +1,13 @@
 -- Files of shell exports, as jobs source them: `export NAME="value"`.
 --
--- Understood: comments, `export`, continued lines, and values made of bare characters, 'single', "double" and
--- $'ansi' quotes, backslashes, and $NAME or ${NAME} of a variable set above. What only a shell could decide
--- (command substitution, other expansions, variables of its own, other commands) is an error that names the
--- line, never a guess.
+-- Understood: comments, `export`, continued lines, and values made of bare characters, 'single',
+-- "double" and $'ansi' quotes, backslashes, and $NAME or ${NAME} of a variable set above. What only
+-- a shell could decide (command substitution, other expansions, variables of its own, other
+-- commands) is an error that names the line, never a guess.
 local error_value = require "orch.error"
 
-local ANSI <const> = { a = "\a", b = "\b", e = "\27", E = "\27", f = "\f", n = "\n", r = "\r", t = "\t", v = "\v",
+local ANSI <const> = { a = "\a", b = "\b", e = "\27", E = "\27", f = "\f", n = "\n", r = "\r",
+  t = "\t", v = "\v",
   ["\\"] = "\\", ["'"] = "'", ['"'] = '"', ["?"] = "?" }
 
 local Reader = {}
@@ -33,9 +34,14 @@ end
 -- After a '$': the value of a variable set above; a '$' that a shell takes as it is.
 function Reader:variable()
   local name = self:take("([%a_][%w_]*)") or self:take("{([%a_][%w_]*)}")
-  if not name and (self.at > #self.text or self.text:find("^[%s%%%./,:;=+~%]}|&<>^\"]", self.at)) then return "$" end
+  if not name
+    and (self.at > #self.text or self.text:find("^[%s%%%./,:;=+~%]}|&<>^\"]", self.at)) then
+    return "$"
+  end
   if not name then self:refuse("only a shell can expand this") end
-  if not self.values[name] then self:refuse("only a shell can tell what %s is: it is not set above", name) end
+  if not self.values[name] then
+    self:refuse("only a shell can tell what %s is: it is not set above", name)
+  end
   return self.values[name]
 end
 
@@ -57,10 +63,14 @@ end
 function Reader:ansi_char()
   local hex = self:take("x(%x%x?)")
   local octal = not hex and self:take("[0-7][0-7]?[0-7]?")
-  local point = not hex and not octal and (self:take("u(%x%x?%x?%x?)") or self:take("U(%x%x?%x?%x?%x?%x?%x?%x?)"))
-  local code = hex and tonumber(hex, 16) or octal and tonumber(octal, 8) & 255 or point and tonumber(point, 16)
+  local point = not hex and not octal
+    and (self:take("u(%x%x?%x?%x?)") or self:take("U(%x%x?%x?%x?%x?%x?%x?%x?)"))
+  local code = hex and tonumber(hex, 16) or octal and tonumber(octal, 8) & 255 or point
+    and tonumber(point, 16)
   if code == 0 then self:refuse("no variable can hold a NUL") end
-  if point and (code > 0x10ffff or code >> 11 == 0x1b) then self:refuse("no character has the number %s", point) end
+  if point and (code > 0x10ffff or code >> 11 == 0x1b) then
+    self:refuse("no character has the number %s", point)
+  end
   if code then return point and utf8.char(code) or string.char(code) end
   if self:take("c") or self:take("x{") then self:refuse("only a shell can expand this") end
   local char = self:take(".") or ""
@@ -129,7 +139,8 @@ function Reader:command()
   return assigned, count
 end
 
--- Reads all; place[NAME] = { from, to } of the line that sets it last, if that line does nothing else.
+-- Reads all; place[NAME] = { from, to } of the line that sets it last, if that line does nothing
+-- else.
 local function read(text, file)
   local reader = setmetatable({ text = text, file = file, at = 1, values = {}, place = {} }, Reader)
   if text:find("\0", 1, true) then reader:refuse("a file of variables holds no NUL") end
@@ -144,9 +155,13 @@ local function read(text, file)
       local from = reader.at
       local assigned, count = reader:command()
       local alone = at_line_start and count == 1 and text:find("^\n", reader.at)
-      for name in pairs(assigned) do reader.place[name] = alone and { from = from, to = reader.at } or nil end
+      for name in pairs(assigned) do
+        reader.place[name] = alone and { from = from, to = reader.at } or nil
+      end
       at_line_start = false
-      if reader:take(";") and text:find("^[ \t]*;", reader.at) then reader:refuse("only a shell can do this") end
+      if reader:take(";") and text:find("^[ \t]*;", reader.at) then
+        reader:refuse("only a shell can do this")
+      end
     end
   end
 end
@@ -181,8 +196,8 @@ local function checked_names(values, file)
   return names
 end
 
---- The text with these variables set: a line that only sets one is replaced, others are added at the end, so
---- that doing it twice is doing it once.
+--- The text with these variables set: a line that only sets one is replaced, others are added at
+--- the end, so that doing it twice is doing it once.
 ---@param text string
 ---@param values table<string, string|number>
 ---@param file string
@@ -190,7 +205,8 @@ end
 local function set(text, values, file)
   local names = checked_names(values, file)
   if text ~= "" and text:sub(-1) ~= "\n" then text = text .. "\n" end
-  if text:sub(-2) == "\\\n" then text = text .. "\n" end -- a last line that goes on would go on with ours
+  -- a last line that goes on would go on with ours
+  if text:sub(-2) == "\\\n" then text = text .. "\n" end
   for _, name in ipairs(names) do
     local line = ("export %s=%s\n"):format(name, quoted(tostring(values[name])))
     local place = read(text, file).place[name]

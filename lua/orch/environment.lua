@@ -4,7 +4,8 @@ local secret = require "orch.secret"
 
 local PLAIN <const> = { string = true, number = true, boolean = true }
 
---- A copy with numbers, true and false as texts; raises for what is neither that, nor a text, nor a secret.
+--- A copy with numbers, true and false as texts; raises for what is neither that, nor a text, nor a
+--- secret.
 ---@param what string whose it is, for the error
 ---@param map table<string, any>
 ---@return table<string, any>
@@ -15,7 +16,8 @@ local function plain(what, map)
       options.usage("%s: expected { NAME = value, … }, got %s", what, tostring(name))
     end
     if not PLAIN[type(value)] and not secret.is(value) then
-      options.usage("%s: '%s' must be a string, a number, true or false, got %s", what, name, type(value))
+      options.usage("%s: '%s' must be a string, a number, true or false, got %s", what, name,
+        type(value))
     end
     copy[name] = secret.is(value) and value or tostring(value)
   end
@@ -29,7 +31,9 @@ end
 local function at_home(dir, environment)
   local below = dir:match("^~(/.*)$") or dir == "~" and ""
   if not below then return dir end
-  if not environment.HOME then options.usage("working_directory: '%s' needs the variable HOME, which is not set", dir) end
+  if not environment.HOME then
+    options.usage("working_directory: '%s' needs the variable HOME, which is not set", dir)
+  end
   return tostring(environment.HOME) .. below
 end
 

@@ -25,8 +25,8 @@ local function masked(masker, value)
   return copy
 end
 
---- Sends one event: these fields, which are the event's from then on, in the envelope { v, type, run, id, parent, time,
---- clock }.
+--- Sends one event: these fields, which are the event's from then on, in the envelope { v, type,
+--- run, id, parent, time, clock }.
 ---@param kind string "run.start", "job.start", "step.start", "step.output", "step.end", …
 ---@param fields table plain values only
 function Bus:emit(kind, fields)

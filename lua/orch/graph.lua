@@ -1,9 +1,11 @@
--- Which job may start: counts what each still waits for, so that the cost of a job does not grow with their number.
+-- Which job may start: counts what each still waits for, so that the cost of a job does not grow
+-- with their number.
 local Graph = {}
 Graph.__index = Graph
 
 local function node_of(self, definition)
-  return { name = definition.name, definition = definition, state = "waiting", waiting = #definition.resolved_needs,
+  return { name = definition.name, definition = definition, state = "waiting",
+    waiting = #definition.resolved_needs,
     dependents = {}, order = #self.names + 1 }
 end
 
@@ -34,9 +36,11 @@ local function drop_unless_wanted(self, node)
   if not wants_failure(node) then self:finish(node.name, "not_run") end
 end
 
---- An empty graph. finished(name, state): called for each job that ends without having been started.
+--- An empty graph. finished(name, state): called for each job that ends without having been
+--- started.
 local function new(finished)
-  return setmetatable({ nodes = {}, names = {}, queue = {}, first = 1, last = 0, unfinished = 0, finished = finished },
+  return setmetatable({ nodes = {}, names = {}, queue = {}, first = 1, last = 0, unfinished = 0,
+    finished = finished },
     Graph)
 end
 
@@ -102,7 +106,9 @@ function Graph:finish(name, state)
       self.unfinished = self.unfinished - 1
       if was ~= "running" and self.finished then self.finished(node.name, state) end
       for _, each in ipairs(node.dependents) do
-        if not settle_need(self, each.node, each.states, state) then ending[#ending + 1] = each.node end
+        if not settle_need(self, each.node, each.states, state) then
+          ending[#ending + 1] = each.node
+        end
       end
       node.dependents = {}
     end

@@ -10,16 +10,19 @@ Definition.__index = Definition
 
 local head = options.schema {
   name = "string",
-  needs = { "list|table", default = {} },       -- { "a", b = "failed", c = { "success", "failed" } }
+  -- { "a", b = "failed", c = { "success", "failed" } }
+  needs = { "list|table", default = {} },
   when = "function?",                           -- of the job; false: it is not run
-  matrix = "table?",                            -- { os = { … }, version = { … }, exclude = { { … } } }
+  -- { os = { … }, version = { … }, exclude = { { … } } }
+  matrix = "table?",
   executor = "table?",
   secrets = { "table", default = {} },          -- { "A", "B?", C = { file = … } }: see secrets.lua
   environment = { "table", default = {} },      -- of all its steps
   shell = "string|list?",                       -- of its `run` steps
   timeout = { "number|string", default = 0 },   -- 90, "10m"; 0: none
   retry = { "table", default = {} },            -- { attempts, delay, backoff, on = { kinds } }
-  resources = { "table", default = {} },        -- { "name", other = 2 }: slots it takes while it runs
+  -- { "name", other = 2 }: slots it takes while it runs
+  resources = { "table", default = {} },
   serial = "string?",                           -- one at a time among all runs of the project
   run = "function",
 }
@@ -31,7 +34,8 @@ local retry_schema = options.schema {
   on = "list?",
 }
 
-local STATES <const> = { success = true, failed = true, cancelled = true, canceled = true, not_run = true,
+local STATES <const> = { success = true, failed = true, cancelled = true, canceled = true,
+  not_run = true,
   terminal = true }
 
 local function accepted_states(name, needed, given)
@@ -44,7 +48,9 @@ local function accepted_states(name, needed, given)
     if state == "canceled" then state = "cancelled" end
     states[state] = true
   end
-  if states.terminal then states = { success = true, failed = true, cancelled = true, not_run = true } end
+  if states.terminal then
+    states = { success = true, failed = true, cancelled = true, not_run = true }
+  end
   return states
 end
 
@@ -53,9 +59,12 @@ local function read_needs(definition)
   local needs = {}
   for key, value in pairs(definition.needs) do
     local name = math.type(key) == "integer" and value or key
-    if type(name) ~= "string" then options.usage("orch.job: needs of '%s' must be names of jobs", definition.name) end
+    if type(name) ~= "string" then
+      options.usage("orch.job: needs of '%s' must be names of jobs", definition.name)
+    end
     needs[#needs + 1] = { name = name,
-      states = accepted_states(definition.name, name, math.type(key) == "integer" and "success" or value) }
+      states = accepted_states(definition.name, name,
+        math.type(key) == "integer" and "success" or value) }
   end
   table.sort(needs, function(x, y) return x.name < y.name end)
   return needs
@@ -68,14 +77,16 @@ local function read_resources(definition)
     local name, count = key, value
     if math.type(key) == "integer" then name, count = value, 1 end
     if type(name) ~= "string" or math.type(count) ~= "integer" or count < 1 then
-      options.usage("orch.job: resources of '%s' must be names, or name = slots (1 or more)", definition.name)
+      options.usage("orch.job: resources of '%s' must be names, or name = slots (1 or more)",
+        definition.name)
     end
     slots[name] = count
   end
   return slots
 end
 
-local KINDS <const> = { "failed", "auth", "net", "remote", "missing", "conflict", "timeout", "limit", "io" }
+local KINDS <const> = { "failed", "auth", "net", "remote", "missing", "conflict", "timeout",
+  "limit", "io" }
 
 local function read_retry(definition)
   local what = ("orch.job: retry of '%s'"):format(definition.name)
@@ -83,7 +94,8 @@ local function read_retry(definition)
   retry.delay = duration.seconds(what .. ": delay", retry.delay)
   for _, kind in ipairs(retry.on or {}) do
     if not nearest.contains(KINDS, kind) then
-      options.usage("%s: there is no kind of error '%s'%s", what, tostring(kind), nearest.hint(tostring(kind), KINDS))
+      options.usage("%s: there is no kind of error '%s'%s", what, tostring(kind),
+        nearest.hint(tostring(kind), KINDS))
     end
   end
   return retry
@@ -96,7 +108,8 @@ local function define(description)
   local given = type(description) == "table" and description.executor
   if given and not (type(given) == "table" and type(given.open) == "function") then
     options.usage("orch.job: executor must be orch.docker { image = %s } or orch.host {}, got %s",
-      type(given) == "string" and ("%q"):format(given) or "…", type(given) == "string" and "a text" or "a " .. type(given))
+      type(given) == "string" and ("%q"):format(given) or "…",
+      type(given) == "string" and "a text" or "a " .. type(given))
   end
   local definition = head:check("orch.job", description)
   local info = debug.getinfo(definition.run, "S")
@@ -106,10 +119,12 @@ local function define(description)
   end
   definition.needs = read_needs(definition)
   definition.resources = read_resources(definition)
-  definition.environment = environment.plain(("orch.job: environment of '%s'"):format(definition.name),
+  definition.environment =
+    environment.plain(("orch.job: environment of '%s'"):format(definition.name),
     definition.environment)
   definition.retry = read_retry(definition)
-  definition.timeout = duration.seconds(("orch.job: timeout of '%s'"):format(definition.name), definition.timeout)
+  definition.timeout = duration.seconds(("orch.job: timeout of '%s'"):format(definition.name),
+    definition.timeout)
   definition.secrets = secrets.declared(definition.name, definition.secrets)
   return setmetatable(definition, Definition)
 end

@@ -1,7 +1,7 @@
 -- The record of one run: what has been done, so that a resumed run need not do it again.
 --
--- Starts are posted; an end is recorded before the next step begins, while that is prepared. Around verbs with effects outside the machine the
--- record survives a power cut too (synchronous FULL).
+-- Starts are posted; an end is recorded before the next step begins, while that is prepared. Around
+-- verbs with effects outside the machine the record survives a power cut too (synchronous FULL).
 local adoption = require "orch.adoption"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -12,22 +12,26 @@ local standing = require "orch.standing"
 local task = require "orch.task"
 
 local GROUPS_MAX <const> = 256 -- begun before all that was posted has to be written
-local HALTED <const> = '{"$halt":true}' -- in place of a result: the step ended the job; no value is encoded so
+-- in place of a result: the step ended the job; no value is encoded so
+local HALTED <const> = '{"$halt":true}'
 
 local POSTS_MAX <const> = 4096 -- that may wait for the database's thread, on end
 
-local Journal = { has_grown = adoption.has_grown, finished = adoption.finished, adopt = adoption.adopt,
+local Journal = { has_grown = adoption.has_grown, finished = adoption.finished,
+  adopt = adoption.adopt,
   answer = replay.answer, keep_source = sources.keep, fell = standing.fell,
   begun_after = standing.begun_after }
 Journal.__index = Journal
 
 local function new(state, number, lock)
-  return setmetatable({ state = state, base = state.base, number = number, lock = lock, seq = 0, recorded = {},
+  return setmetatable({ state = state, base = state.base, number = number, lock = lock, seq = 0,
+    recorded = {},
     below = {}, of_job = {}, areas = {}, forgotten = {}, holding = {}, jobs = {}, sources = {},
     count = 0, began = {}, stands = {}, posted = 0 }, Journal)
 end
 
-local NEW_RUN <const> = [[INSERT INTO runs (number, id, recipe, digest, project, params, options, state, started)
+local NEW_RUN <const> =
+  [[INSERT INTO runs (number, id, recipe, digest, project, params, options, state, started)
   VALUES (?, ?, ?, '', ?, ?, ?, 'live', ?)]]
 
 --- A new run's row; its number is the next of the project, and locked before others can see it.
@@ -44,12 +48,13 @@ local function begin(state, run)
   end
 end
 
---- Goes on with a run: reads what it has recorded. from: the place of a step that, with all after it in its job,
---- is to be done anew. recipe: where it is now.
+--- Goes on with a run: reads what it has recorded. from: the place of a step that, with all after
+--- it in its job, is to be done anew. recipe: where it is now.
 local function reopen(state, number, from, recipe)
   local lock = state:lock_run(number, true)
   if not lock then
-    error(error_value.new { kind = "conflict", message = ("run %d is live in another process"):format(number) }, 0)
+    error(error_value.new { kind = "conflict",
+      message = ("run %d is live in another process"):format(number) }, 0)
   end
   local self = new(state, number, lock)
   if from then self:forget(from) end
@@ -71,19 +76,25 @@ local function look(state, number)
 end
 
 -- The step, those that hold it, and what was recorded after it in its job.
-local FROM <const> = "run = ?1 AND job = ?2 AND (seq >= ?3 OR substr(?4, 1, length(id) + 1) = id || '/')"
+local FROM <const> =
+  "run = ?1 AND job = ?2 AND (seq >= ?3 OR substr(?4, 1, length(id) + 1) = id || '/')"
 
 --- Takes a step and all that was recorded after it in its job out of the record.
 function Journal:forget(from)
-  local rows = self.state:rows("SELECT job, seq FROM steps WHERE run = ? AND id = ?", self.number, from)
+  local rows = self.state:rows("SELECT job, seq FROM steps WHERE run = ? AND id = ?", self.number,
+    from)
   if not rows[1] then return end
   local job, seq = rows[1].job, rows[1].seq
-  for _, each in ipairs(self.state:rows("SELECT id, seq FROM steps WHERE " .. FROM, self.number, job, seq, from)) do
+  for _,
+    each in ipairs(self.state:rows("SELECT id, seq FROM steps WHERE " .. FROM, self.number, job,
+    seq, from)) do
     self.forgotten[each.id] = "--from asks for it"
-    if each.seq < seq then self.holding[each.id] = each.seq end -- what is before it in there still counts
+    -- what is before it in there still counts
+    if each.seq < seq then self.holding[each.id] = each.seq end
   end
   assert(self.base:transaction {
-    { "DELETE FROM layers WHERE run = ?1 AND step IN (SELECT id FROM steps WHERE " .. FROM .. ")", self.number, job,
+    { "DELETE FROM layers WHERE run = ?1 AND step IN (SELECT id FROM steps WHERE " .. FROM .. ")",
+      self.number, job,
       seq, from },
     { "DELETE FROM steps WHERE " .. FROM, self.number, job, seq, from },
     { "UPDATE jobs SET state = 'failed', stands = 0 WHERE run = ? AND name = ?", self.number, job },
@@ -107,7 +118,8 @@ function Journal:forget_job(name, reason, except)
   assert(self.base:transaction {
     { "DELETE FROM layers WHERE run = ? AND job = ?", self.number, name },
     { "DELETE FROM steps WHERE run = ? AND job = ? AND id <> ?", self.number, name, except or "" },
-    { except and "SELECT ?, ?" or "DELETE FROM jobs WHERE run = ? AND name = ?", self.number, name },
+    { except and "SELECT ?, ?" or "DELETE FROM jobs WHERE run = ? AND name = ?", self.number,
+      name },
   })
   if except then self:fell(name) else standing.forget(self, name) end
   return true
@@ -126,15 +138,15 @@ function Journal:forget_others(known)
   return names
 end
 
--- --- steps ------------------------------------------------------------------------------------------------
+-- --- steps ---------------------------------------------------------------------------------------
 
 function Journal:next_seq()
   self.seq = self.seq + 1
   return self.seq
 end
 
--- how: "post" and "post_now" do not wait, unless the database has fallen far behind; "exec_durable" waits until a power
--- cut cannot undo it.
+-- how: "post" and "post_now" do not wait, unless the database has fallen far behind; "exec_durable"
+-- waits until a power cut cannot undo it.
 local function put(self, how, ...)
   self.posted = how == "post" and self.posted + 1 or 0
   if self.posted == POSTS_MAX then how, self.posted = "exec", 0 end
@@ -142,7 +154,8 @@ local function put(self, how, ...)
   assert(self.base[how](self.base, ...))
 end
 
-local START <const> = [[INSERT OR REPLACE INTO steps (run, id, seq, job, parent, branch, verb, title, place, options,
+local START <const> =
+  [[INSERT OR REPLACE INTO steps (run, id, seq, job, parent, branch, verb, title, place, options,
   state, again, started) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'running', ?, ?)]]
 
 ---@param step { id: string, job: string, parent: string, branch: string, verb: string, title: string, where?: string, options: string, again: boolean, external: boolean }
@@ -152,14 +165,17 @@ function Journal:step_start(step)
   self.forgotten[step.id] = nil
   if step.verb ~= "group" then replay.begin(self, step.branch, recorded, step.seq) end
   if step.verb ~= "group" or step.seq % GROUPS_MAX == 0 then self.base:settle() end
-  put(self, step.external and "exec_durable" or "post", START, self.number, step.id, step.seq, step.job, step.parent, step.branch, step.verb, step.title,
+  put(self, step.external and "exec_durable" or "post", START, self.number, step.id, step.seq,
+    step.job, step.parent, step.branch, step.verb, step.title,
     step.where, step.options, step.again, task.time())
 end
 
-local FINISH <const> = [[UPDATE steps SET state = ?, result = ?, artifacts = ?, ended = ?, error = ?, log = ?
+local FINISH <const> =
+  [[UPDATE steps SET state = ?, result = ?, artifacts = ?, ended = ?, error = ?, log = ?
   WHERE run = ? AND id = ?]]
 
---- A value as text for the record; nil when it cannot be brought back, or holds the value of a secret.
+--- A value as text for the record; nil when it cannot be brought back, or holds the value of a
+--- secret.
 ---@return string?
 function Journal:encode(value)
   local text = record.encode(value)
@@ -170,32 +186,37 @@ end
 --- The end of a step. No step begins before it is recorded; groups are entered again anyway.
 --- result: its failure's fields when it failed, or was cancelled because another branch failed.
 function Journal:step_end(step, state, result, message)
-  local kept = state == "success" or state == "failed" or state == "cancelled" and result and result.branch
+  local kept = state == "success" or state == "failed" or state == "cancelled" and result
+    and result.branch
   local text = step.halted and HALTED or kept and self:encode(result) or nil
   local artifacts = step.artifacts and self:encode(step.artifacts) or nil
   local how = step.verb == "group" and "post" or step.external and "exec_durable" or "post_now"
-  put(self, how, FINISH, state, text, artifacts, task.time(), message, step.log, self.number, step.id)
+  put(self, how, FINISH, state, text, artifacts, task.time(), message, step.log, self.number,
+    step.id)
 end
 
--- --- jobs and the run -----------------------------------------------------------------------------------------
+-- --- jobs and the run ----------------------------------------------------------------------------
 
 --- Jobs that the run has to do, for who looks at it: at its beginning, and whenever some are added.
 ---@param names string[]
 function Journal:plan(names)
   self.plans = (self.plans or 0) + 1
   if self.plans == 1 then put(self, "post", "DELETE FROM planned WHERE run = ?", self.number) end
-  put(self, "post", "INSERT INTO planned VALUES (?, ?, ?)", self.number, self.plans, record.encode(names))
+  put(self, "post", "INSERT INTO planned VALUES (?, ?, ?)", self.number, self.plans,
+    record.encode(names))
 end
 
 function Journal:job_start(name, attempt)
   standing.begin(self, name)
-  put(self, "post", [[INSERT INTO jobs (run, name, attempt, state, started, began) VALUES (?, ?, ?, 'running', ?, ?)
+  put(self, "post",
+    [[INSERT INTO jobs (run, name, attempt, state, started, began) VALUES (?, ?, ?, 'running', ?, ?)
     ON CONFLICT DO UPDATE SET attempt = excluded.attempt, state = 'running', started = excluded.started, ended = NULL,
     outputs = NULL, error = NULL]], self.number, name, attempt, task.time(), self.began[name])
 end
 
 function Journal:job_attempt(name, attempt)
-  put(self, "post", "UPDATE jobs SET attempt = ? WHERE run = ? AND name = ?", attempt, self.number, name)
+  put(self, "post", "UPDATE jobs SET attempt = ? WHERE run = ? AND name = ?", attempt, self.number,
+    name)
 end
 
 --- Posted: should it be lost, the job's steps are on record, and a resumed run answers them all.
@@ -203,17 +224,21 @@ end
 function Journal:job_end(name, state, outputs, message, settled)
   standing.begin(self, name)
   if settled then standing.settle(self, name) end
-  put(self, "post", [[INSERT INTO jobs (run, name, attempt, state, outputs, ended, error, began, stands)
+  put(self, "post",
+    [[INSERT INTO jobs (run, name, attempt, state, outputs, ended, error, began, stands)
     VALUES (?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET state = excluded.state, outputs = excluded.outputs,
     ended = excluded.ended, error = excluded.error, stands = excluded.stands]], self.number, name, state, outputs,
     task.time(), message, self.began[name], self.stands[name] or 0)
 end
 
---- Steps whose failure has ended their job, though the body did something more: a resumed run does them again.
+--- Steps whose failure has ended their job, though the body did something more: a resumed run does
+--- them again.
 ---@param places string[]
 function Journal:fatal(places)
   for _, id in ipairs(places) do
-    put(self, "post", "UPDATE steps SET result = NULL WHERE run = ? AND id = ? AND state <> 'success'", self.number, id)
+    put(self, "post",
+      "UPDATE steps SET result = NULL WHERE run = ? AND id = ? AND state <> 'success'", self.number,
+      id)
   end
 end
 
@@ -222,7 +247,8 @@ function Journal:once(f)
   local row = self.state:rows("SELECT pipeline FROM runs WHERE number = ?", self.number)[1]
   if row.pipeline then return record.decode(row.pipeline) end
   local value = f()
-  assert(self.base:exec("UPDATE runs SET pipeline = ? WHERE number = ?", record.encode(value), self.number))
+  assert(self.base:exec("UPDATE runs SET pipeline = ? WHERE number = ?", record.encode(value),
+    self.number))
   return value
 end
 
@@ -234,16 +260,20 @@ end
 
 --- The layers of finished steps, in the order in which they were made.
 function Journal:layers()
-  local rows = self.state:rows([[SELECT layers.* FROM layers JOIN steps ON steps.run = layers.run AND steps.id = layers.step
+  local rows =
+    self.state:rows([[SELECT layers.* FROM layers JOIN steps ON steps.run = layers.run AND steps.id = layers.step
     WHERE layers.run = ? AND steps.state = 'success' ORDER BY steps.seq]], self.number)
   for _, each in ipairs(rows) do each.paths = record.decode(each.paths) end
   return rows
 end
 
---- The log file of a step, below the run's directory: others find it by the step's number while it runs.
+--- The log file of a step, below the run's directory: others find it by the step's number while it
+--- runs.
 ---@param seq integer
 ---@param what? string "background"
-function Journal.log_name(_, seq, what) return ("logs/%d%s.log"):format(seq, what and "-" .. what or "") end
+function Journal.log_name(_, seq, what)
+  return ("logs/%d%s.log"):format(seq, what and "-" .. what or "")
+end
 
 --- The log file of what is said in a job outside of its steps.
 ---@param place string the job's
@@ -258,7 +288,8 @@ function Journal:open_log(name)
 end
 
 function Journal:run_end(state, message)
-  assert(self.base:exec("UPDATE runs SET state = ?, ended = ?, error = ? WHERE number = ?", state, task.time(), message,
+  assert(self.base:exec("UPDATE runs SET state = ?, ended = ?, error = ? WHERE number = ?", state,
+    task.time(), message,
     self.number))
   self.base:settle()
 end

@@ -1,20 +1,20 @@
 -- Finds in a plan what would go wrong, or not do what its author thinks.
-local nearest = require "orch.nearest"
 local overlap = require("orch.overlap").overlap
 local reference = require "orch.docker.reference"
+local secrets = require "orch.lint_secrets"
+local steps = require "orch.lint_steps"
+
+local each_command <const>, each_step <const> = steps.each_command, steps.each_step
 
 local Findings = {}
 Findings.__index = Findings
 
 function Findings:add(where, message, suggestion)
-  if where and message:sub(1, #where + 2) == where .. ": " then message = message:sub(#where + 3) end -- Lua's own
-  self.list[#self.list + 1] = { where = where or "?", message = message, suggestion = suggestion }
-end
-
-local function each_step(plan, visit)
-  for _, job in ipairs(plan.jobs) do
-    for _, entry in ipairs(job.steps) do visit(entry, job) end
+  -- Lua's own
+  if where and message:sub(1, #where + 2) == where .. ": " then
+    message = message:sub(#where + 3)
   end
+  self.list[#self.list + 1] = { where = where or "?", message = message, suggestion = suggestion }
 end
 
 local rules = {}
@@ -24,8 +24,10 @@ function rules.ends(plan, findings)
   for _, job in ipairs(plan.jobs) do
     if job.ends and job.ends.decided then
       local given = job.ends.message:match("‹(pipeline%.[%w_.]+)›")
-      findings:add(job.ends.where, ("job '%s' is %s: the plan ends here"):format(job.name, job.ends.message),
-        given and ("say what it is, so that plan and check see what follows: %s=VALUE"):format(given)
+      findings:add(job.ends.where,
+        ("job '%s' is %s: the plan ends here"):format(job.name, job.ends.message),
+        given
+          and ("say what it is, so that plan and check see what follows: %s=VALUE"):format(given)
           or "decide on parameters or outputs where you can, so that plan and check see what follows")
     elseif job.ends then
       findings:add(job.ends.where, job.ends.message, job.ends.hint)
@@ -61,8 +63,8 @@ local function ancestors(plan)
   return all
 end
 
--- One line of the recipe for several jobs, a matrix's or a loop's: a directory or a pattern is where each puts files of
--- its own; a name that ends as files do is one file.
+-- One line of the recipe for several jobs, a matrix's or a loop's: a directory or a pattern is
+-- where each puts files of its own; a name that ends as files do is one file.
 local function may_differ(a, b)
   return a.where == b.where and (a.name:find("[*?%[]") or not a.name:find("[^/]%.[^/.]+$"))
 end
@@ -73,17 +75,21 @@ function rules.persisted_twice(plan, findings)
     for k = i + 1, #plan.persist do
       local b = plan.persist[k]
       local lines = ("%s %s"):format(a.where, b.where)
-      if a.job ~= b.job and not above[a.job][b.job] and not above[b.job][a.job] and overlap(a.name, b.name)
+      if a.job ~= b.job and not above[a.job][b.job] and not above[b.job][a.job]
+        and overlap(a.name, b.name)
         and not may_differ(a, b) and not told[lines] then
         told[lines] = true -- a matrix's other jobs do the same
-        findings:add(b.where, ("jobs '%s' and '%s' may run side by side, and both persist %s"):format(a.job, b.job,
-          b.name), "let one need the other, or persist different names: attaching two files of one name would fail")
+        findings:add(b.where,
+          ("jobs '%s' and '%s' may run side by side, and both persist %s"):format(a.job, b.job,
+          b.name),
+            "let one need the other, or persist different names: attaching two files of one name would fail")
       end
     end
   end
 end
 
--- Nothing is what it attaches, unless a job above persists something, or may: its plan is not whole.
+-- Nothing is what it attaches, unless a job above persists something, or may: its plan is not
+-- whole.
 function rules.attached_in_vain(plan, findings)
   local gives, above = {}, ancestors(plan)
   for _, each in ipairs(plan.persist) do gives[each.job] = true end
@@ -93,7 +99,8 @@ function rules.attached_in_vain(plan, findings)
     for name in pairs(above[job.name]) do
       if gives[name] then return end
     end
-    findings:add(entry.where, ("job '%s' attaches nothing: no job that it needs persists anything"):format(job.name),
+    findings:add(entry.where,
+      ("job '%s' attaches nothing: no job that it needs persists anything"):format(job.name),
       next(above[job.name]) and "job:persist_to_workspace { … } in one of those"
         or "name the jobs whose files it needs: needs = { … }")
   end)
@@ -109,20 +116,8 @@ function rules.tags(plan, findings)
   end
 end
 
-function rules.secrets_not_declared(plan, findings)
-  each_step(plan, function(entry, job)
-    local declared = {}
-    for i, each in ipairs(job.secrets) do declared[i] = each:match("^[%w_]+") end
-    for _, name in ipairs(entry.verb == "run" and entry.options.secrets or {}) do
-      if not nearest.contains(declared, name) then
-        findings:add(entry.where, ("run: the job declares no secret '%s'%s"):format(name, nearest.hint(name, declared)),
-          ("declare it in the head of the job: secrets = { \"%s\" }"):format(name))
-      end
-    end
-  end)
-end
-
-local PATHS <const> = { path = true, file = true, root = true, at = true, context = true, working_directory = true,
+local PATHS <const> = { path = true, file = true, root = true, at = true, context = true,
+  working_directory = true,
   output = true }
 
 function rules.variables_in_paths(plan, findings)
@@ -130,9 +125,11 @@ function rules.variables_in_paths(plan, findings)
     for name, value in pairs(entry.options or {}) do
       local texts = PATHS[name] and { value } or name == "paths" and value or {}
       for _, text in ipairs(texts) do
-        local home = name ~= "working_directory" and type(text) == "string" and text:find("^~%f[/\0]")
+        local home = name ~= "working_directory" and type(text) == "string"
+          and text:find("^~%f[/\0]")
         if type(text) == "string" and (text:find("%$[%a_{]") or home) then
-          findings:add(entry.where, ("%s: option '%s' is '%s'; no shell expands it"):format(entry.verb, name, text),
+          findings:add(entry.where,
+            ("%s: option '%s' is '%s'; no shell expands it"):format(entry.verb, name, text),
             "use a Lua value: job.dir, job.tmp, a parameter, or os.getenv")
         end
       end
@@ -145,74 +142,12 @@ function rules.persisted_outside(plan, findings)
   for _, each in ipairs(plan.persist) do
     local outside = ("/" .. each.name .. "/"):find("/../", 1, true)
     if outside or each.name:sub(1, 1) == "/" then
-      findings:add(each.where, ("persist_to_workspace: '%s' is not below the root '%s'"):format(each.name, each.root or "."),
+      findings:add(each.where,
+        ("persist_to_workspace: '%s' is not below the root '%s'"):format(each.name,
+        each.root or "."),
         "name paths relative to the root, or another root")
     end
   end
-end
-
-local function command_of(entry)
-  local command = entry.verb == "run" and entry.options and entry.options.command
-  return type(command) == "table" and table.concat(command, " ") or command
-end
-
-local function each_command(plan, visit)
-  each_step(plan, function(entry, job)
-    local command = command_of(entry)
-    if command then visit(command, entry, job) end
-  end)
-end
-
--- Names of the secrets that a step is given: by name, or in its environment under any.
-local function given_secrets(entry)
-  local names, count = {}, 0
-  for _, name in ipairs(entry.options.secrets or {}) do names[name], count = true, count + 1 end
-  for name, value in pairs(entry.options.environment or {}) do
-    names[name] = true
-    if tostring(value):find("‹secret ", 1, true) then count = count + 1 end
-  end
-  return names, count
-end
-
-local function traces(text)
-  return text:find("set %-%a*x") or text:find("set %-o%s+xtrace") or text:find("^%S*sh %-%a*x")
-end
-
-function rules.traced_secrets(plan, findings)
-  each_command(plan, function(command, entry)
-    local shell = entry.options.shell or ""
-    if type(shell) == "table" then shell = table.concat(shell, " ") end
-    local _, count = given_secrets(entry)
-    if count > 0 and (traces(command) or traces(shell)) then
-      findings:add(entry.where, "run: `set -x` prints each command with its secrets",
-        "leave `set -x` out of steps that are given secrets")
-    end
-  end)
-end
-
-function rules.secrets_in_commands(plan, findings)
-  each_command(plan, function(command, entry)
-    local name = command:match("‹secret (.-)›")
-    if name then
-      findings:add(entry.where, ("run: the secret '%s' would stand in the command line, for all to read"):format(name),
-        ("give it by name: job:run { \"… $%s …\", secrets = { \"%s\" } }"):format(name, name))
-    end
-  end)
-end
-
--- The shell would put nothing in its place.
-function rules.secrets_not_given(plan, findings)
-  each_command(plan, function(command, entry, job)
-    local given = given_secrets(entry)
-    for _, declared in ipairs(job.secrets) do
-      local name = declared:match("^[%w_]+")
-      local used = command:find("%$" .. name .. "%f[^%w_]") or command:find("%${" .. name .. "%f[^%w_]")
-      if used and not given[name] and not command:find("%f[%w_]" .. name .. "=") then
-        findings:add(entry.where, ("run: $%s is empty: the step is not given the secret"):format(name),
-          ("job:run { …, secrets = { \"%s\" } }"):format(name))
-      end
-    end
-  end)
 end
 
 function rules.ecr_public_region(plan, findings)
@@ -221,7 +156,8 @@ function rules.ecr_public_region(plan, findings)
     local set = entry.options.environment or {}
     local region = command:match("%-%-region[ =](%S+)") or set.AWS_REGION or set.AWS_DEFAULT_REGION
     if region and region ~= "us-east-1" and not tostring(region):find("[‹$]") then
-      findings:add(entry.where, ("run: ECR Public gives tokens in us-east-1 only, not in %s"):format(region),
+      findings:add(entry.where,
+        ("run: ECR Public gives tokens in us-east-1 only, not in %s"):format(region),
         "use --region us-east-1, or the verb ecr_login")
     end
   end)
@@ -231,7 +167,8 @@ end
 function rules.pushed_without_tag(plan, findings)
   each_command(plan, function(command, entry)
     for words in command:gmatch("docker%s+push%s+([^\n;&|]+)") do
-      local name = not words:find("%-%-all%-tags") and not words:find("^%-a%s") and words:match("(%S+)%s*$")
+      local name = not words:find("%-%-all%-tags") and not words:find("^%-a%s")
+        and words:match("(%S+)%s*$")
       local last = name and name:gsub("[\"']", ""):match("[^/]+$")
       if last and not last:find("[:@$]") then
         findings:add(entry.where, ("run: `docker push %s` sends only the tag latest"):format(name),
@@ -241,7 +178,8 @@ function rules.pushed_without_tag(plan, findings)
   end)
 end
 
-local BIND_MOUNTS <const> = { "%s%-v[ =]?[\"']?[./$~]", "%s%-%-volume[ =][\"']?[./$~]", "type=bind" }
+local BIND_MOUNTS <const> = { "%s%-v[ =]?[\"']?[./$~]", "%s%-%-volume[ =][\"']?[./$~]",
+  "type=bind" }
 
 -- The daemon looks for such a directory on its own machine.
 function rules.bind_mounts(plan, findings)
@@ -250,14 +188,16 @@ function rules.bind_mounts(plan, findings)
       and not command:find("docker%s+%l*%s*create%f[%s]") then return end
     for _, pattern in ipairs(BIND_MOUNTS) do
       if command:find(pattern) then
-        return findings:add(entry.where, "run: the daemon mounts its own machine's files, not those of the job's container",
+        return findings:add(entry.where,
+          "run: the daemon mounts its own machine's files, not those of the job's container",
           "bring files in with docker cp or a build, or run the job on the host")
       end
     end
   end)
 end
 
--- Put off until the body has ended, but only once the call is reached: after what may fail, it is too late.
+-- Put off until the body has ended, but only once the call is reached: after what may fail, it is
+-- too late.
 function rules.put_off_too_late(plan, findings)
   for _, job in ipairs(plan.jobs) do
     for _, entry in ipairs(job.ends and {} or job.steps) do
@@ -265,7 +205,8 @@ function rules.put_off_too_late(plan, findings)
       local following = job.steps[after + 1]
       if after > 0 and following.put_off then
         local before = job.steps[after]
-        findings:add(entry.where, ("%s: when = \"%s\" comes too late: when '%s' (%s) fails, this call is never reached")
+        findings:add(entry.where,
+          ("%s: when = \"%s\" comes too late: when '%s' (%s) fails, this call is never reached")
           :format(entry.verb, entry.put_off.when, before.title, before.where or "?"),
           "call it before what may fail; it is done when the body has ended")
       end
@@ -284,9 +225,11 @@ end
 ---@return { where: string, message: string, suggestion?: string }[]
 local function check(plan)
   local names, findings = {}, setmetatable({ list = {} }, Findings)
-  for name in pairs(rules) do names[#names + 1] = name end
+  for _, set in ipairs { rules, secrets } do
+    for name in pairs(set) do names[#names + 1] = name end
+  end
   table.sort(names)
-  for _, name in ipairs(names) do rules[name](plan, findings) end
+  for _, name in ipairs(names) do (rules[name] or secrets[name])(plan, findings) end
   table.sort(findings.list, by_place)
   return findings.list
 end

@@ -20,8 +20,10 @@ local function deepest(files, path)
 end
 
 -- What programs say of a file that they lack.
-local LACKS <const> = { "[Nn]o such file", "[Nn]o makefile", "[Nn]o rule to make", "ENOENT", "[Cc]annot find",
-  "[Cc]ould ?n.t find", "[Cc]ould not find", "[Cc]an.t open", "[Cc]annot open", "does not exist", "no Go files" }
+local LACKS <const> = { "[Nn]o such file", "[Nn]o makefile", "[Nn]o rule to make", "ENOENT",
+  "[Cc]annot find",
+  "[Cc]ould ?n.t find", "[Cc]ould not find", "[Cc]an.t open", "[Cc]annot open", "does not exist",
+  "no Go files" }
 
 local function empty(job)
   local good, names = pcall(job.fs.list, ".")

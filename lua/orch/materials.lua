@@ -1,10 +1,12 @@
--- What a run was made of, from what it has recorded: commits, images, files of the recipe, parameters, layers, tools.
+-- What a run was made of, from what it has recorded: commits, images, files of the recipe,
+-- parameters, layers, tools.
 local fs = require "orch.fs"
 local json = require "orch.json"
 local record = require "orch.record"
 
 local function results(opened, number, verb)
-  local rows, list = opened:rows([[SELECT job, options, result FROM steps WHERE run = ? AND verb = ? AND state = 'success'
+  local rows, list =
+    opened:rows([[SELECT job, options, result FROM steps WHERE run = ? AND verb = ? AND state = 'success'
     AND result IS NOT NULL ORDER BY seq]], number, verb), {}
   for _, row in ipairs(rows) do
     local value = record.decode(row.result)
@@ -19,10 +21,12 @@ local function commits(opened, row)
   local list = json.array {}
   local git = row.pipeline and record.decode(row.pipeline)
   if git then
-    list[1] = { url = git.url or row.project, revision = git.revision, branch = git.branch, tag = git.tag }
+    list[1] = { url = git.url or row.project, revision = git.revision, branch = git.branch,
+      tag = git.tag }
   end
   for _, each in ipairs(results(opened, row.number, "checkout")) do
-    list[#list + 1] = { url = type(each.options.url) == "string" and each.options.url or row.project,
+    list[#list + 1] = { url = type(each.options.url) == "string" and each.options.url
+      or row.project,
       revision = each.value.sha, job = each.job }
   end
   for _, each in ipairs(results(opened, row.number, "docker_build")) do
@@ -54,7 +58,9 @@ local function images(opened, row)
     image.job, seen[key] = job, true
   end
   for _, each in ipairs(results(opened, row.number, "docker")) do -- the job's own container
-    add(each.job, { name = each.value.image, digest = each.value.digest, id = each.value.id, used = "executor" })
+    add(each.job,
+      { name = each.value.image, digest = each.value.digest, id = each.value.id,
+      used = "executor" })
   end
   for _, each in ipairs(results(opened, row.number, "docker_build")) do
     for _, base in ipairs(bases_of_build(each.value)) do add(each.job, base) end
@@ -77,7 +83,8 @@ end
 local function tools(opened, row)
   local found = { orch = record.decode(row.options).version }
   for _, each in ipairs(results(opened, row.number, "setup_remote_docker")) do
-    found.docker, found.docker_api = each.value.server or found.docker, each.value.api or found.docker_api
+    found.docker, found.docker_api = each.value.server or found.docker,
+      each.value.api or found.docker_api
   end
   return found
 end
@@ -85,7 +92,8 @@ end
 -- Each text that a session has read, also when it was another one later.
 local function files(opened, row)
   local list = json.array {}
-  for i, each in ipairs(opened:rows("SELECT * FROM files WHERE run = ? ORDER BY seq", row.number)) do
+  for i,
+    each in ipairs(opened:rows("SELECT * FROM files WHERE run = ? ORDER BY seq", row.number)) do
     local kept = ("%s/recipe/%s.lua"):format(opened:run_dir(row.number), each.digest)
     local text = fs.read(kept)
     list[i] = { path = each.path, kept = kept,
@@ -108,7 +116,8 @@ end
 local function of_run(opened, row)
   local read = files(opened, row)
   return { commits = commits(opened, row), base_images = images(opened, row), files = read,
-    recipe = { path = row.recipe, digest = digest_of(read, row.recipe) }, params = record.decode(row.params),
+    recipe = { path = row.recipe, digest = digest_of(read, row.recipe) },
+    params = record.decode(row.params),
     layers = layers(opened, row), tools = tools(opened, row) }
 end
 

@@ -11,7 +11,8 @@ local function axes_of(definition)
         options.usage("orch.job: matrix of '%s': a list of values needs a name: matrix = { name = { … } }", definition.name)
       end
       if type(values) ~= "table" or #values == 0 then
-        options.usage("orch.job: matrix of '%s': '%s' must be a list with at least one value", definition.name, name)
+        options.usage("orch.job: matrix of '%s': '%s' must be a list with at least one value",
+          definition.name, name)
       end
       axes[#axes + 1] = { name = name, values = values }
     end
@@ -26,17 +27,20 @@ local function check_exclude(definition, axes)
   for _, axis in ipairs(axes) do known[#known + 1] = axis.name end
   for _, each in ipairs(type(exclude) == "table" and exclude or { false }) do
     if type(each) ~= "table" then
-      options.usage("orch.job: matrix of '%s': exclude must be a list of { name = value }", definition.name)
+      options.usage("orch.job: matrix of '%s': exclude must be a list of { name = value }",
+        definition.name)
     end
     for name in pairs(each) do
       if not nearest.contains(known, name) then
-        options.usage("orch.job: matrix of '%s': exclude names '%s'%s", definition.name, tostring(name),
+        options.usage("orch.job: matrix of '%s': exclude names '%s'%s", definition.name,
+          tostring(name),
           nearest.hint(tostring(name), known))
       end
     end
     for _, name in ipairs(known) do
       if each[name] == nil then
-        options.usage("orch.job: matrix of '%s': exclude must say which '%s'", definition.name, name)
+        options.usage("orch.job: matrix of '%s': exclude must say which '%s'", definition.name,
+          name)
       end
     end
   end
@@ -59,8 +63,8 @@ local function combine(axes, at, values, visit)
   end
 end
 
---- The instances of a definition: "name-value-value", the values by parameter name; the definition itself when it has
---- no matrix.
+--- The instances of a definition: "name-value-value", the values by parameter name; the definition
+--- itself when it has no matrix.
 local function expand(definition)
   if not definition.matrix then return { definition } end
   local axes, instances = axes_of(definition), {}
@@ -74,7 +78,9 @@ local function expand(definition)
     end
     instances[#instances + 1] = definition:instance(name, copy)
   end)
-  if #instances == 0 then options.usage("orch.job: matrix of '%s' excludes all its combinations", definition.name) end
+  if #instances == 0 then
+    options.usage("orch.job: matrix of '%s' excludes all its combinations", definition.name)
+  end
   return instances
 end
 

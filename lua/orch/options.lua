@@ -17,19 +17,22 @@ end
 
 -- A type's test, and the words that a person reads.
 local types = {
-  string = { function(v) return type(v) == "string" or secret.is(v) or unknown.is(v) end, "a string" },
+  string = { function(v) return type(v) == "string" or secret.is(v) or unknown.is(v) end,
+    "a string" },
   integer = { function(v) return math.type(v) == "integer" or unknown.is(v) end, "a whole number" },
   number = { function(v) return type(v) == "number" or unknown.is(v) end, "a number" },
   boolean = { function(v) return type(v) == "boolean" or unknown.is(v) end, "true or false" },
   list = { is_list, "a list" },
   table = { function(v) return type(v) == "table" end, "a table" },
   ["function"] = { function(v) return type(v) == "function" end, "a function" },
-  secret = { function(v) return secret.is(v) or unknown.is(v) end, "a secret, as job.secrets.NAME is" },
+  secret = { function(v) return secret.is(v) or unknown.is(v) end,
+    "a secret, as job.secrets.NAME is" },
   enum = { function(v) return type(v) ~= "table" or unknown.is(v) end, "one of its values" },
   any = { function() return true end, "a value" },
 }
 
-local TYPE_NAMES <const> = { "any", "boolean", "enum", "function", "integer", "list", "number", "secret", "string", "table" }
+local TYPE_NAMES <const> = { "any", "boolean", "enum", "function", "integer", "list", "number",
+  "secret", "string", "table" }
 
 local function usage(format, ...)
   error(error_value.new { kind = "usage", message = format:format(...) }, 0)
@@ -41,7 +44,8 @@ local DECLARED <const> = { "default", "doc", "enum", "max", "min", "optional", "
 local function check_declaration(name, option, parsed)
   for key in pairs(option) do
     if key ~= 1 and not nearest.contains(DECLARED, key) then
-      usage("option '%s': its declaration has no '%s'%s", name, tostring(key), nearest.hint(tostring(key), DECLARED))
+      usage("option '%s': its declaration has no '%s'%s", name, tostring(key),
+        nearest.hint(tostring(key), DECLARED))
     end
   end
   if parsed.type == "enum" and not parsed.enum then
@@ -52,7 +56,9 @@ local function check_declaration(name, option, parsed)
   end
   for _, key in ipairs { "min", "max" } do
     local limit = parsed[key]
-    if limit and (type(limit) ~= "number" or not parsed.type:find("^integer") and not parsed.type:find("^number")) then
+    if limit
+      and (type(limit) ~= "number" or not parsed.type:find("^integer")
+      and not parsed.type:find("^number")) then
       usage("option '%s': %s is a number, for an integer or a number", name, key)
     end
   end
@@ -61,12 +67,15 @@ local function check_declaration(name, option, parsed)
   end
 end
 
--- "string?" is optional, "string|list" either; { "integer", default = 10, doc = "…" } has more to say.
+-- "string?" is optional, "string|list" either; { "integer", default = 10, doc = "…" } has more to
+-- say.
 local function parse(name, declared)
   local option = type(declared) == "table" and declared or { declared }
   local text = option[1]
-  local parsed = { name = name, default = option.default, doc = option.doc, enum = option.enum, min = option.min,
-    max = option.max, pattern = option.pattern, optional = option.default ~= nil or option.optional, types = {} }
+  local parsed = { name = name, default = option.default, doc = option.doc, enum = option.enum,
+    min = option.min,
+    max = option.max, pattern = option.pattern, optional = option.default ~= nil or option.optional,
+    types = {} }
   parsed.ruled = parsed.enum or parsed.min or parsed.max or parsed.pattern
   if type(text) ~= "string" then usage("option '%s': the first element names its type", name) end
   if text:sub(-1) == "?" then
@@ -94,7 +103,9 @@ local function schema(declared, positional)
   local self = setmetatable({ options = {}, names = {}, positional = positional }, Schema)
   for name, value in pairs(declared) do
     local option = parse(name, value)
-    if option.default ~= nil then self:check_value(("the default of '%s'"):format(name), option, option.default) end
+    if option.default ~= nil then
+      self:check_value(("the default of '%s'"):format(name), option, option.default)
+    end
     self.options[name] = option
     self.names[#self.names + 1] = name
   end
@@ -111,13 +122,17 @@ end
 -- The pattern for the whole text; its author may have said so.
 local function whole(pattern)
   local anchored = pattern:match("(%%*)%$$")
-  return (pattern:sub(1, 1) == "^" and "" or "^") .. pattern .. (anchored and #anchored % 2 == 0 and "" or "$")
+  return (pattern:sub(1, 1) == "^" and "" or "^") .. pattern
+    .. (anchored and #anchored % 2 == 0 and "" or "$")
 end
 
--- What a declaration asks beyond the type: one of some values, a range, a Lua pattern for the whole text.
+-- What a declaration asks beyond the type: one of some values, a range, a Lua pattern for the whole
+-- text.
 local function check_rules(what, option, value)
   if not option.ruled or unknown.is(value) then return end
-  local function refuse(rule) usage("%s: '%s' must be %s, got '%s'", what, option.name, rule, tostring(value)) end
+  local function refuse(rule)
+    usage("%s: '%s' must be %s, got '%s'", what, option.name, rule, tostring(value))
+  end
   if option.enum and not nearest.contains(option.enum, value) then
     refuse("one of " .. table.concat(option.enum, ", "))
   end
@@ -156,7 +171,9 @@ function Schema:spread(what, given)
   if list then
     if not self.positional then usage("%s: option [%d] has no name", what, (next(list))) end
     if not is_list(list) then usage("%s: the list of '%s' has holes", what, self.positional) end
-    if spread[self.positional] ~= nil then usage("%s: option '%s' is given twice", what, self.positional) end
+    if spread[self.positional] ~= nil then
+      usage("%s: option '%s' is given twice", what, self.positional)
+    end
     spread[self.positional] = #list == 1 and list[1] or list
   end
   return spread
@@ -176,9 +193,13 @@ end
 function Schema:check(what, given)
   local checked, strange = self:spread(what, given), nil
   for key in pairs(checked) do
-    if not self.options[key] and not (strange and strange < tostring(key)) then strange = tostring(key) end
+    if not self.options[key] and not (strange and strange < tostring(key)) then
+      strange = tostring(key)
+    end
   end
-  if strange then usage("%s: unknown option '%s'%s", what, strange, nearest.hint(strange, self.names)) end
+  if strange then
+    usage("%s: unknown option '%s'%s", what, strange, nearest.hint(strange, self.names))
+  end
   for _, name in ipairs(self.names) do
     local option, value = self.options[name], checked[name]
     if value ~= nil then
@@ -216,7 +237,8 @@ local function from_text(option, text)
   return text
 end
 
---- A text, as it comes from a command line, as a value of the option's type; raises when it is none.
+--- A text, as it comes from a command line, as a value of the option's type; raises when it is
+--- none.
 function Schema:from_text(what, name, text)
   local value = from_text(self.options[name], text)
   if value == nil then

@@ -12,7 +12,8 @@ Output.__index = Output
 ---@param seq integer the step's number
 ---@param what? string names another log of the same step
 local function new(bus, id, journal, seq, what)
-  return setmetatable({ bus = bus, kind = "step.output", id = id, journal = journal, seq = seq, what = what,
+  return setmetatable({ bus = bus, kind = "step.output", id = id, journal = journal, seq = seq,
+    what = what,
     masked = bus.masker:stream(), held = "", tail = {}, tail_at = 0 }, Output)
 end
 
@@ -21,7 +22,8 @@ end
 ---@param kind "job.log"|"run.log"
 ---@param of { id: string, job?: string, journal: table, name: string } name: of the log file
 local function aside(bus, kind, of)
-  return setmetatable({ bus = bus, kind = kind, id = of.id, job = of.job, journal = of.journal, to = of.name,
+  return setmetatable({ bus = bus, kind = kind, id = of.id, job = of.job, journal = of.journal,
+    to = of.name,
     masked = bus.masker:stream(), held = "", tail = {}, tail_at = 0 }, Output)
 end
 
@@ -60,8 +62,8 @@ function Output:cut(bytes)
   if self.file then self.file:flush() end
 end
 
---- Takes bytes as they come. A secret may lie across two writes and across lines: so it is looked for before
---- lines are cut.
+--- Takes bytes as they come. A secret may lie across two writes and across lines: so it is looked
+--- for before lines are cut.
 function Output:write(bytes) self:cut(self.masked:feed(bytes)) end
 
 --- Sends what is left without an end of line.

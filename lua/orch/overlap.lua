@@ -1,4 +1,5 @@
--- Could two patterns of paths (`*`, `?`, `[…]`, `**`) name the same file? A directory stands for all that is in it.
+-- Could two patterns of paths (`*`, `?`, `[…]`, `**`) name the same file? A directory stands for
+-- all that is in it.
 
 local BRACKET <const> = "[" -- as an element: some one character
 

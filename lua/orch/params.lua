@@ -1,4 +1,5 @@
--- Parameters of a recipe: from the command line, a file, the environment, and the declared defaults, in that order.
+-- Parameters of a recipe: from the command line, a file, the environment, and the declared
+-- defaults, in that order.
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local json = require "orch.json"
@@ -15,7 +16,8 @@ local function read_file(path)
   local values, failure = json.decode(assert(fs.read(path)))
   if type(values) == "table" and #values == 0 then return values end
   error(error_value.new { kind = "usage",
-    message = ("%s: %s"):format(path, failure and failure.message or "expected an object of parameters") }, 0)
+    message = ("%s: %s"):format(path,
+      failure and failure.message or "expected an object of parameters") }, 0)
 end
 
 local function refuse_unknown(schema, name, from)
@@ -35,8 +37,10 @@ local function refuse_missing(schema, values)
     end
   end
   if not first then return end
-  error(error_value.new { kind = "usage", hint = ("give it: %s=VALUE; `orch run RECIPE --help` lists all"):format(first),
-    message = ("the recipe needs the parameter%s %s"):format(#missing > 1 and "s" or "", table.concat(missing, ", ")) }, 0)
+  error(error_value.new { kind = "usage",
+    hint = ("give it: %s=VALUE; `orch run RECIPE --help` lists all"):format(first),
+    message = ("the recipe needs the parameter%s %s"):format(#missing > 1 and "s" or "",
+      table.concat(missing, ", ")) }, 0)
 end
 
 --- Values by name, checked; and those of job.pipeline that are given, by name without "pipeline.".
@@ -93,8 +97,10 @@ local function list(schema)
   local described = {}
   for i, name in ipairs(schema.names) do
     local option = schema.options[name]
-    described[i] = { name = name, type = option.type, doc = option.doc, default = option.default, min = option.min,
-      enum = option.enum, max = option.max, pattern = option.pattern, required = not option.optional }
+    described[i] = { name = name, type = option.type, doc = option.doc, default = option.default,
+      min = option.min,
+      enum = option.enum, max = option.max, pattern = option.pattern,
+      required = not option.optional }
   end
   return described
 end

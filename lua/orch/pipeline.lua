@@ -18,7 +18,9 @@ local function add_instance(self, definition)
   local other = self.by_lower_name[definition.name:lower()]
   if other then
     options.usage("orch.pipeline: two jobs are named '%s' (%s and %s)%s", other.name, other.where,
-      definition.where, other.name ~= definition.name and (": '%s' differs only in case"):format(definition.name) or "")
+      definition.where,
+      other.name ~= definition.name and (": '%s' differs only in case"):format(definition.name)
+      or "")
   end
   self.by_lower_name[definition.name:lower()] = definition
   self.by_name[definition.name] = definition
@@ -30,9 +32,12 @@ local function resolve_needs(self, definition)
   local resolved = {}
   for _, need in ipairs(definition.needs) do
     local instances = self.instances[need.name] or { need.name }
-    for _, name in ipairs(instances) do resolved[#resolved + 1] = { name = name, states = need.states } end
+    for _, name in ipairs(instances) do
+      resolved[#resolved + 1] = { name = name, states = need.states }
+    end
     if not self.instances[need.name] and not self.by_name[need.name] then
-      options.usage("orch.pipeline: job '%s' (%s) needs '%s', which is no job of the pipeline%s", definition.name,
+      options.usage("orch.pipeline: job '%s' (%s) needs '%s', which is no job of the pipeline%s",
+        definition.name,
         definition.where, need.name, nearest.hint(need.name, self.names))
     end
   end
@@ -47,12 +52,15 @@ local function refuse_circle(path, name)
   table.move(path, from, #path, 1, circle)
   circle[#circle + 1] = name
   if #circle > CIRCLE_MAX then
-    circle = { ("%s -> … %d more … -> %s"):format(table.concat(circle, " -> ", 1, CIRCLE_MAX), #circle - CIRCLE_MAX - 1, name) }
+    circle =
+      { ("%s -> … %d more … -> %s"):format(table.concat(circle, " -> ", 1, CIRCLE_MAX),
+      #circle - CIRCLE_MAX - 1, name) }
   end
   options.usage("orch.pipeline: jobs need each other in a circle: %s", table.concat(circle, " -> "))
 end
 
--- Depth first, without recursion: a chain may be longer than a stack. The path so far tells a circle.
+-- Depth first, without recursion: a chain may be longer than a stack. The path so far tells a
+-- circle.
 local function visit(self, start, order, state)
   if state[start] then return end
   if #self.by_name[start].resolved_needs == 0 then
@@ -83,7 +91,8 @@ function Pipeline:capacity(name) return self.resources[name] or 1 end
 local function check_resources(self, definition)
   for name, count in pairs(definition.resources) do
     if count > self:capacity(name) then
-      options.usage("orch.pipeline: job '%s' (%s) takes %d slots of '%s', which has %d", definition.name, definition.where,
+      options.usage("orch.pipeline: job '%s' (%s) takes %d slots of '%s', which has %d",
+        definition.name, definition.where,
         count, name, self:capacity(name))
     end
   end
@@ -153,7 +162,8 @@ local function define(description)
     if math.type(key) ~= "integer" then given[key] = value end
   end
   local checked = head:check("orch.pipeline", given)
-  local self = setmetatable({ by_name = {}, by_lower_name = {}, names = {}, instances = {}, connected = {},
+  local self =
+    setmetatable({ by_name = {}, by_lower_name = {}, names = {}, instances = {}, connected = {},
     params = options.schema(checked.params), resources = checked.resources }, Pipeline)
   for name in pairs(checked.params) do
     if type(name) ~= "string" or not name:find("^[%a_][%w_-]*$") then
@@ -171,7 +181,8 @@ local function define(description)
   return self
 end
 
---- Names in an order in which each comes after what it needs; only the named jobs and their needs when a list is given.
+--- Names in an order in which each comes after what it needs; only the named jobs and their needs
+--- when a list is given.
 ---@param wanted? string[]
 ---@return string[]
 function Pipeline:order(wanted)

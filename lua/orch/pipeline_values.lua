@@ -1,5 +1,6 @@
--- job.pipeline: what a CI service would tell a job of its pipeline. Here the run stands for it; what there is none of has
--- the values that CircleCI's own local command gives, and each may be given as pipeline.NAME=VALUE.
+-- job.pipeline: what a CI service would tell a job of its pipeline. Here the run stands for it;
+-- what there is none of has the values that CircleCI's own local command gives, and each may be
+-- given as pipeline.NAME=VALUE.
 local nearest = require "orch.nearest"
 local options = require "orch.options"
 local strict = require "orch.strict".strict
@@ -10,19 +11,22 @@ local PREFIX <const> = "pipeline."
 local schema <const> = options.schema {
   number = { "integer", min = 0 }, id = "string", event_time = "string",
   ["project.git_url"] = "string", ["project.type"] = "string",
-  ["git.branch"] = "string", ["git.tag"] = "string", ["git.revision"] = "string", ["git.base_revision"] = "string",
+  ["git.branch"] = "string", ["git.tag"] = "string", ["git.revision"] = "string",
+  ["git.base_revision"] = "string",
   ["git.is_default"] = "boolean", ["git.url"] = "string",
 }
 
 local NAMES <const> = { [""] = { "event_time", "git", "id", "number", "project" },
-  git = { "base_revision", "branch", "is_default", "revision", "tag", "url" }, project = { "git_url", "type" } }
+  git = { "base_revision", "branch", "is_default", "revision", "tag", "url" },
+  project = { "git_url", "type" } }
 
 local ALWAYS <const> = { event_time = "2020-01-01T00:00:00Z", ["git.is_default"] = false }
 
 --- Is it the name of one that is given: "pipeline.git.branch"?
 local function is(name) return name:sub(1, #PREFIX) == PREFIX end
 
---- Notes one that is given; raises kind usage for an unknown one, and for a wrong value. The empty text: there is none.
+--- Notes one that is given; raises kind usage for an unknown one, and for a wrong value. The empty
+--- text: there is none.
 ---@param given table<string, any> by name without "pipeline."
 ---@param from string who gives it, for the message
 ---@param name string
@@ -37,7 +41,9 @@ local function note(given, from, name, value, is_text)
     options.usage("%s: there is no '%s'%s", from, name, nearest.hint(name, known))
   end
   from = from .. ": pipeline"
-  if is_text and (value ~= "" or option.type ~= "string") then value = schema:from_text(from, short, value) end
+  if is_text and (value ~= "" or option.type ~= "string") then
+    value = schema:from_text(from, short, value)
+  end
   schema:check_value(from, option, value)
   given[short] = value
 end
@@ -66,7 +72,8 @@ end
 
 local function host_type(url)
   local host = url and (url:match("^%a[%w+.-]*://([^/]+)") or url:match("^([^/:]+):")) or ""
-  return host:find("gitlab", 1, true) and "gitlab" or host:find("bitbucket", 1, true) and "bitbucket" or "github"
+  return host:find("gitlab", 1, true) and "gitlab" or host:find("bitbucket", 1, true)
+    and "bitbucket" or "github"
 end
 
 local function has_git(given)
@@ -76,7 +83,8 @@ local function has_git(given)
   return false
 end
 
--- What git says of the project costs a process: it is read when first asked for, and kept with the run.
+-- What git says of the project costs a process: it is read when first asked for, and kept with the
+-- run.
 local function read(run, group, given)
   local good, info = pcall(run.journal.once, run.journal, function()
     local found = assert(require "orch.repo".info { dir = run.project.dir })
@@ -86,7 +94,9 @@ local function read(run, group, given)
     if run.project.in_git or group == "git" and not has_git(given) then error(info, 0) end
     info = {}
   end
-  local values = with_given({ ["git.branch"] = info.branch, ["git.tag"] = info.tag, ["git.revision"] = info.revision,
+  local values =
+    with_given({ ["git.branch"] = info.branch, ["git.tag"] = info.tag,
+    ["git.revision"] = info.revision,
     ["git.base_revision"] = info.revision, ["git.url"] = info.url, ["project.git_url"] = info.url,
     ["project.type"] = host_type(info.url) }, given)
   return part(values, group)
@@ -104,7 +114,8 @@ local function kind_of(run, given)
   end
   return { __index = function(values, key)
     if key ~= "git" and key ~= "project" then
-      options.usage("job.pipeline has no '%s'%s", tostring(key), nearest.hint(tostring(key), NAMES[""]))
+      options.usage("job.pipeline has no '%s'%s", tostring(key),
+        nearest.hint(tostring(key), NAMES[""]))
     end
     rawset(values, key, read(run, key, given))
     return values[key]

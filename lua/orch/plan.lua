@@ -1,5 +1,5 @@
--- What a recipe would do: its bodies run with recorders for verbs and unknown values for what only a run can tell.
--- No network, no credentials, no child; the same input gives the same plan.
+-- What a recipe would do: its bodies run with recorders for verbs and unknown values for what only
+-- a run can tell. No network, no credentials, no child; the same input gives the same plan.
 local engine = require "orch.engine"
 local error_value = require "orch.error"
 local event = require "orch.event"
@@ -34,7 +34,8 @@ local function chosen(verb, given)
   local options = {}
   for name, value in pairs(given) do
     local default = verb.schema.options[name].default
-    local empty = type(default) == "table" and type(value) == "table" and next(default) == nil and next(value) == nil
+    local empty = type(default) == "table" and type(value) == "table" and next(default) == nil
+      and next(value) == nil
     if unknown.is(value) or value ~= default and not empty then options[name] = shown(value) end
   end
   return options
@@ -48,7 +49,8 @@ local function inside(place, f, ...)
   return table.unpack(outcome, 2, outcome.n)
 end
 
--- Takes the place of step.run: records the call, gives what a fake answers, or what the verb's plan knows.
+-- Takes the place of step.run: records the call, gives what a fake answers, or what the verb's plan
+-- knows.
 local function recorder(planned, fakes)
   return function(job, spec, f, ...)
     local parent = scope.current() or job.scope
@@ -56,7 +58,8 @@ local function recorder(planned, fakes)
     local entry = { id = place.id, verb = spec.verb, title = spec.title, where = spec.where,
       depth = parent:shown().depth, put_off = spec.put_off }
     if #planned.steps == STEPS_MAX then
-      error(error_value.new { kind = "limit", where = spec.where, message = ("the plan of a job ends after %d steps"):format(STEPS_MAX),
+      error(error_value.new { kind = "limit", where = spec.where,
+        message = ("the plan of a job ends after %d steps"):format(STEPS_MAX),
         hint = "if this loop never ends, let it end by what a step gives, or by a count" }, 0)
     end
     table.insert(planned.steps, entry)
@@ -73,14 +76,16 @@ local function recorder(planned, fakes)
 end
 
 local function named_unknowns(prefix)
-  return setmetatable({}, { __index = function(_, key) return unknown.new(prefix .. tostring(key)) end })
+  return setmetatable({},
+    { __index = function(_, key) return unknown.new(prefix .. tostring(key)) end })
 end
 
 local NO_WORLD <const> = { kind = "plan" }
 
 -- Paths have names; files and processes are there only at run time.
 function NO_WORLD.open(_, _)
-  return { dir = "‹dir›", tmp = "‹tmp›", fs = unknown.new("job.fs"), proc = unknown.new("job.proc") }
+  return { dir = "‹dir›", tmp = "‹tmp›", fs = unknown.new("job.fs"),
+    proc = unknown.new("job.proc") }
 end
 
 local function silent_bus()
@@ -104,14 +109,16 @@ local function needs_for(self, definition)
   local needs = {}
   for _, need in ipairs(definition.resolved_needs) do
     local outputs = self.outputs[need.name] or {}
-    needs[need.name] = getmetatable(outputs) and outputs or strict(table_copy(outputs), "job.needs." .. need.name)
+    needs[need.name] = getmetatable(outputs) and outputs
+      or strict(table_copy(outputs), "job.needs." .. need.name)
   end
   return strict(needs, "job.needs")
 end
 
 local function plan_receiver(self, definition, planned)
   local made = receiver.new {
-    name = definition.name, place = definition.name, bus = silent_bus(), verbs = self.recipe.verbs, executor = NO_WORLD,
+    name = definition.name, place = definition.name, bus = silent_bus(), verbs = self.recipe.verbs,
+    executor = NO_WORLD,
     params = self.params, needs = needs_for(self, definition), secrets = secrets_of(definition),
     matrix = strict(table_copy(definition.values or {}), "job.matrix"),
     secret_names = {}, env = {}, shell = definition.shell, project = self.project, planning = true,
@@ -150,7 +157,8 @@ end
 
 local function end_plan(self, definition, planned, problem)
   local failure = step.locate(problem, nil, nil)
-  planned.ends = { message = failure.message, where = failure.where or definition.where, hint = failure.hint,
+  planned.ends = { message = failure.message, where = failure.where or definition.where,
+    hint = failure.hint,
     decided = failure.decided or nil, kind = failure.kind }
   self.outputs[definition.name] = named_unknowns(definition.name .. ".")
   return planned
@@ -160,7 +168,8 @@ end
 local function condition(self, definition)
   local needs = {}
   for _, need in ipairs(definition.resolved_needs) do needs[need.name] = self.outputs[need.name] end
-  local good, value = pcall(definition.when, { params = self.params, matrix = definition.values or {},
+  local good, value = pcall(definition.when,
+    { params = self.params, matrix = definition.values or {},
     needs = needs, pipeline = self.pipeline })
   if good and unknown.is(value) or error_value.is(value) and value.decided then return nil end
   if not good then error(value, 0) end
@@ -209,14 +218,16 @@ local function summarize(plan)
     for _, job in ipairs(plan.jobs) do
       for _, entry in ipairs(job.steps) do
         for _, name in ipairs((entry.effects or {})[kind] or {}) do
-          table.insert(plan[kind], { name = name, job = job.name, where = entry.where, root = entry.effects.root })
+          table.insert(plan[kind],
+            { name = name, job = job.name, where = entry.where, root = entry.effects.root })
         end
       end
     end
   end
 end
 
--- An unknown value prints, whatever the format would make of it; `("%d"):format(x)` finds only the one string.format.
+-- An unknown value prints, whatever the format would make of it; `("%d"):format(x)` finds only the
+-- one string.format.
 local function formatting_unknowns(f)
   local format = string.format
   string.format = function(text, ...) -- luacheck: ignore 122
@@ -241,8 +252,11 @@ end
 ---fakes: see rehearsal.lua, as are values and pipeline, which then take the place of params
 local function plan(loaded, spec)
   local values, given = spec.values, spec.pipeline
-  if not values then values, given = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file) end
-  local self = { recipe = loaded, project = spec.project, outputs = {}, fakes = spec.fakes, states = {}, pipeline = pipeline_values.planned(given),
+  if not values then
+    values, given = params.resolve(loaded.pipeline.params, spec.params or {}, spec.params_file)
+  end
+  local self = { recipe = loaded, project = spec.project, outputs = {}, fakes = spec.fakes,
+    states = {}, pipeline = pipeline_values.planned(given),
     params = strict(values, "job.params", loaded.pipeline.params.names, params.ADVICE) }
   local result = { recipe = loaded.path, params = shown(values), jobs = json.array {} }
   self.order = loaded.pipeline:order(spec.jobs)
@@ -250,7 +264,8 @@ local function plan(loaded, spec)
     local at = 1
     while self.order[at] do -- it grows
       local planned = plan_job(self, loaded.pipeline.by_name[self.order[at]])
-      self.states[planned.name] = planned.not_run and "not_run" or planned.ends and "failed" or "success"
+      self.states[planned.name] = planned.not_run and "not_run" or planned.ends and "failed"
+        or "success"
       result.jobs[at], at = planned, at + 1
     end
   end)
@@ -263,7 +278,8 @@ local function read(path)
   local value, failure = json.decode(assert(fs.read(path)))
   if type(value) == "table" and value.jobs then return value end
   error(error_value.new { kind = "usage", message = ("%s is no plan: %s"):format(path,
-    failure and failure.message or "it has no jobs"), hint = "write one with: orch plan RECIPE --json > FILE" }, 0)
+    failure and failure.message or "it has no jobs"),
+      hint = "write one with: orch plan RECIPE --json > FILE" }, 0)
 end
 
 return { plan = plan, text = plan_text.lines, read = read }

@@ -9,7 +9,8 @@ local function option_lines(lines, indent, given)
     local value = given[name]
     if type(value) ~= "table" or next(value) ~= nil then
       local text = type(value) == "string" and value:gsub("\n$", "") or json.encode(value)
-      lines[#lines + 1] = ("%s%s = %s"):format(indent, name, (text:gsub("\n", "\n" .. indent .. "    ")))
+      lines[#lines + 1] = ("%s%s = %s"):format(indent, name,
+        (text:gsub("\n", "\n" .. indent .. "    ")))
     end
   end
 end
@@ -18,14 +19,16 @@ local function job_lines(lines, job)
   local needs = {}
   for i, need in ipairs(job.needs) do needs[i] = need.name end
   lines[#lines + 1] = ""
-  lines[#lines + 1] = ("job %s%s"):format(job.name, #needs > 0 and "  after " .. table.concat(needs, ", ") or "")
+  lines[#lines + 1] = ("job %s%s"):format(job.name,
+    #needs > 0 and "  after " .. table.concat(needs, ", ") or "")
   if job.executor then lines[#lines + 1] = "  in " .. job.executor end
   if #job.secrets > 0 then lines[#lines + 1] = "  secrets: " .. table.concat(job.secrets, ", ") end
   if job.not_run then lines[#lines + 1] = "  is not run: its condition says no" end
   if job.conditional then lines[#lines + 1] = "  runs only when its condition says so" end
   for _, entry in ipairs(job.steps) do
     local indent = ("  "):rep(entry.depth + 1)
-    lines[#lines + 1] = ("%s%s%s%s"):format(indent, entry.verb, entry.title ~= entry.verb and "  " .. entry.title or "",
+    lines[#lines + 1] = ("%s%s%s%s"):format(indent, entry.verb,
+      entry.title ~= entry.verb and "  " .. entry.title or "",
       entry.put_off and ("  (%s, at the end)"):format(entry.put_off.when) or "")
     option_lines(lines, indent .. "    ", entry.options)
   end
@@ -48,7 +51,8 @@ local function lines_of(result)
       lines[#lines + 1] = ""
       lines[#lines + 1] = each[2]
       for _, entry in ipairs(result[each[1]]) do
-        lines[#lines + 1] = ("  %s  (%s)"):format(entry.root and entry.root .. ": " .. entry.name or entry.name, entry.job)
+        lines[#lines + 1] = ("  %s  (%s)"):format(entry.root and entry.root .. ": " .. entry.name
+          or entry.name, entry.job)
       end
     end
   end

@@ -20,13 +20,14 @@ local function approval(o, text)
   local lower = text:lower()
   if YES[lower] then return true end
   if NO[lower] then
-    error(error_value.new { kind = "failed", message = ("not approved: %s"):format(o.question or o.id) }, 0)
+    error(error_value.new { kind = "failed",
+      message = ("not approved: %s"):format(o.question or o.id) }, 0)
   end
   options.usage("answer '%s': yes or no, got '%s'", o.id, text)
 end
 
---- The text of an answer as the value that was asked for; raises kind usage when it is none, and kind failed when it
---- says no.
+--- The text of an answer as the value that was asked for; raises kind usage when it is none, and
+--- kind failed when it says no.
 ---@param o orch.Question
 ---@param text string
 ---@return any
@@ -36,7 +37,9 @@ local function value(o, text)
     if text == "" then options.usage("answer '%s': a code, got an empty line", o.id) end
     return secret.new(text, o.id)
   end
-  local schema = options.schema { [o.id] = { o.type, enum = o.enum, pattern = o.pattern, min = o.min, max = o.max } }
+  local schema =
+    options.schema { [o.id] = { o.type, enum = o.enum, pattern = o.pattern, min = o.min,
+    max = o.max } }
   return schema:check("answer", { [o.id] = schema:from_text("answer", o.id, text) })[o.id]
 end
 
@@ -44,7 +47,8 @@ end
 ---@param o orch.Question
 ---@return string?
 local function choices(o)
-  local words = { approval = "yes/no", boolean = "true/false", integer = "whole number", number = "number", code = "code" }
+  local words = { approval = "yes/no", boolean = "true/false", integer = "whole number",
+    number = "number", code = "code" }
   local text = words[o.type]
   if o.enum then
     local list = {}

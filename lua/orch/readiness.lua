@@ -1,4 +1,5 @@
--- Waits until something in the background is ready: a port answers, a URL, a line is printed, a command succeeds.
+-- Waits until something in the background is ready: a port answers, a URL, a line is printed, a
+-- command succeeds.
 local duration = require "orch.duration"
 local error_value = require "orch.error"
 local options = require "orch.options"
@@ -20,10 +21,13 @@ local probes = {}
 
 function probes.port(job, how) return job.proc.probe(how.host, how.port, 2) ~= nil end
 
--- Where the steps have a network of their own, only they can ask: plainly, and for the status alone.
+-- Where the steps have a network of their own, only they can ask: plainly, and for the status
+-- alone.
 local function ask_inside(job, url)
   local host, port, path = url:match("^http://([^/:]+):?(%d*)(.*)$")
-  if not host then options.usage("run: ready: in a container only http:// can be asked, got '%s'", url) end
+  if not host then
+    options.usage("run: ready: in a container only http:// can be asked, got '%s'", url)
+  end
   local reply = job.proc.probe(host, port ~= "" and math.tointeger(port) or 80, 2,
     ("GET %s HTTP/1.0\r\nHost: %s\r\n\r\n"):format(path ~= "" and path or "/", host))
   local status = reply and tonumber(reply:match("^HTTP/[%d.]+ (%d+)"))
@@ -48,7 +52,9 @@ function probes.log(_, _, seen) return seen.line end
 local function probe_of(how)
   local found
   for _, name in ipairs { "port", "http", "command", "log" } do
-    if how[name] and found then options.usage("run: ready takes one of %s and %s, not both", found, name) end
+    if how[name] and found then
+      options.usage("run: ready takes one of %s and %s, not both", found, name)
+    end
     found = how[name] and name or found
   end
   if not found then options.usage("run: ready needs one of port, http, command, log") end
@@ -71,15 +77,19 @@ local function checked(given)
   return how
 end
 
---- Raises kind conflict when another program has the port already: it would be taken for the one that is begun.
+--- Raises kind conflict when another program has the port already: it would be taken for the one
+--- that is begun.
 ---@param job orch.Job
 ---@param given table
 local function expect_free(job, given)
   local how = checked(given)
   if not how.port or not probes.port(job, how) then return end
   error(error_value.new { kind = "conflict", op = "run",
-    message = ("port %d of %s is in use by another program, before this one is begun"):format(how.port, how.host),
-    hint = ("end that program (`ss -ltnp 'sport = %d'` shows it), or use another port"):format(how.port) }, 0)
+    message =
+      ("port %d of %s is in use by another program, before this one is begun"):format(how.port,
+      how.host),
+    hint =
+      ("end that program (`ss -ltnp 'sport = %d'` shows it), or use another port"):format(how.port) }, 0)
 end
 
 --- Waits; ended() tells that what should become ready is gone.
@@ -93,7 +103,8 @@ local function wait(job, given, seen, ended)
   how.deadline = task.clock() + how.limit
   while not probe(job, how, seen) do
     if ended() then
-      error(error_value.new { kind = "failed", message = "the background command ended before it was ready" }, 0)
+      error(error_value.new { kind = "failed",
+        message = "the background command ended before it was ready" }, 0)
     end
     if task.clock() > how.deadline then
       error(error_value.new { kind = "timeout",

@@ -40,8 +40,8 @@ function methods.group(job, title, f)
   if type(title) ~= "string" or type(f) ~= "function" then
     options.usage("group: expected job:group(\"title\", function() … end)")
   end
-  return job.run_step(job, { verb = "group", title = title, where = step.caller(), options = NOTHING, again = true,
-    external = false }, f)
+  return job.run_step(job, { verb = "group", title = title, where = step.caller(),
+    options = NOTHING, again = true, external = false }, f)
 end
 
 -- A secret shows as ***, here and nowhere that its text would count.
@@ -57,8 +57,8 @@ end
 -- Outside of steps: lines of the job itself.
 function methods.say(job, text)
   if job.planning then return end
-  job.said = job.said or output.aside(job.bus, "job.log", { id = job.scope.id, job = job.name, journal = job.journal,
-    name = job.journal:job_log_name(job.scope.id) })
+  job.said = job.said or output.aside(job.bus, "job.log", { id = job.scope.id, job = job.name,
+    journal = job.journal, name = job.journal:job_log_name(job.scope.id) })
   job.said:write(text)
 end
 
@@ -74,14 +74,16 @@ function methods.halt() error(step.HALT, 0) end
 
 local WHEN <const> = { "always", "on_fail", "on_success" }
 
---- Something to do when the body has ended: always, only when it failed ("on_fail"), or only when it did not
---- ("on_success"). Done in reverse order, also after a cancellation or time-out, and then within 30 s each.
+--- Something to do when the body has ended: always, only when it failed ("on_fail"), or only when
+--- it did not ("on_success"). Done in reverse order, also after a cancellation or time-out, and
+--- then within 30 s each.
 ---@param f fun()
 ---@param when? "always"|"on_fail"|"on_success"
 function methods.defer(job, f, when)
   if type(f) ~= "function" then options.usage("defer: expected job:defer(function() … end)") end
   if when ~= nil and not nearest.contains(WHEN, when) then
-    options.usage("defer: there is no time '%s'%s", tostring(when), nearest.hint(tostring(when), WHEN))
+    options.usage("defer: there is no time '%s'%s", tostring(when),
+      nearest.hint(tostring(when), WHEN))
   end
   if job.tidying then options.usage("defer: the body has ended") end
   table.insert(job.deferred, { f = f, when = when or "always" })
@@ -91,7 +93,9 @@ end
 ---@param given orch.Definition[]
 ---@return string[]
 function methods.add_jobs(job, given)
-  if type(given) ~= "table" then options.usage("add_jobs: expected job:add_jobs { orch.job { … }, … }") end
+  if type(given) ~= "table" then
+    options.usage("add_jobs: expected job:add_jobs { orch.job { … }, … }")
+  end
   local list, names = definition.is_definition(given) and { given } or given, {}
   for i, each in ipairs(list) do
     if not definition.is_definition(each) then
@@ -100,8 +104,10 @@ function methods.add_jobs(job, given)
     names[i] = each.name
   end
   -- A resumed run must make them again.
-  return job.run_step(job, { verb = "add_jobs", title = "add " .. table.concat(names, ", "), where = step.caller(),
-    options = record.fingerprint(names), again = true, external = false, setting = true }, function() return job:grow(list) end)
+  local spec = { verb = "add_jobs", title = "add " .. table.concat(names, ", "),
+    where = step.caller(), options = record.fingerprint(names), again = true, external = false,
+    setting = true }
+  return job.run_step(job, spec, function() return job:grow(list) end)
 end
 
 --- For verbs: bytes that the step's program printed; a failure's error repeats the last lines.
@@ -123,7 +129,8 @@ function methods.artifact(job, artifact)
   job.bus:emit("artifact", artifact)
 end
 
---- For verbs: how far a transfer, or one of several, has come. Ten times a second is told at most, and the end.
+--- For verbs: how far a transfer, or one of several, has come. Ten times a second is told at most,
+--- and the end.
 ---@param progress { label: string, current: integer, total?: integer, unit?: "bytes"|"steps" } total: nil = not known
 function methods.progress(job, progress)
   local current, now = step.current(), task.clock()
@@ -132,8 +139,8 @@ function methods.progress(job, progress)
   local ended = progress.total and progress.current >= progress.total
   if last == true or last and not ended and now - last < PROGRESS_SECONDS then return end
   current.progress[progress.label] = ended or now
-  job.bus:emit("step.progress", { id = current.id, job = job.name, label = progress.label, current = progress.current,
-    total = progress.total, unit = progress.unit or "bytes" })
+  job.bus:emit("step.progress", { id = current.id, job = job.name, label = progress.label,
+    current = progress.current, total = progress.total, unit = progress.unit or "bytes" })
 end
 
 --- For verbs: a credential learnt at run time; no event shows it from now on.
@@ -149,12 +156,14 @@ function methods.background_output(job)
   return output.new(job.bus, current.id, job.journal, current.seq, "background")
 end
 
---- For verbs: runs f in a task that lives as long as the job, not as the step. Nobody waits for it: an error that f
---- raises is said as a line of the job.
+--- For verbs: runs f in a task that lives as long as the job, not as the step. Nobody waits for it:
+--- an error that f raises is said as a line of the job.
 function methods.background(job, f)
   local running = job.task:spawn(function()
     local good, failure = xpcall(f, error_value.on_error)
-    if not good and not task.cancelled() then job:say(("in the background: %s\n"):format(failure)) end
+    if not good and not task.cancelled() then
+      job:say(("in the background: %s\n"):format(failure))
+    end
   end)
   table.insert(job.in_background, running)
   return running
@@ -173,12 +182,14 @@ local function call_verb(job, name, verb, given)
   local where = step.caller()
   local good, checked = pcall(verb.schema.check, verb.schema, name, given)
   if not good then error(step.locate(checked, where, name), 0) end
-  local title, seconds, when = checked.name or verb.title and verb.title(checked) or name, checked.timeout, checked.when
+  local title, seconds, when = checked.name or verb.title and verb.title(checked) or name,
+    checked.timeout, checked.when
   checked.name, checked.timeout, checked.when = nil, nil, nil
   if seconds then seconds = duration.seconds(name .. ": timeout", seconds) end
   local spec = { verb = name, title = title, where = where, given = checked,
     options = not job.planning and record.fingerprint(checked) or nil,
-    again = verb.replay == "again" or verb.again ~= nil and verb.again(checked) == true, external = verb.external }
+    again = verb.replay == "again" or verb.again ~= nil and verb.again(checked) == true,
+    external = verb.external }
   local f = timed(seconds, verb.run)
   if when == "on_success" then return job.run_step(job, spec, f, job, checked) end
   if job.planning then spec.put_off = { when = when, after = job:planned_steps() } end
@@ -210,7 +221,8 @@ function Job.__index(job, key)
   local function method(self, given, ...)
     if select("#", ...) > 0 then
       error(error_value.new { kind = "usage", where = step.caller(),
-        message = ("%s takes one value or one table, got %d values"):format(key, 1 + select("#", ...)),
+        message = ("%s takes one value or one table, got %d values"):format(key,
+          1 + select("#", ...)),
         hint = ("write job:%s { …, … }"):format(key) }, 0)
     end
     if self ~= job then
@@ -242,13 +254,14 @@ end
 -- A world that takes its time to make is a step of its own, made before all others.
 local function in_world(job, body)
   if job.executor.title then
-    job.run_step(job, { verb = job.executor.kind, title = job.executor.title, options = NOTHING, again = true,
-      external = false, setting = true }, open_world, job)
+    job.run_step(job, { verb = job.executor.kind, title = job.executor.title, options = NOTHING,
+      again = true, external = false, setting = true }, open_world, job)
   end
   return body(job)
 end
 
--- What still runs in the background must have ended before its world goes, or another attempt makes it again.
+-- What still runs in the background must have ended before its world goes, or another attempt makes
+-- it again.
 local function leave_world(job, failure)
   if not job.executor.close and #job.in_background == 0 then return end
   branches.cleanup(function()
@@ -256,7 +269,9 @@ local function leave_world(job, failure)
       each:cancel(error_value.new { kind = "cancelled", message = "the job is over" })
       each:join()
     end
-    if job.executor.close then scope.within(job.scope, function() job.executor:close(job, failure) end) end
+    if job.executor.close then
+      scope.within(job.scope, function() job.executor:close(job, failure) end)
+    end
   end, LEAVE_SECONDS)
 end
 

@@ -1,4 +1,5 @@
--- Loads recipes and user verbs: trusted code, in an environment without what would pass around the job.
+-- Loads recipes and user verbs: trusted code, in an environment without what would pass around the
+-- job.
 local decisions = require "orch.decisions"
 local engine = require "orch.engine"
 local error_value = require "orch.error"
@@ -57,7 +58,8 @@ local function concat(list, separator, from, to)
 end
 
 local function refuse_global(_, name)
-  error(("assignment to global '%s': write `local %s = …`"):format(tostring(name), tostring(name)), 2)
+  error(("assignment to global '%s': write `local %s = …`"):format(tostring(name), tostring(name)),
+    2)
 end
 
 local MEANT <const> = { orch = "write at the top: local orch = require \"orch\"",
@@ -69,7 +71,8 @@ local function unknown_global(environment, name)
   for each in next, environment do names[#names + 1] = each end
   table.sort(names)
   local near = nearest.find(tostring(name), names)
-  error(("there is no global '%s'%s"):format(tostring(name), near and ("; did you mean '%s'?"):format(near) or ""), 2)
+  error(("there is no global '%s'%s"):format(tostring(name),
+    near and ("; did you mean '%s'?"):format(near) or ""), 2)
 end
 
 local function raise_load_error(path, message)
@@ -83,12 +86,15 @@ local function run_file(path, environment, files)
   local program = text:gsub("^#[^\n]*", "")
   local chunk, message = load(program, "@" .. path, "t", environment)
   if not chunk then raise_load_error(path, message) end
-  if rawget(environment, decisions.NAME) then chunk = load(decisions.marked(program), "@" .. path, "t", environment) or chunk end
+  if rawget(environment, decisions.NAME) then
+    chunk = load(decisions.marked(program), "@" .. path, "t", environment) or chunk
+  end
   files:add(path, text)
   return engine.outside_body(chunk)
 end
 
--- The files that a recipe is made of, as they are read. told(path, text): who keeps a record of them.
+-- The files that a recipe is made of, as they are read. told(path, text): who keeps a record of
+-- them.
 local Files = {}
 Files.__index = Files
 
@@ -112,8 +118,10 @@ local function not_found(name, search)
     looked[#looked + 1] = each:gsub("%?", (name:gsub("%.", "/")))
   end
   error(error_value.new { kind = "usage",
-    message = ("there is no module '%s'%s"):format(name, nearest.find(name, { "orch" }) and "; did you mean 'orch'?" or ""),
-    hint = ("looked for in %s, and among the installed Lua modules; ORCH_PATH names more directories")
+    message = ("there is no module '%s'%s"):format(name,
+      nearest.find(name, { "orch" }) and "; did you mean 'orch'?" or ""),
+    hint =
+      ("looked for in %s, and among the installed Lua modules; ORCH_PATH names more directories")
       :format(table.concat(looked, ", ")) }, 0)
 end
 
@@ -139,7 +147,8 @@ end
 local function pointing(library, name, instead)
   return setmetatable(library, { __index = function(_, key)
     if instead[key] then
-      error(("a recipe has no %s.%s, which would pass around the job: %s"):format(name, key, instead[key]), 2)
+      error(("a recipe has no %s.%s, which would pass around the job: %s"):format(name, key,
+        instead[key]), 2)
     end
   end })
 end
@@ -149,12 +158,15 @@ local function take_unknowns(environment)
   for _, each in ipairs { environment.string, environment.math } do
     for name, f in pairs(each) do each[name] = unknown.tolerant(name, f) end
   end
-  for _, name in ipairs { "tonumber", "type" } do environment[name] = unknown.tolerant(name, environment[name]) end
+  for _, name in ipairs { "tonumber", "type" } do
+    environment[name] = unknown.tolerant(name, environment[name])
+  end
   environment.tostring = function(value) return unknown.is(value) and value or tostring(value) end
   rawset(environment, decisions.NAME, unknown.known)
 end
 
--- A plan has a string.format of its own. What it raises is the caller's mistake, at the caller's line.
+-- A plan has a string.format of its own. What it raises is the caller's mistake, at the caller's
+-- line.
 local function format(...)
   local good, text = pcall(string.format, ...)
   if good then return text end
@@ -172,13 +184,20 @@ local function environment_for(dirs, said, files)
   for _, name in ipairs { "coroutine", "math", "string", "table", "utf8" } do
     environment[name] = without(_G[name]) -- a recipe that changes one must not change the engine's
   end
-  -- The rest of debug leads everywhere, also to the engine's string functions, as a string's metatable does.
+  -- The rest of debug leads everywhere, also to the engine's string functions, as a string's
+  -- metatable does.
   environment.debug = { traceback = debug.traceback, getinfo = debug.getinfo }
-  environment.getmetatable = function(value) return type(value) ~= "string" and getmetatable(value) or nil end
+  environment.getmetatable = function(value)
+    return type(value) ~= "string" and getmetatable(value) or nil
+  end
   local library
   environment.print, library = said:functions(without(io, "popen", "read", "lines", "stdin"))
-  library.lines = function(name, ...) return io.lines(assert(name, "io.lines needs the name of a file"), ...) end
-  environment.io = pointing(library, "io", { stdin = "use job:ask { … }", read = "use job:ask { … }", popen = "use job:run { …, capture = true }" })
+  library.lines = function(name, ...)
+    return io.lines(assert(name, "io.lines needs the name of a file"), ...)
+  end
+  environment.io = pointing(library, "io",
+    { stdin = "use job:ask { … }", read = "use job:ask { … }",
+    popen = "use job:run { …, capture = true }" })
   environment.os = pointing(without(os, "execute", "exit"), "os",
     { execute = "use job:run { … }", exit = "use job:halt(), or orch.fail to fail" })
   environment.package = { path = table.concat(search, ";") }
@@ -215,7 +234,9 @@ local function surroundings(path, said, files)
     verb_dirs[#verb_dirs + 1] = each
   end
   local environment = environment_for(dirs, said, files)
-  return environment, verb.finder(verb_dirs, function(file) return run_file(file, environment, files) end)
+  return environment, verb.finder(verb_dirs, function(file)
+    return run_file(file, environment, files)
+  end)
 end
 
 local NEAR_MAX <const> = 8
@@ -245,14 +266,16 @@ local function load_recipe(path, to_run)
     error(failure, 0)
   end
   if stat.type == "directory" then
-    error(error_value.new { kind = "usage", message = ("%s is a directory, not a recipe"):format(path),
+    error(error_value.new { kind = "usage",
+      message = ("%s is a directory, not a recipe"):format(path),
       hint = near_recipes(path .. "/x") }, 0)
   end
   local said, files = words.new(to_run), setmetatable({}, Files)
   local environment, finder = surroundings(path, said, files)
   if not to_run then take_unknowns(environment) end
   local value = run_file(path, environment, files)
-  return { path = path, pipeline = as_pipeline(value, path), verbs = finder, words = said, files = files }
+  return { path = path, pipeline = as_pipeline(value, path), verbs = finder, words = said,
+    files = files }
 end
 
 --- What a file returns that is run as a recipe is: one of tests.

@@ -1,8 +1,9 @@
 -- Values as text for the journal, and back.
 --
--- JSON with marks, objects of one key: { "$bytes": base64 } for a string that is not UTF-8, { "$pairs": [[key, value], …] }
--- for a table that is neither a list nor has only names, and in fingerprints { "$secret": name },
--- { "$function": "file:line" } and { "$float": text } for what only its name may stand for.
+-- JSON with marks, objects of one key: { "$bytes": base64 } for a string that is not UTF-8, {
+-- "$pairs": [[key, value], …] } for a table that is neither a list nor has only names, and in
+-- fingerprints { "$secret": name }, { "$function": "file:line" } and { "$float": text } for what
+-- only its name may stand for.
 local json = require "orch.json"
 local secret = require "orch.secret"
 
@@ -15,7 +16,8 @@ local find <const> = string.find
 
 local function bytes_mark(value) return { ["$bytes"] = require "orch.hash".base64(value) } end
 
--- "list": keys 1 … n; "names": texts that JSON can have as names and that are no marks; else "pairs".
+-- "list": keys 1 … n; "names": texts that JSON can have as names and that are no marks; else
+-- "pairs".
 local function shape_of(value)
   local count, named = 0, true
   for key in next, value do
@@ -73,12 +75,14 @@ function marked(value, state, depth)
   if kind == "string" then return utf8.len(value) and value or bytes_mark(value) end
   if kind == "boolean" or value == json.null then return value end
   if kind == "number" and value == value and math.abs(value) ~= math.huge then return value end
-  if kind == "table" and depth < DEPTH_MAX and state.count < VALUES_MAX then return marked_table(value, state, depth) end
+  if kind == "table" and depth < DEPTH_MAX and state.count < VALUES_MAX then
+    return marked_table(value, state, depth)
+  end
   return state.named and named_mark(value) or nil
 end
 
---- The value as text, or nil when it holds what a record cannot bring back: secrets, functions, objects, NaN, a table
---- within itself.
+--- The value as text, or nil when it holds what a record cannot bring back: secrets, functions,
+--- objects, NaN, a table within itself.
 ---@param value any
 ---@return string?
 local function encode(value)
@@ -115,6 +119,8 @@ end
 --- A text that is the same for the same options in another process: secrets and functions by name.
 ---@param value table
 ---@return string
-local function fingerprint(value) return json.encode(marked(value, { named = true, count = 0 }, 0)) end
+local function fingerprint(value)
+  return json.encode(marked(value, { named = true, count = 0 }, 0))
+end
 
 return { encode = encode, decode = decode, fingerprint = fingerprint }

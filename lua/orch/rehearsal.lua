@@ -1,4 +1,5 @@
--- A run with fakes, for the tests of a recipe: its bodies run, its verbs are answered by the test. Nothing is done.
+-- A run with fakes, for the tests of a recipe: its bodies run, its verbs are answered by the test.
+-- Nothing is done.
 local engine = require "orch.engine"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -14,8 +15,10 @@ local schema = options.schema {
   params = { "table", default = {} },
   pipeline = { "table", default = {} }, -- { number = 7, ["git.branch"] = "main" }
   jobs = "list?",
-  verbs = { "table", default = {} },    -- what a verb gives: a value, or a function of its options and the job
-  really = { "list", default = {} },    -- verbs of the user's own that run, with what they call faked
+  -- what a verb gives: a value, or a function of its options and the job
+  verbs = { "table", default = {} },
+  -- verbs of the user's own that run, with what they call faked
+  really = { "list", default = {} },
 }
 
 local Fakes = {}
@@ -34,7 +37,8 @@ local function fakes_of(loaded, spec)
   local really, names = {}, loaded.verbs:names()
   for name in pairs(spec.verbs) do
     if not loaded.verbs:find(name) then
-      options.usage("run: there is no verb '%s' to answer for%s", tostring(name), nearest.hint(tostring(name), names))
+      options.usage("run: there is no verb '%s' to answer for%s", tostring(name),
+        nearest.hint(tostring(name), names))
     end
   end
   for _, name in ipairs(spec.really) do
@@ -46,7 +50,8 @@ local function fakes_of(loaded, spec)
   return setmetatable({ verbs = spec.verbs, really = really }, Fakes)
 end
 
--- What a test has left open, and what is wrong with the recipe or a fake, is not for the test to expect.
+-- What a test has left open, and what is wrong with the recipe or a fake, is not for the test to
+-- expect.
 local function refuse_unfinished(job)
   local ends = job.ends
   if job.conditional then
@@ -55,7 +60,8 @@ local function refuse_unfinished(job)
   end
   if not ends or not ends.decided and ends.kind ~= "usage" then return end
   local verb = ends.decided and ends.message:match("‹([%a_][%w_]*)")
-  error(error_value.new { kind = "usage", message = ("job '%s': %s (%s)"):format(job.name, ends.message, ends.where or "?"),
+  error(error_value.new { kind = "usage",
+    message = ("job '%s': %s (%s)"):format(job.name, ends.message, ends.where or "?"),
     hint = verb and verb ~= "pipeline" and ("say what it gives: verbs = { %s = … }"):format(verb)
       or verb and "say what it is: pipeline = { … }" or ends.hint }, 0)
 end
@@ -68,7 +74,8 @@ end
 
 local function job_of(planned)
   local ends = planned.ends
-  return { name = planned.name, steps = planned.steps, outputs = planned.outputs, failure = ends and ends.message,
+  return { name = planned.name, steps = planned.steps, outputs = planned.outputs,
+    failure = ends and ends.message,
     kind = ends and ends.kind, where = ends and ends.where,
     state = planned.not_run and "not_run" or ends and "failed" or "success" }
 end
@@ -100,9 +107,12 @@ local function run(path, given)
   for name, value in pairs(spec.pipeline) do
     pipeline_values.note(of_pipeline, "run", "pipeline." .. name, value, false)
   end
-  local made = plan.plan(loaded, { values = loaded.pipeline.params:check("parameters", spec.params), pipeline = of_pipeline,
-    jobs = spec.jobs, project = { dir = assert(fs.cwd()), in_git = false, key = "test" }, fakes = fakes_of(loaded, spec) })
-  local result = setmetatable({ jobs = {}, order = {}, build = names_of(made.build), push = names_of(made.push),
+  local made = plan.plan(loaded,
+    { values = loaded.pipeline.params:check("parameters", spec.params), pipeline = of_pipeline,
+    jobs = spec.jobs, project = { dir = assert(fs.cwd()), in_git = false, key = "test" },
+    fakes = fakes_of(loaded, spec) })
+  local result =
+    setmetatable({ jobs = {}, order = {}, build = names_of(made.build), push = names_of(made.push),
     persist = names_of(made.persist) }, Result)
   for i, each in ipairs(made.jobs) do
     refuse_unfinished(each)

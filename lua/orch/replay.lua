@@ -99,7 +99,8 @@ end
 local function cancelled_with(self, place, step)
   if step.state ~= "cancelled" or not step.result then return false end
   local failed = area_of(self, record.decode(step.result).branch).last
-  return failed ~= nil and failed.state == "failed" and failed.result ~= nil and gone_on_outside(self, place, step)
+  return failed ~= nil and failed.state == "failed" and failed.result ~= nil
+    and gone_on_outside(self, place, step)
 end
 
 -- The number of the last step that has come before in the body.
@@ -144,9 +145,11 @@ local function answer(self, place, verb, options)
     return begin_anew(self, scope, ("%s was called with other options"):format(place.id), "it and ")
   end
   if step.seq < reached(self, scope) then
-    return begin_anew(self, scope, ("%s was done before what comes before it now"):format(place.id), "it and ")
+    return begin_anew(self, scope, ("%s was done before what comes before it now"):format(place.id),
+      "it and ")
   end
-  local ended = step.state == "success" or caught(self, place, step) or cancelled_with(self, place, step)
+  local ended = step.state == "success" or caught(self, place, step)
+    or cancelled_with(self, place, step)
   if not ended then return nil, ENDINGS[step.state] end
   if expected and expected ~= step and expected.seq < step.seq then
     return begin_anew(self, scope, ("%s is gone"):format(expected.id))

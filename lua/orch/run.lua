@@ -25,16 +25,18 @@ Run.__index = Run
 -- A random UUID, RFC 9562 version 4.
 local function new_id()
   local hex = assert(fs.random(16)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
-  return ("%s-%s-4%s-a%s-%s"):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16), hex:sub(18, 20), hex:sub(21, 32))
+  return ("%s-%s-4%s-a%s-%s"):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16),
+    hex:sub(18, 20), hex:sub(21, 32))
 end
 
--- --- the schedule ------------------------------------------------------------------------------------------
+-- --- the schedule --------------------------------------------------------------------------------
 
 local function cancel_running(self, failed)
   local reason = failed and ("job '%s' failed"):format(failed) or "the run cannot be recorded"
   for name, running in pairs(self.running) do
     if name ~= failed then
-      running:cancel(error_value.new { kind = "cancelled", message = "cancelled, because " .. reason })
+      local because = "cancelled, because " .. reason
+      running:cancel(error_value.new { kind = "cancelled", message = because })
     end
   end
 end
@@ -61,7 +63,9 @@ function Run:finished(node, end_state, failure)
   self.running[name] = nil
   self.running_count = self.running_count - 1
   put_back(self, self.slots:give(node))
-  if failure and (not self.failure or self.failure.kind == "cancelled" or self.failure.hold) then self.failure = failure end
+  if failure and (not self.failure or self.failure.kind == "cancelled" or self.failure.hold) then
+    self.failure = failure
+  end
   if end_state == "failed" and not self.options.keep_going then stop(self, name) end
   -- What needs a job on hold waits with it.
   if end_state ~= "hold" then self.graph:finish(name, end_state) end
@@ -99,7 +103,7 @@ function Run:schedule()
   end
 end
 
--- --- the graph ---------------------------------------------------------------------------------------------
+-- --- the graph -----------------------------------------------------------------------------------
 
 local function definitions_of(self, names)
   local definitions = {}
@@ -133,10 +137,12 @@ end
 -- What a later job lacks is told before the work of the others; the job itself fails.
 local function tell_absent_secrets(self, order)
   for i, each in ipairs(definitions_of(self, order)) do
-    local names = each.when == nil and #each.resolved_needs > 0 and secrets.absent(each.secrets) or {}
+    local later = each.when == nil and #each.resolved_needs > 0
+    local names = later and secrets.absent(each.secrets) or {}
     if #names > 0 then
-      self.bus:emit("warning", { id = order[i], job = order[i], message = ("job '%s' will fail: it needs %s, which %s not in "
-        .. "the environment of orch"):format(order[i], table.concat(names, ", "), #names > 1 and "are" or "is") })
+      local message = ("job '%s' will fail: it needs %s, which %s not in the environment of orch"):format(
+        order[i], table.concat(names, ", "), #names > 1 and "are" or "is")
+      self.bus:emit("warning", { id = order[i], job = order[i], message = message })
     end
   end
 end
@@ -144,8 +150,8 @@ end
 local function keep_source(self, path, text)
   local former = self.journal:keep_source(fs.join(self.cwd, path), text)
   if former then
-    self.bus:emit("run.changed", { id = self.id, message = ("%s has changed since the run began"):format(path),
-      diff = diff.of_texts(former, text) })
+    self.bus:emit("run.changed", { id = self.id, diff = diff.of_texts(former, text),
+      message = ("%s has changed since the run began"):format(path) })
   end
 end
 
@@ -154,25 +160,27 @@ local function build_graph(self)
   self.graph = graph.new(function(name, end_state) not_started(self, name, end_state) end)
   self.graph:add(definitions_of(self, order))
   self.journal:plan(order)
-  self.bus:emit("run.start", { number = self.journal.number, id = self.id, recipe = self.recipe.path, dir = self.dir, jobs = order,
-    resumed = self.journal.resumed })
-  self.said = output.aside(self.bus, "run.log", { id = self.id, journal = self.journal, name = "logs/run.log" })
+  self.bus:emit("run.start", { number = self.journal.number, id = self.id, dir = self.dir,
+    recipe = self.recipe.path, jobs = order, resumed = self.journal.resumed })
+  self.said = output.aside(self.bus, "run.log",
+    { id = self.id, journal = self.journal, name = "logs/run.log" })
   if not self.journal.resumed then tell_absent_secrets(self, order) end
   self.recipe.words:go_to(self.said)
   self.recipe.files:tell(function(path, text) keep_source(self, path, text) end)
   earlier.take(self, order)
 end
 
--- --- a whole run ---------------------------------------------------------------------------------------------
+-- --- a whole run ---------------------------------------------------------------------------------
 
 -- Kept after a failure for `orch resume`. What is not deleted in time, `orch gc` deletes.
 local function clean(self)
   for _, name in ipairs(self.journal:forget_others(self.graph.nodes)) do
-    self.bus:emit("run.changed", { id = self.id,
-      message = ("job '%s', which an earlier session began, is no longer in the recipe"):format(name) })
+    local message = ("job '%s', which an earlier session began, is no longer in the recipe"):format(name)
+    self.bus:emit("run.changed", { id = self.id, message = message })
   end
   if self.journal.resumed then -- what belonged to those jobs
-    pcall(require "orch.executor.docker.remains".remove, self.state, { number = self.journal.number, id = self.id })
+    pcall(require "orch.executor.docker.remains".remove, self.state,
+      { number = self.journal.number, id = self.id })
   end
   pcall(branches.cleanup, function() self.state:remove_jobs(self.journal.number) end)
 end
@@ -209,15 +217,16 @@ function Run:execute()
     self.lock:release()
     self.state:close()
   end)
-  self.bus:emit("run.end", { id = self.id, number = self.journal.number, status = status, seconds = task.clock() - started,
+  self.bus:emit("run.end",
+    { id = self.id, number = self.journal.number, status = status, seconds = task.clock() - started,
     error = event.told(self.failure), resumable = status ~= "success" or nil })
   return status == "success", masked(self, self.failure)
 end
 
 local function new(spec, opened, kept)
-  local self = setmetatable({ recipe = spec.recipe, project = spec.project, state = opened, journal = kept,
-    lock = kept.lock, outputs = {}, running = {}, running_count = 0, fates = {}, added = {},
-    slots = slots.new(function(name) return spec.recipe.pipeline:capacity(name) end),
+  local self = setmetatable({ recipe = spec.recipe, project = spec.project, state = opened,
+    journal = kept, lock = kept.lock, outputs = {}, running = {}, running_count = 0, fates = {},
+    slots = slots.new(function(name) return spec.recipe.pipeline:capacity(name) end), added = {},
     warned = {}, answers = spec.answers or {}, interactive = spec.interactive }, Run)
   self.bus = event.bus(mask.new())
   kept.masker = self.bus.masker
@@ -258,10 +267,11 @@ local function run(spec)
   else values, of_pipeline = params.resolve(pipeline.params, spec.params, spec.params_file) end
   local opened = state.open(spec.project)
   local id = new_id()
-  local options = { jobs = spec.jobs, keep_going = spec.keep_going or false, slots = spec.slots or task.cores(),
-    version = task.version, rerun_of = spec.adopt, pipeline = of_pipeline }
-  local kept = journal.begin(opened, { id = id, recipe = fs.join(assert(fs.cwd()), spec.recipe.path),
-    project = spec.project.dir, params = values, options = options })
+  local options = { jobs = spec.jobs, keep_going = spec.keep_going or false,
+    slots = spec.slots or task.cores(), version = task.version, rerun_of = spec.adopt,
+    pipeline = of_pipeline }
+  local kept = journal.begin(opened, { id = id, project = spec.project.dir, params = values,
+    recipe = fs.join(assert(fs.cwd()), spec.recipe.path), options = options })
   if spec.adopt then
     kept:adopt(spec.adopt, journal.look(opened, spec.adopt):finished(pipeline, spec.jobs))
   end

@@ -1,5 +1,5 @@
--- Where a task is in the tree of jobs, groups, branches and steps. A verb called through any job object
--- finds its parent here, so that groups and branches need not be handed around.
+-- Where a task is in the tree of jobs, groups, branches and steps. A verb called through any job
+-- object finds its parent here, so that groups and branches need not be handed around.
 local error_value = require "orch.error"
 local task = require "orch.task"
 
@@ -17,7 +17,8 @@ local of_task = setmetatable({}, { __mode = "k" })
 ---@field kind "job"|"group"|"branch"|"step"
 
 local function new(kind, id, parent)
-  return setmetatable({ kind = kind, id = id, parent = parent, depth = parent and parent.depth + 1 or 0 }, Scope)
+  return setmetatable({ kind = kind, id = id, parent = parent,
+    depth = parent and parent.depth + 1 or 0 }, Scope)
 end
 
 --- A scope for what is called from here; its id counts calls of the same name.
@@ -28,8 +29,8 @@ function Scope:child(kind, name)
   return new(kind, ("%s/%s#%d"):format(self.id, name, count), self)
 end
 
---- Branch names are unique in orch.all, and the same on every run: no counting. A later orch.all goes on with the
---- branch of that name, so that no two steps in it have one id.
+--- Branch names are unique in orch.all, and the same on every run: no counting. A later orch.all
+--- goes on with the branch of that name, so that no two steps in it have one id.
 function Scope:branch(name)
   self.branches = self.branches or {}
   local branch = self.branches[name] or new("branch", self.id .. "/" .. name, self)

@@ -1,7 +1,10 @@
--- Where a job's secrets come from: the environment of orch, a file, a file of variables, a command's output.
+-- Where a job's secrets come from: the environment of orch, a file, a file of variables, a
+-- command's output.
 --
--- secrets = { "A", "B?", C = { file = "/run/secrets/c" }, D = { command = { "pass", "show", "d" } },
---   E = { env_file = ".env" }, F = { env = "OTHER_NAME" } }; "B?" and optional = true may be absent.
+-- secrets = { "A", "B?", C = { file = "/run/secrets/c" }, D = { command = { "pass", "show", "d" }
+-- },
+--   E = { env_file = ".env" }, F = { env = "OTHER_NAME" } }; "B?" and optional = true may be
+--   absent.
 local env_file = require "orch.env_file"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -52,7 +55,9 @@ local function declared(job, given)
   local list, names, seen = {}, {}, {}
   for key, value in pairs(given) do
     if math.type(key) ~= "integer" then names[#names + 1] = key end
-    if math.type(key) == "integer" and key > #given then options.usage("job '%s': the list of secrets has holes", job) end
+    if math.type(key) == "integer" and key > #given then
+      options.usage("job '%s': the list of secrets has holes", job)
+    end
     if type(key) ~= "string" and math.type(key) ~= "integer" then check_name(job, key) end
     if type(value) ~= "string" and math.type(key) == "integer" then check_name(job, value) end
   end
@@ -60,7 +65,9 @@ local function declared(job, given)
   for i, value in ipairs(given) do list[i] = from_environment(job, value) end
   for _, name in ipairs(names) do list[#list + 1] = from_source(job, name, given[name]) end
   for _, each in ipairs(list) do
-    if seen[each.name] then options.usage("job '%s' declares the secret '%s' twice", job, each.name) end
+    if seen[each.name] then
+      options.usage("job '%s' declares the secret '%s' twice", job, each.name)
+    end
     seen[each.name] = true
   end
   return list
@@ -77,7 +84,9 @@ local function without_newline(text) return (text:gsub("\r?\n$", "")) end
 -- Each gives the text, or nil and why not.
 local readers = {}
 
-function readers.env(source) return os.getenv(source.env), "it is not in the environment of orch" end
+function readers.env(source)
+  return os.getenv(source.env), "it is not in the environment of orch"
+end
 
 function readers.file(source, dir)
   local text, failure = fs.read(at(dir, source.file), VALUE_MAX)
@@ -93,11 +102,13 @@ function readers.env_file(source, dir)
 end
 
 function readers.command(source, dir)
-  local result, failure = proc.run { argv = source.command, cwd = dir, split = true, timeout = COMMAND_SECONDS }
+  local result, failure = proc.run { argv = source.command, cwd = dir, split = true,
+    timeout = COMMAND_SECONDS }
   if not result then return nil, failure.message end
   if result.code == 0 then return without_newline(result.stdout), "its command printed nothing" end
   local said = result.stderr:match("([^\n]*)\n*$")
-  return nil, ("%s: exit code %d%s"):format(source.command[1], result.code, said ~= "" and ": " .. said or "")
+  return nil,
+    ("%s: exit code %d%s"):format(source.command[1], result.code, said ~= "" and ": " .. said or "")
 end
 
 --- In words, for people.
@@ -124,9 +135,11 @@ local function refuse_missing(job, missing)
   end
   local several = #missing > 1
   error(error_value.new { kind = "auth",
-    message = ("job '%s' needs the secret%s %s%s"):format(job, several and "s" or "", table.concat(names, ", "),
+    message = ("job '%s' needs the secret%s %s%s"):format(job, several and "s" or "",
+      table.concat(names, ", "),
       all_env and "" or " (" .. table.concat(reasons, "; ") .. ")"),
-    hint = all_env and ("set %s in the environment of orch"):format(several and "them" or "it") or nil }, 0)
+    hint = all_env and ("set %s in the environment of orch"):format(several and "them" or "it")
+      or nil }, 0)
 end
 
 --- Those of the environment that are needed and not there, which is known before anything runs.
@@ -134,7 +147,9 @@ end
 local function absent(list)
   local names = {}
   for _, each in ipairs(list) do
-    if each.env and not each.optional and (os.getenv(each.env) or "") == "" then names[#names + 1] = each.name end
+    if each.env and not each.optional and (os.getenv(each.env) or "") == "" then
+      names[#names + 1] = each.name
+    end
   end
   return names
 end
@@ -163,7 +178,8 @@ local function read(job, list, dir, masker, warn)
   return values
 end
 
---- The variables that no step inherits: those that they are named after, and those that they are read from.
+--- The variables that no step inherits: those that they are named after, and those that they are
+--- read from.
 ---@return string[]
 local function hidden(list)
   local names = {}

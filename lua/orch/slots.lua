@@ -1,6 +1,8 @@
--- Slots of resources: who may take some now, and who waits for them, in the order in which they came.
+-- Slots of resources: who may take some now, and who waits for them, in the order in which they
+-- came.
 --
--- A release wakes as many as it can serve and no more, so that the cost of a job does not grow with the number that wait.
+-- A release wakes as many as it can serve and no more, so that the cost of a job does not grow with
+-- the number that wait.
 local Slots = {}
 Slots.__index = Slots
 
@@ -10,7 +12,8 @@ local function new(capacity)
   return setmetatable({ capacity = capacity, taken = {}, queues = {} }, Slots)
 end
 
--- A serial group is a resource of its own: who waits for another job of this run takes no place from the rest.
+-- A serial group is a resource of its own: who waits for another job of this run takes no place
+-- from the rest.
 local function wants(node)
   if not node.slots then
     node.slots = {}
@@ -30,7 +33,8 @@ local function has_queue(self, name)
   return queue ~= nil and queue.first <= queue.last
 end
 
--- The first resource that it cannot have: too few are free, or others came before. served: one where it is its turn.
+-- The first resource that it cannot have: too few are free, or others came before. served: one
+-- where it is its turn.
 local function lacking(self, node, served)
   for name, count in pairs(wants(node)) do
     if name ~= served and has_queue(self, name) or not fits(self, name, count) then return name end
@@ -45,7 +49,9 @@ local function queue_up(self, name, node)
 end
 
 local function add(self, node, sign)
-  for name, count in pairs(wants(node)) do self.taken[name] = (self.taken[name] or 0) + sign * count end
+  for name, count in pairs(wants(node)) do
+    self.taken[name] = (self.taken[name] or 0) + sign * count
+  end
   node.holds = sign > 0
 end
 

@@ -1,9 +1,12 @@
--- The files that a run's recipe was read from: recipe, modules, verbs. Each text is kept below the run's directory, so that
--- a resumed run can say what has changed, and anybody what the run was made of.
+-- The files that a run's recipe was read from: recipe, modules, verbs. Each text is kept below the
+-- run's directory, so that a resumed run can say what has changed, and anybody what the run was
+-- made of.
 local fnv = require "orch.fnv"
 local fs = require "orch.fs"
 
-local function place_of(journal, digest) return ("%s/recipe/%s.lua"):format(journal.state:run_dir(journal.number), digest) end
+local function place_of(journal, digest)
+  return ("%s/recipe/%s.lua"):format(journal.state:run_dir(journal.number), digest)
+end
 
 --- The newest of each that is on record.
 ---@param journal table its sources: digests by path

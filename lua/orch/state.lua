@@ -6,8 +6,9 @@ local task = require "orch.task"
 
 local LOOK_SECONDS <const> = 0.5
 
--- state of a run: live (while its lock is held; else it was interrupted), hold, success, failed, cancelled,
--- discarded. Times are seconds since 1970. Texts of values are as record.lua writes them.
+-- state of a run: live (while its lock is held; else it was interrupted), hold, success, failed,
+-- cancelled, discarded. Times are seconds since 1970. Texts of values are as record.lua writes
+-- them.
 local SCHEMA <const> = {
   { [[CREATE TABLE runs (
     number    INTEGER PRIMARY KEY AUTOINCREMENT, -- the pipeline's number, counted per project
@@ -68,8 +69,8 @@ local SCHEMA <const> = {
   ) WITHOUT ROWID]] },
 }
 
--- What each version of the format adds to the one before; each is done whole or not at all, with its user_version.
--- A run that an older orch has begun can be gone on with.
+-- What each version of the format adds to the one before; each is done whole or not at all, with
+-- its user_version. A run that an older orch has begun can be gone on with.
 local VERSIONS <const> = {
   SCHEMA,
   { -- the text of each is kept below the run's directory, as recipe/DIGEST.lua
@@ -107,7 +108,9 @@ local function place(project)
   return ("%s/orch/%s"):format(base, project.key)
 end
 
-local function user_version(base) return assert(base:exec("PRAGMA user_version"))[1].user_version end
+local function user_version(base)
+  return assert(base:exec("PRAGMA user_version"))[1].user_version
+end
 
 -- Two processes may come first at once: the loser's CREATE TABLE fails and it looks again.
 local function raise_to(base, version)
@@ -122,7 +125,8 @@ function State:prepare()
   if version > #VERSIONS then
     error(error_value.new { kind = "conflict",
       message = ("%s/orch.db was written by a newer orch (format %d; this one knows %d)")
-        :format(self.dir, version, #VERSIONS), hint = "use that orch, or give another state: ORCH_STATE=DIR" }, 0)
+        :format(self.dir, version,
+          #VERSIONS), hint = "use that orch, or give another state: ORCH_STATE=DIR" }, 0)
   end
   for next_version = version + 1, #VERSIONS do raise_to(self.base, next_version) end
 end
@@ -159,7 +163,8 @@ local KEYS <const> = { steps = "id", jobs = "name", layers = "step" }
 ---@return table[]
 function State:all(name, number)
   local key = KEYS[name]
-  local sql = ("SELECT * FROM %s WHERE run = ? AND %s > ? ORDER BY %s LIMIT %d"):format(name, key, key, PAGE)
+  local sql = ("SELECT * FROM %s WHERE run = ? AND %s > ? ORDER BY %s LIMIT %d"):format(name, key,
+    key, PAGE)
   local all, last = {}, ""
   repeat
     local rows = self:rows(sql, number, last)
@@ -194,17 +199,20 @@ function State:lock_run(number, wait)
   end
 end
 
---- The number of a new run, and its lock: held before the run is on record, so that nobody takes it for interrupted.
+--- The number of a new run, and its lock: held before the run is on record, so that nobody takes it
+--- for interrupted.
 function State:claim()
   while true do
-    local number = self:rows("SELECT coalesce(max(seq), 0) + 1 AS number FROM sqlite_sequence WHERE name = 'runs'")[1].number
+    local number =
+      self:rows("SELECT coalesce(max(seq), 0) + 1 AS number FROM sqlite_sequence WHERE name = 'runs'")[1].number
     local lock = self:lock_run(number)
     if lock then return number, lock end
     task.sleep(0.002)
   end
 end
 
---- A run's state as a person means it: one that is recorded live but has no process was interrupted.
+--- A run's state as a person means it: one that is recorded live but has no process was
+--- interrupted.
 function State:state_of(run)
   if run.state ~= "live" then return run.state end
   local lock = self:lock_run(run.number)
@@ -224,7 +232,8 @@ function State:run(number)
     hint = "`orch runs` lists them" }, 0)
 end
 
---- Deletes the job directories of a run, and what people answered; aside first, so that no half of them is ever resumed in.
+--- Deletes the job directories of a run, and what people answered; aside first, so that no half of
+--- them is ever resumed in.
 function State:remove_jobs(number)
   local dir, aside = self:run_dir(number) .. "/jobs", ("%s/.done-%d"):format(self.dir, number)
   local function remove(path) -- without the threads that deleting takes, where nothing is there

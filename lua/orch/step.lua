@@ -1,4 +1,5 @@
--- Runs one call of a verb as a step: its place, its record, events around it, an error that says where.
+-- Runs one call of a verb as a step: its place, its record, events around it, an error that says
+-- where.
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local event = require "orch.event"
@@ -17,18 +18,22 @@ local function caller()
     local info = debug.getinfo(level, "Sl")
     if not info then return nil end
     local source = info.source
-    if info.what ~= "C" and not source:find("^@lua/orch/") and not source:find("/lua/orch/", 1, true) then
+    if info.what ~= "C" and not source:find("^@lua/orch/")
+      and not source:find("/lua/orch/", 1, true) then
       return ("%s:%d"):format(source:match("^[@=](.*)") or info.short_src, info.currentline)
     end
   end
 end
 
---- What went wrong, as an error value that says where; the outermost call, the recipe's own, has the last word.
+--- What went wrong, as an error value that says where; the outermost call, the recipe's own, has
+--- the last word.
 local function locate(failure, where, title)
   if not error_value.is(failure) then
     failure = error_value.new { kind = "usage", message = tostring(failure) }
   end
-  if where and failure.where and failure.where ~= where then failure.within = failure.within or failure.where end
+  if where and failure.where and failure.where ~= where then
+    failure.within = failure.within or failure.where
+  end
   failure.where = where or failure.where
   failure.step = title or failure.step
   return failure
@@ -49,7 +54,9 @@ local function current()
 end
 
 local function announce(job, step, kind, status)
-  job.bus:emit(kind, { status = status, id = step.id, parent = step.parent, job = job.name, depth = step.depth, verb = step.verb,
+  job.bus:emit(kind,
+    { status = status, id = step.id, parent = step.parent, job = job.name, depth = step.depth,
+    verb = step.verb,
     title = step.title, where = step.where, group = step.verb == "group" or nil })
 end
 
@@ -57,7 +64,9 @@ end
 local function kept_failure(failure)
   local fields = {}
   for key, value in pairs(error_value.is(failure) and failure or {}) do
-    if type(value) ~= "table" and key ~= "detail" and key ~= "traceback" then fields[key] = value end
+    if type(value) ~= "table" and key ~= "detail" and key ~= "traceback" then
+      fields[key] = value
+    end
   end
   return fields
 end
@@ -89,9 +98,12 @@ local function finish(job, step, good, ...)
   if state == "success" then
     job.journal:step_end(step, state, (...), nil)
   else
-    branches.cleanup(function() job.journal:step_end(step, state, kept_failure(failure), message) end)
+    branches.cleanup(function()
+      job.journal:step_end(step, state, kept_failure(failure), message)
+    end)
   end
-  job.bus:emit("step.end", { id = step.id, job = job.name, status = state, seconds = task.clock() - step.started,
+  job.bus:emit("step.end",
+    { id = step.id, job = job.name, status = state, seconds = task.clock() - step.started,
     message = message, error = event.told(failure), log = step.log })
   if not good then error(failure or (...), 0) end
   return ...
@@ -100,7 +112,9 @@ end
 local function answered(job, step, recorded)
   announce(job, step, "step.recorded", recorded.state)
   if recorded.artifacts then
-    for _, artifact in ipairs(record.decode(recorded.artifacts)) do job.bus:emit("artifact", artifact) end
+    for _, artifact in ipairs(record.decode(recorded.artifacts)) do
+      job.bus:emit("artifact", artifact)
+    end
   end
   if recorded.result == journal.HALTED then error(HALT, 0) end
   if recorded.state == "success" then return record.decode(recorded.result) end
@@ -132,7 +146,8 @@ local function run(job, spec, f, ...)
   local shown = parent:shown()
   -- Nothing of a secret's value is on record, also when the recipe has it in the clear.
   local title, given = job.bus.masker:apply(spec.title), job.bus.masker:apply(spec.options)
-  local step = { id = place.id, parent = shown.id, depth = shown.depth, branch = place:area().id, job = job.name,
+  local step = { id = place.id, parent = shown.id, depth = shown.depth, branch = place:area().id,
+    job = job.name,
     verb = spec.verb, title = title, where = spec.where, options = given, again = spec.again,
     external = spec.external, started = task.clock() }
   place.step = step
@@ -142,15 +157,20 @@ local function run(job, spec, f, ...)
     if changed then job.journal:fell(job.name) end
     step.reason = reason
     -- The steps that it consists of are done again with it.
-    if reason and spec.again then place.redo = ("%s, of which it is a part, is done again"):format(place.id) end
+    if reason and spec.again then
+      place.redo = ("%s, of which it is a part, is done again"):format(place.id)
+    end
     if not spec.setting and not place:deferred() then job.worked = true end
   end
   if job.said then job.said:end_line() end
   job.journal:step_start(step)
   step.output = output.new(job.bus, step.id, job.journal, step.seq)
   announce(job, step, "step.start")
-  if step.reason then job.bus:emit("step.reason", { id = step.id, job = job.name, reason = step.reason }) end
+  if step.reason then
+    job.bus:emit("step.reason", { id = step.id, job = job.name, reason = step.reason })
+  end
   return finish(job, step, scope.within(place, f, ...))
 end
 
-return { run = run, caller = caller, locate = locate, current = current, state_of = state_of, HALT = HALT }
+return { run = run, caller = caller, locate = locate, current = current, state_of = state_of,
+  HALT = HALT }

@@ -25,6 +25,8 @@ end
 --- Makes a table one of its own kind.
 ---@param values table changed
 ---@return table values
-local function strict(values, what, known, advice) return setmetatable(values, kind(what, known, advice)) end
+local function strict(values, what, known, advice)
+  return setmetatable(values, kind(what, known, advice))
+end
 
 return { strict = strict, kind = kind }

@@ -1,11 +1,14 @@
 -- Verbs as an editor stub: LuaLS then completes their options and finds a wrong one.
-local TYPES <const> = { string = "string|orch.Secret", integer = "integer", number = "number", boolean = "boolean",
+local TYPES <const> = { string = "string|orch.Secret", integer = "integer", number = "number",
+  boolean = "boolean",
   list = "any[]", table = "table", ["function"] = "function", secret = "orch.Secret", any = "any" }
 
 local function type_of(option)
   local parts = {}
   if option.enum then
-    for i, value in ipairs(option.enum) do parts[i] = type(value) == "string" and ("%q"):format(value) or tostring(value) end
+    for i, value in ipairs(option.enum) do
+      parts[i] = type(value) == "string" and ("%q"):format(value) or tostring(value)
+    end
   else
     for each in option.type:gmatch("[^|]+") do parts[#parts + 1] = TYPES[each] end
   end
@@ -29,7 +32,8 @@ local function add_verb(lines, name, verb, doc)
     local option = schema.options[each]
     -- A positional one may be given without its name.
     local optional = option.optional or each == schema.positional
-    lines[#lines + 1] = ("---@field %s%s %s %s"):format(each, optional and "?" or "", type_of(option), default_of(option))
+    lines[#lines + 1] = ("---@field %s%s %s %s"):format(each, optional and "?" or "",
+      type_of(option), default_of(option))
       :gsub("%s+$", "")
   end
   local argument = class
@@ -39,7 +43,8 @@ local function add_verb(lines, name, verb, doc)
     argument = ("%s|%s"):format(class, positional)
   end
   lines[#lines + 1] = "---@field [string] orch.UnknownOption"
-  return ("---@field %s fun(self: orch.Job, options?: %s): %s %s"):format(name, argument, verb.returns or "any", doc)
+  return ("---@field %s fun(self: orch.Job, options?: %s): %s %s"):format(name, argument,
+    verb.returns or "any", doc)
 end
 
 --- The stub of all verbs that a finder finds.
@@ -47,7 +52,8 @@ end
 ---@param doc_of fun(name: string): string
 ---@return string
 local function write(finder, doc_of)
-  local lines = { "---@meta", "", "-- Written by `orch verbs --stub`; a spec compares it with the verbs." }
+  local lines = { "---@meta", "",
+    "-- Written by `orch verbs --stub`; a spec compares it with the verbs." }
   local methods = {}
   for _, name in ipairs(finder:names()) do
     methods[#methods + 1] = add_verb(lines, name, finder:find(name), doc_of(name))

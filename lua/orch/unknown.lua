@@ -1,5 +1,5 @@
--- Values that only a run can tell. A plan may join, print and index them, and make texts and numbers of them; to decide
--- on one ends the job's plan.
+-- Values that only a run can tell. A plan may join, print and index them, and make texts and
+-- numbers of them; to decide on one ends the job's plan.
 local error_value = require "orch.error"
 
 local INDEX_MAX <const> = 1000
@@ -21,7 +21,8 @@ local function caller()
   for level = 3, 40 do
     local info = debug.getinfo(level, "Sl")
     if not info then return nil end
-    if info.what ~= "C" and not info.source:find("^@lua/orch/") and not info.source:find("/lua/orch/", 1, true) then
+    if info.what ~= "C" and not info.source:find("^@lua/orch/")
+      and not info.source:find("/lua/orch/", 1, true) then
       return ("%s:%d"):format(info.short_src, info.currentline)
     end
   end
@@ -42,21 +43,28 @@ function Unknown.__index(value, key)
   return new(("%s.%s"):format(labels[value].label, tostring(key)))
 end
 
-for _, event in ipairs { "len", "lt", "le", "band", "bor", "bxor", "bnot", "shl", "shr", "newindex", "pairs", "eq" } do
+for _,
+  event in ipairs { "len", "lt", "le", "band", "bor", "bxor", "bnot", "shl", "shr", "newindex",
+  "pairs", "eq" } do
   Unknown["__" .. event] = function(a, b) decided(is(a) and a or b) end
 end
 
 local function term(value) return is(value) and labels[value].label or tostring(value) end
 
-for event, sign in pairs { add = "+", sub = "-", mul = "*", div = "/", mod = "%", pow = "^", idiv = "//" } do
-  Unknown["__" .. event] = function(a, b) return new(("%s %s %s"):format(term(a), sign, term(b))) end
+for event,
+  sign in pairs { add = "+", sub = "-", mul = "*", div = "/", mod = "%", pow = "^", idiv = "//" } do
+  Unknown["__" .. event] = function(a, b)
+    return new(("%s %s %s"):format(term(a), sign, term(b)))
+  end
 end
 
 function Unknown.__unm(value) return new("-" .. term(value)) end
 
 -- Functions that make a text or a number of theirs, and decide nothing.
-local MAKES <const> = { match = true, gsub = true, sub = true, lower = true, upper = true, rep = true, reverse = true,
-  find = true, byte = true, len = true, format = true, tonumber = true, type = true, floor = true, ceil = true, abs = true, max = true,
+local MAKES <const> = { match = true, gsub = true, sub = true, lower = true, upper = true,
+  rep = true, reverse = true,
+  find = true, byte = true, len = true, format = true, tonumber = true, type = true, floor = true,
+  ceil = true, abs = true, max = true,
   min = true, tointeger = true, fmod = true }
 
 -- As many results as the function would have, as far as its arguments tell.
@@ -75,7 +83,8 @@ end
 
 -- text:match("…") and its like; any other call decides.
 function Unknown.__call(f, value, ...)
-  local name = is(value) and labels[f].label:match("^" .. labels[value].label:gsub("%W", "%%%0") .. "%.([%a_]+)$")
+  local name = is(value)
+    and labels[f].label:match("^" .. labels[value].label:gsub("%W", "%%%0") .. "%.([%a_]+)$")
   if name and MAKES[name] then return made(value, name, (...)) end
   decided(f)
 end

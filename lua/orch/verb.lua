@@ -9,8 +9,10 @@ local Verb = {}
 Verb.__index = Verb
 
 local BUILT_IN <const> = { "ask", "attach_workspace", "checkout", "docker_build", "docker_login",
-  "docker_pull", "docker_push", "ecr_ensure_repository", "ecr_login", "export_vars", "http", "image_exists",
-  "image_inspect", "image_load", "image_remove", "image_retag", "image_save", "image_tag", "now", "persist_to_workspace",
+  "docker_pull", "docker_push", "ecr_ensure_repository", "ecr_login", "export_vars", "http",
+  "image_exists",
+  "image_inspect", "image_load", "image_remove", "image_retag", "image_save", "image_tag", "now",
+  "persist_to_workspace",
   "random", "read", "restore_cache", "run", "save_cache", "setup_remote_docker", "sleep", "write" }
 
 local descriptor = options.schema {
@@ -42,7 +44,8 @@ local descriptor = options.schema {
 ---@return orch.Verb
 local function define(description)
   local checked = descriptor:check("orch.verb", description)
-  -- What every step can be given: its title, seconds, and whether it is put off until the body has ended.
+  -- What every step can be given: its title, seconds, and whether it is put off until the body has
+  -- ended.
   local declared = { name = "string?", timeout = "number|string?",
     when = { "string", default = "on_success", enum = { "always", "on_fail", "on_success" } } }
   for name, value in pairs(checked.options) do declared[name] = value end
@@ -73,7 +76,8 @@ end
 local function checked_verb(value, name, path)
   if is(value) then return value end
   error(error_value.new { kind = "usage",
-    message = ("verb '%s': %s must return orch.verb { … }, got %s"):format(name, path, type(value)) }, 0)
+    message = ("verb '%s': %s must return orch.verb { … }, got %s"):format(name, path,
+      type(value)) }, 0)
 end
 
 --- The file that defines a verb that is not built in, or nil.
@@ -129,7 +133,8 @@ function Finder:missing(name)
   for _, dir in ipairs(self.dirs) do looked[#looked + 1] = ("%s/%s.lua"):format(dir, name) end
   local near = nearest.find(name, self:names())
   error(error_value.new { kind = "usage",
-    message = ("there is no verb '%s'%s"):format(name, near and ("; did you mean '%s'?"):format(near) or ""),
+    message = ("there is no verb '%s'%s"):format(name,
+      near and ("; did you mean '%s'?"):format(near) or ""),
     hint = "looked for in " .. table.concat(looked, ", ") .. "; `orch verbs` lists all" }, 0)
 end
 

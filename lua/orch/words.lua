@@ -1,5 +1,6 @@
--- What a recipe says by itself, with print or io.write: lines of the step or job that says it, or of the run outside of
--- jobs. So they are masked, in order, and in the log, and `--format json` stays JSON.
+-- What a recipe says by itself, with print or io.write: lines of the step or job that says it, or
+-- of the run outside of jobs. So they are masked, in order, and in the log, and `--format json`
+-- stays JSON.
 local scope = require "orch.scope"
 local secret = require "orch.secret"
 local step = require "orch.step"
@@ -13,7 +14,9 @@ Words.__index = Words
 local function new(held) return setmetatable({ held = held, pending = {} }, Words) end
 
 local function to_stderr(text)
-  for line, ending in text:gmatch("([^\n]*)(\n?)") do io.stderr:write(term.printable(line), ending) end
+  for line, ending in text:gmatch("([^\n]*)(\n?)") do
+    io.stderr:write(term.printable(line), ending)
+  end
 end
 
 -- Outside of jobs.
@@ -59,7 +62,8 @@ local function stream(self, file)
   function methods.flush(one) return one end
   function methods.setvbuf() return true end
   function methods.close() return nil, "the recipe's output is the run's" end
-  return setmetatable({}, { __index = methods, __name = "FILE*", __tostring = function() return tostring(file) end })
+  return setmetatable({},
+    { __index = methods, __name = "FILE*", __tostring = function() return tostring(file) end })
 end
 
 --- print, and io with its writing side turned to the run.

@@ -1,8 +1,8 @@
 -- Workspaces: what jobs persist for the jobs after them, as layers of an OCI image layout.
 --
--- store/ is one layout for all runs of a project (image-spec, image-layout.md): a layer is a blob, a
--- job's layers in one run are a manifest, named "RUN/JOB" in index.json. `skopeo inspect oci:STORE:RUN/JOB`
--- reads it.
+-- store/ is one layout for all runs of a project (image-spec, image-layout.md): a layer is a blob,
+-- a job's layers in one run are a manifest, named "RUN/JOB" in index.json. `skopeo inspect
+-- oci:STORE:RUN/JOB` reads it.
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local json = require "orch.json"
@@ -19,18 +19,23 @@ local NAMED_MAX <const> = 3 -- paths that a warning names
 local Workspace, View = {}, {}
 Workspace.__index, View.__index = Workspace, View
 
-local function blob_path(self, digest) return self.store .. "/blobs/sha256/" .. digest:match("^sha256:(%x+)$") end
+local function blob_path(self, digest)
+  return self.store .. "/blobs/sha256/" .. digest:match("^sha256:(%x+)$")
+end
 
 --- The workspace of one run, with the layers that its journal holds already.
 ---@param store string directory
 ---@param journal table
 local function new(store, journal)
-  local self = setmetatable({ store = store, number = journal.number, journal = journal, layers = {},
+  local self =
+    setmetatable({ store = store, number = journal.number, journal = journal, layers = {},
     givers = {} }, Workspace)
   if journal.resumed or journal.adopted then
     -- What a killed process was packing.
     for _, name in ipairs(fs.list(store .. "/blobs") or {}) do
-      if name:find(("^%%.%d%%-"):format(journal.number)) then assert(fs.remove(store .. "/blobs/" .. name)) end
+      if name:find(("^%%.%d%%-"):format(journal.number)) then
+        assert(fs.remove(store .. "/blobs/" .. name))
+      end
     end
     for _, layer in ipairs(journal:layers()) do self:add(layer.job, layer) end
   end
@@ -38,13 +43,18 @@ local function new(store, journal)
 end
 
 -- Which attempt at the job made it: 2 of "build~2/persist_to_workspace#1".
-local function attempt_of(layer) return math.tointeger(tonumber(layer.step:match("^[^/]*~(%d+)/") or 1)) end
+local function attempt_of(layer)
+  return math.tointeger(tonumber(layer.step:match("^[^/]*~(%d+)/") or 1))
+end
 
--- A step that is done again makes its layer anew; an attempt at a job makes those of earlier ones void.
+-- A step that is done again makes its layer anew; an attempt at a job makes those of earlier ones
+-- void.
 function Workspace:add(job, layer)
   local kept = {}
   for _, each in ipairs(self.layers[job] or {}) do
-    if each.step ~= layer.step and attempt_of(each) == attempt_of(layer) then kept[#kept + 1] = each end
+    if each.step ~= layer.step and attempt_of(each) == attempt_of(layer) then
+      kept[#kept + 1] = each
+    end
   end
   kept[#kept + 1] = layer
   self.layers[job] = kept
@@ -136,7 +146,8 @@ local function with_paths(failure, paths)
   local text = table.concat(paths, ", ")
   if failure.kind == "missing" and failure.message:find("match any files", 1, true) then
     failure.message = ("%s: %s"):format(failure.message, text)
-    failure.hint = text:find("$", 1, true) and "variables are not expanded here: the '$' is taken as it stands" or nil
+    failure.hint = text:find("$", 1, true)
+      and "variables are not expanded here: the '$' is taken as it stands" or nil
   end
   return failure
 end
@@ -178,7 +189,8 @@ function View:rivals(layer)
   for i, job in ipairs(names) do
     local paths = found[job]
     local more = #paths > NAMED_MAX and (" and %d more"):format(#paths - NAMED_MAX) or ""
-    names[i] = ("warning: job '%s', which runs side by side, has persisted %s%s too: a job that needs both cannot attach them")
+    names[i] =
+      ("warning: job '%s', which runs side by side, has persisted %s%s too: a job that needs both cannot attach them")
       :format(job, table.concat(paths, ", ", 1, math.min(#paths, NAMED_MAX)), more)
   end
   return names
@@ -211,7 +223,8 @@ end
 -- Says how to have a layer again that is lost or damaged.
 local function with_maker(failure, job, number)
   if failure.kind == "missing" or failure.message:find("is no good archive", 1, true) then
-    failure.hint = ("job '%s' persisted it; do that again: orch resume %d --from %s"):format(job, number, job)
+    failure.hint = ("job '%s' persisted it; do that again: orch resume %d --from %s"):format(job,
+      number, job)
   end
   return failure
 end

@@ -14,7 +14,8 @@ for i = 1, %d do
 end
 for _, each in ipairs(tasks) do local good, failure = each:join() if not good then error(failure, 0) end end
 ]]):format(COUNT)))
-assert(fs.write(dir .. "/children.sh", ('i=0; while [ $i -lt %d ]; do /bin/sleep 0.5 & i=$((i+1)); done; wait\n'):format(COUNT)))
+assert(fs.write(dir .. "/children.sh",
+  ('i=0; while [ $i -lt %d ]; do /bin/sleep 0.5 & i=$((i+1)); done; wait\n'):format(COUNT)))
 local orch = assert(fs.real_path("/proc/self/exe"))
 
 measure.compare {

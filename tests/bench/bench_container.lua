@@ -1,5 +1,5 @@
--- The docker executor: a step in the job's container against `docker exec`, and a whole job in a container against
--- `docker run` of the same lines.
+-- The docker executor: a step in the job's container against `docker exec`, and a whole job in a
+-- container against `docker run` of the same lines.
 local fs = require "orch.fs"
 local measure = require "measure"
 local proc = require "orch.proc"
@@ -28,7 +28,8 @@ local function shell(script)
   return { "/bin/sh", "-ec", script, "sh", IMAGE, tostring(STEPS) }
 end
 
--- What a shell script would do for the same: a container that waits, steps by exec, the container removed.
+-- What a shell script would do for the same: a container that waits, steps by exec, the container
+-- removed.
 local EXECS <const> = [[
 id=$(docker run -d --init $1 sleep 1000)
 i=0; while [ $i -lt $2 ]; do i=$((i + 1)); docker exec $id /bin/sh -c "echo $i"; done
@@ -57,7 +58,9 @@ local function per_step()
   return { seconds = (seconds_of(many) - first) / MANY }
 end
 
-local id = assert(proc.run { argv = { "docker", "run", "-d", "--init", IMAGE, "sleep", "1000" } }).stdout:match("%x+")
+local id =
+  assert(proc.run { argv = { "docker", "run", "-d", "--init", IMAGE, "sleep",
+  "1000" } }).stdout:match("%x+")
 measure.compare {
   title = "one step in a container that is there, against docker exec",
   a = { label = "a step", run = per_step },

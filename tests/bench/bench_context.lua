@@ -1,5 +1,5 @@
--- Build contexts of 10,000 files (200 MB) and of one file of 1 GB: sent whole, unchanged, with one file changed,
--- against the docker CLI.
+-- Build contexts of 10,000 files (200 MB) and of one file of 1 GB: sent whole, unchanged, with one
+-- file changed, against the docker CLI.
 local fs = require "orch.fs"
 local measure = require "measure"
 local proc = require "orch.proc"
@@ -74,7 +74,8 @@ local function compare(title, runs, our_dir, their_dir, prepare)
   measure.compare { -- which begins with one of each that does not count
     title = title,
     a = { label = "docker build",
-      run = prepared({ docker, "build", "-q", "-t", "bench-context:theirs", their_dir }, their_dir) },
+      run = prepared({ docker, "build", "-q", "-t", "bench-context:theirs", their_dir },
+        their_dir) },
     b = { label = "orch run", run = prepared(ours, our_dir) },
     runs = runs, goal = "at most 1",
   }

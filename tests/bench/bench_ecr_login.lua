@@ -1,5 +1,5 @@
--- A login to ECR Public, checked against the registry: in process and as a whole process, against the seed's
--- `aws ecr-public get-login-password | docker login`.
+-- A login to ECR Public, checked against the registry: in process and as a whole process, against
+-- the seed's `aws ecr-public get-login-password | docker login`.
 local ecr_public = require "orch.aws.ecr_public"
 local fs = require "orch.fs"
 local http = require "orch.http"

@@ -26,7 +26,9 @@ local function quiet(command) return { "/bin/sh", "-c", command .. " > /dev/null
 
 measure.compare {
   title = ("%d jobs that run `:`, %d at once"):format(COUNT, task.cores()),
-  a = { label = "ninja", argv = quiet(("ninja -j %d -C %s"):format(task.cores(), dir)), env = environment },
-  b = { label = "orch run", argv = quiet(("%s run %s/jobs.lua -j %d"):format(orch, dir, task.cores())), env = environment },
+  a = { label = "ninja", argv = quiet(("ninja -j %d -C %s"):format(task.cores(), dir)),
+    env = environment },
+  b = { label = "orch run",
+    argv = quiet(("%s run %s/jobs.lua -j %d"):format(orch, dir, task.cores())), env = environment },
   runs = 3, goal = "1.0",
 }

@@ -1,5 +1,5 @@
--- The main job with everything cached against the seed's own lines with git, aws and docker, and against the
--- daemon's own time for the same build and pushes.
+-- The main job with everything cached against the seed's own lines with git, aws and docker, and
+-- against the daemon's own time for the same build and pushes.
 local client = require "orch.docker.client"
 local fs = require "orch.fs"
 local hash = require "orch.hash"
@@ -14,7 +14,8 @@ local root = assert(fs.cwd())
 local project = dir .. "/app"
 assert(fs.make_dir(dir))
 local function shell(command, env)
-  local result = assert(proc.run { argv = { "/bin/bash", "-eo", "pipefail", "-c", command }, env = env })
+  local result =
+    assert(proc.run { argv = { "/bin/bash", "-eo", "pipefail", "-c", command }, env = env })
   assert(result.code == 0, result.stdout)
   return result.stdout
 end
@@ -23,13 +24,15 @@ shell(("cp -R %s/examples/app %s && cd %s && git init -q -b main && git add -A &
 
 local environment = fs.environment()
 environment.ORCH_STATE = dir .. "/state"
-local ours = { orch, "run", root .. "/recipes/build_push_docker_image.lua", "--project", project, "repository=bench" }
+local ours = { orch, "run", root .. "/recipes/build_push_docker_image.lua", "--project", project,
+  "repository=bench" }
 measure.once { argv = ours, env = environment }
 
 local registry, alias = os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_ECR_ALIAS")
 local uri = ("%s/%s/bench"):format(registry, alias)
 
--- The lines of the seed; checkout as the vendor does it, workspace by tar, both tags pushed as ours are.
+-- The lines of the seed; checkout as the vendor does it, workspace by tar, both tags pushed as ours
+-- are.
 local SEED <const> = [[
 rm -rf work ecr && mkdir -p work ecr
 aws ecr-public describe-repositories --region us-east-1 --endpoint-url "$AWS_ENDPOINT_URL_ECR_PUBLIC" --repository-names bench > /dev/null
@@ -77,11 +80,13 @@ end
 
 local function daemon_alone()
   local started = task.clock()
-  drain(assert(connected:request { op = "build", method = "POST", path = "/build", stream = true, body = body,
+  drain(assert(connected:request { op = "build", method = "POST", path = "/build", stream = true,
+    body = body,
     query = { t = { uri .. ":latest", uri .. ":0.1.1" }, version = 2 },
     headers = { ["Content-Type"] = "application/x-tar" } }))
   for _, tag in ipairs { "latest", "0.1.1" } do
-    drain(assert(connected:request { op = "push", method = "POST", path = "/images/" .. uri .. "/push", stream = true,
+    drain(assert(connected:request { op = "push", method = "POST",
+      path = "/images/" .. uri .. "/push", stream = true,
       query = { tag = tag }, headers = { ["X-Registry-Auth"] = auth } }))
   end
   return { seconds = task.clock() - started }

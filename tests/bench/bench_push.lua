@@ -6,7 +6,8 @@ local proc = require "orch.proc"
 local dir = os.getenv("ORCH_BENCH_DIR") .. "/push"
 local orch = assert(fs.real_path("/proc/self/exe"))
 local registry = os.getenv("ORCH_TEST_REGISTRY")
-local names = { registry .. "/bench/push:1", registry .. "/bench/push:2", registry .. "/bench/push:3" }
+local names = { registry .. "/bench/push:1", registry .. "/bench/push:2",
+  registry .. "/bench/push:3" }
 assert(fs.make_dir(dir))
 
 -- Debian's docker, whatever else stands on PATH.
@@ -20,7 +21,9 @@ local function shell(command)
   assert(result.code == 0, result.stdout)
 end
 shell(('printf %%s "$ORCH_TEST_REGISTRY_PASSWORD" | %s login -u AWS --password-stdin %s'):format(docker, registry))
-for _, name in ipairs(names) do shell(("%s tag busybox:1.36 %s && %s push -q %s"):format(docker, name, docker, name)) end
+for _, name in ipairs(names) do
+  shell(("%s tag busybox:1.36 %s && %s push -q %s"):format(docker, name, docker, name))
+end
 
 local function recipe(file, count)
   local tags = {}

@@ -1,4 +1,5 @@
--- What one `bash` step costs beside the shell itself: a job of many, against make running the same shell lines.
+-- What one `bash` step costs beside the shell itself: a job of many, against make running the same
+-- shell lines.
 local fs = require "orch.fs"
 local measure = require "measure"
 
@@ -24,6 +25,7 @@ local function quiet(command) return { "/bin/sh", "-c", command .. " > /dev/null
 measure.compare {
   title = ("a bash step, one after another (%d of them)"):format(COUNT),
   a = { label = "make", argv = quiet("make -C " .. dir) },
-  b = { label = "orch run", argv = quiet(("%s run %s/steps.lua"):format(orch, dir)), env = environment },
+  b = { label = "orch run", argv = quiet(("%s run %s/steps.lua"):format(orch, dir)),
+    env = environment },
   runs = 5, per = COUNT, goal = "at most 1",
 }

@@ -21,7 +21,8 @@ environment.ORCH_STATE = dir .. "/state"
 measure.compare {
   title = "start-up: an empty job, its run recorded, against an empty make target",
   a = { label = "make", argv = loop("make -s -C " .. dir) },
-  b = { label = "orch run", argv = loop(orch .. " run " .. dir .. "/empty.lua"), env = environment },
+  b = { label = "orch run", argv = loop(orch .. " run " .. dir .. "/empty.lua"),
+    env = environment },
   runs = 15, per = TIMES, goal = "at most 3",
 }
 measure.compare {

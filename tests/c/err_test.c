@@ -43,7 +43,8 @@ void test_err(void)
         }
     test_it("an error of the system has its number, kind and words");
     CHECK(!err_system(&err, ENOENT, "cannot open %s", "x") && err.code == ENOENT);
-    CHECK(err.kind == ERR_MISSING && strcmp(err.message, "cannot open x: No such file or directory") == 0);
+    CHECK(err.kind == ERR_MISSING &&
+        strcmp(err.message, "cannot open x: No such file or directory") == 0);
     err_system(&err, EIO, "%s", long_error("日", 2 * ROOM - 1).message);
     CHECK(utf8_valid(err.message, strlen(err.message)));
     CHECK(!err_set(NULL, ERR_IO, "nobody asks"));

@@ -91,7 +91,8 @@ static void test_modes(void)
     CHECK(replace(path, "1", 1, &err) && mode_of(path) == 0640);
     CHECK(chmod(path, 0604) == 0 && replace(path, "22", 2, &err) && mode_of(path) == 0604);
     CHECK(holds(path, "22") && unlink(path) == 0);
-    const struct file_spec spec = {.path = path, .data = "3", .len = 1, .mode = 0601, .durable = true};
+    const struct file_spec spec = {.path = path, .data = "3", .len = 1, .mode = 0601,
+        .durable = true};
     CHECK(file_replace(&spec, &err) && mode_of(path) == 0601 && file_append(&spec, &err));
     CHECK(holds(path, "33"));
     umask(mask);
@@ -119,7 +120,8 @@ static void test_failure(void)
 {
     int status = -1;
     struct err err;
-    char *dir = in_dir("failure"), *path = path_join(dir, "file"), *none = path_join(dir, "no/file");
+    char *dir = in_dir("failure"), *path = path_join(dir, "file"),
+        *none = path_join(dir, "no/file");
     test_it("a file that cannot be written stays as it was, with nothing beside it");
     CHECK(mkdir(dir, 0755) == 0 && replace(path, "old", 3, &err));
     const pid_t child = fork();
@@ -142,7 +144,8 @@ static void test_ceiling(void)
     char *path = in_dir("small");
     test_it("a file longer than the buffer is refused");
     buf_init(&small, 4);
-    CHECK(replace(path, "12345", 5, &err) && !file_read(path, &small, &err) && err.kind == ERR_LIMIT);
+    CHECK(replace(path, "12345", 5, &err) && !file_read(path, &small, &err) &&
+        err.kind == ERR_LIMIT);
     buf_clear(&small);
     CHECK(replace(path, "1234", 4, &err) && file_read(path, &small, &err) && small.len == 4);
     buf_fini(&small);

@@ -21,7 +21,8 @@ static bool matches(const char *pattern, const char *path)
 static void test_stars(void)
 {
     test_it("a star stops at '/'");
-    CHECK(matches("*", "") && matches("*", "a") && !matches("*", "a/b") && matches("a*/b", "axx/b"));
+    CHECK(matches("*", "") && matches("*", "a") && !matches("*", "a/b") &&
+        matches("a*/b", "axx/b"));
     CHECK(matches("*.c", ".c") && !matches("*.c", "a.h") && matches("*a*b*c*", "xaybzc"));
     test_it("two stars cross '/', and whole components with a '/' behind them");
     CHECK(matches("**", "a/b") && matches("a/**", "a/b/c") && !matches("a/**", "a"));
@@ -37,10 +38,13 @@ static void test_characters(void)
     test_it("a class, a '?' and a quoted character are one character");
     CHECK(matches("a[0-9x]?", "a5z") && !matches("a[0-9x]?", "ay1") && matches("[^a-c]", "d"));
     CHECK(!matches("[^a]", "/") && !matches("?", "/") && !matches("?", ""));
-    CHECK(matches("\\*", "*") && !matches("\\*", "a") && matches("[\\]]", "]") && matches("[a\\-z]", "-"));
+    CHECK(matches("\\*", "*") && !matches("\\*", "a") && matches("[\\]]", "]") &&
+        matches("[a\\-z]", "-"));
     test_it("a character may be several bytes");
-    CHECK(matches("?", "\u00e9") && !matches("??", "\u00e9") && matches("[\u00e0-\u00ff]x", "\u00e9x"));
-    CHECK(matches("\\\u00e9*", "\u00e9a") && matches("?", "\xff") && matches("\xff", "\xff") && !matches("\xfe", "\xff"));
+    CHECK(matches("?", "\u00e9") && !matches("??", "\u00e9") &&
+        matches("[\u00e0-\u00ff]x", "\u00e9x"));
+    CHECK(matches("\\\u00e9*", "\u00e9a") && matches("?", "\xff") && matches("\xff", "\xff") &&
+        !matches("\xfe", "\xff"));
     CHECK(refused("[\xff]"));
     test_it("a pattern of bad form is refused");
     CHECK(refused("[") && refused("a[") && refused("[]") && refused("[a") && refused("[a-") &&

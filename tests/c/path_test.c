@@ -45,6 +45,7 @@ void test_path(void)
     CHECK(strcmp(path_base("/a/b"), "b") == 0 && strcmp(path_base("a"), "a") == 0);
     test_it("a path with '..' anywhere or a root is not inside");
     CHECK(path_is_inner("a") && path_is_inner("./a/..b/...") && path_is_inner("."));
-    CHECK(!path_is_inner("") && !path_is_inner("/a") && !path_is_inner("a/../b") && !path_is_inner(".."));
+    CHECK(!path_is_inner("") && !path_is_inner("/a") && !path_is_inner("a/../b") &&
+        !path_is_inner(".."));
     CHECK(!path_is_inner("a/.."));
 }

@@ -31,7 +31,9 @@ describe("a question", function()
     local environment = fs.environment()
     environment.ORCH_STATE, environment.TMPDIR = scratch:path("state"), scratch:path("tmp")
     environment.LANG, environment.LC_ALL, environment.TERM = "C.UTF-8", nil, "xterm"
-    local result = assert(proc.run { argv = { PYTHON, support.root .. "/tests/e2e/screen.py", "100x40", actions, "--",
+    local result =
+      assert(proc.run { argv = { PYTHON, support.root .. "/tests/e2e/screen.py", "100x40", actions,
+      "--",
       support.orch, table.unpack(args) }, env = environment, timeout = 60 })
     assert.equal(0, result.code, result.stdout)
     local seen = json.decode(result.stdout)
@@ -44,11 +46,14 @@ describe("a question", function()
     assert.is_nil(text:find("hunter2222", 1, true))
   end
 
-  it("is asked one after the other at a terminal, again after what is no answer, and hides codes", function()
-    local seen = see("wait:?_stage type:prod\\r wait:must_be_one type:\\r wait:How_many type:9\\r wait:at_most_5 type:4\\r "
+  it("is asked one after the other at a terminal, again after what is no answer, and hides codes",
+    function()
+    local seen =
+      see("wait:?_stage type:prod\\r wait:must_be_one type:\\r wait:How_many type:9\\r wait:at_most_5 type:4\\r "
       .. "wait:?_mfa type:hunter2222\\r", { "run", path })
     assert.equal(0, seen.code, seen.text)
-    answered(seen.text, "%? stage  %(test/live, Enter: test%)\nprod\n  answer: 'stage' must be one of test, live, got 'prod'\n%? stage")
+    answered(seen.text,
+      "%? stage  %(test/live, Enter: test%)\nprod\n  answer: 'stage' must be one of test, live, got 'prod'\n%? stage")
     answered(seen.text, "a got test")
     answered(seen.text, "b got 4")
     answered(seen.text, "c got %*%*%*")
@@ -73,7 +78,8 @@ describe("a question", function()
 
   it("takes a code from the standard input, or unseen from a terminal", function()
     assert.equal(5, orch("run", path, "--answer", "stage=live", "--answer", "count=1").code)
-    local piped = assert(proc.run { argv = { support.orch, "answer", "1", "mfa" }, input = "hunter2222\n",
+    local piped =
+      assert(proc.run { argv = { support.orch, "answer", "1", "mfa" }, input = "hunter2222\n",
       env = { ORCH_STATE = scratch:path("state"), HOME = os.getenv "HOME" } })
     assert.equal(0, piped.code, piped.stdout)
     local resumed = orch("resume", "1", "--answer", "stage=live", "--answer", "count=1")
@@ -86,7 +92,8 @@ describe("a question", function()
   end)
 
   it("gives way when it is answered in another terminal", function()
-    local child = scratch:start { "run", path, "--answer", "stage=test", "--answer", "mfa=hunter2222" }
+    local child = scratch:start { "run", path, "--answer", "stage=test", "--answer",
+      "mfa=hunter2222" }
     child:wait()
     assert.equal(0, orch("answer", "1", "count", "2").code)
     local other = task.spawn(function()
@@ -95,14 +102,16 @@ describe("a question", function()
         task.sleep(0.02)
       end
     end)
-    local seen = see("pause:0.1", { "run", path, "--answer", "stage=test", "--answer", "mfa=hunter2222" })
+    local seen = see("pause:0.1",
+      { "run", path, "--answer", "stage=test", "--answer", "mfa=hunter2222" })
     other:join()
     assert.equal(0, seen.code, seen.text)
     answered(seen.text, "b got 2")
   end)
 
   it("leaves the terminal as it was after Ctrl-C", function()
-    local seen = see("wait:?_stage type:\\r wait:How_many type:1\\r wait:?_mfa type:\\x03", { "run", path })
+    local seen = see("wait:?_stage type:\\r wait:How_many type:1\\r wait:?_mfa type:\\x03",
+      { "run", path })
     assert.equal(130, seen.code, seen.text)
     assert.matches("cancelled by Ctrl%-C", seen.text)
     assert.is_true(seen.echo)

@@ -9,7 +9,8 @@ local RECIPE <const> = support.root .. "/recipes/build_push_docker_image.lua"
 local function check(scratch, result, code, ...)
   assert.equal(code, result.code, result.all)
   for _, words in ipairs { ... } do
-    assert.is_truthy(result.err:find(words, 1, true), ("%q is not in:\n%s"):format(words, result.all))
+    assert.is_truthy(result.err:find(words, 1, true),
+      ("%q is not in:\n%s"):format(words, result.all))
   end
   local _, errors = ("\n" .. result.err):gsub("\norch[ %l]*: ", "")
   assert.equal(1, errors, result.err)
@@ -28,15 +29,18 @@ describe("a person's mistake", function()
 
   it("no recipe", function()
     check(scratch, scratch:orch { "run" }, 2, "which recipe?")
-    check(scratch, scratch:orch { "run", scratch:path("none.lua") }, 5, "there is no recipe", "none.lua", "orch new recipe")
+    check(scratch, scratch:orch { "run", scratch:path("none.lua") }, 5, "there is no recipe",
+      "none.lua", "orch new recipe")
     scratch:write("release.lua", "return 1")
-    check(scratch, scratch:orch { "run", scratch:path("relaese.lua") }, 5, "did you mean " .. scratch:path("release.lua"))
+    check(scratch, scratch:orch { "run", scratch:path("relaese.lua") }, 5,
+      "did you mean " .. scratch:path("release.lua"))
     check(scratch, scratch:orch { "run", scratch:path("other") }, 5, "release.lua")
     check(scratch, scratch:orch { "run", scratch.dir }, 2, "is a directory, not a recipe")
   end)
 
   it("a recipe with a syntax error", function()
-    local path = scratch:write("broken.lua", "local orch = require 'orch'\nreturn orch.pipeline {\n  x y\n}\n")
+    local path = scratch:write("broken.lua",
+      "local orch = require 'orch'\nreturn orch.pipeline {\n  x y\n}\n")
     check(scratch, scratch:orch { "run", path }, 2, "broken.lua:3:")
   end)
 
@@ -52,12 +56,14 @@ describe("a person's mistake", function()
   end)
 
   it("an unknown option", function()
-    check(scratch, scratch:recipe("job:docker_build { tag = 'x' }"), 2, "docker_build: unknown option 'tag'",
+    check(scratch, scratch:recipe("job:docker_build { tag = 'x' }"), 2,
+      "docker_build: unknown option 'tag'",
       "did you mean 'tags'?", "recipe.lua:4", "job job")
   end)
 
   it("several values where a verb takes one", function()
-    check(scratch, scratch:recipe("job:run('make', 'test')"), 2, "run takes one value or one table, got 2 values",
+    check(scratch, scratch:recipe("job:run('make', 'test')"), 2,
+      "run takes one value or one table, got 2 values",
       "recipe.lua:4", "write job:run {")
   end)
 
@@ -70,7 +76,8 @@ return orch.pipeline {
     run = function() end } }]])
     local result = scratch:orch { "run", path }
     check(scratch, result, 3, "job 'deploy' needs the secret NO_SUCH_TOKEN")
-    local warned, built = result.out:find("job 'deploy' will fail: it needs NO_SUCH_TOKEN", 1, true), result.out:find("the build", 1, true)
+    local warned, built = result.out:find("job 'deploy' will fail: it needs NO_SUCH_TOKEN", 1,
+      true), result.out:find("the build", 1, true)
     assert.is_true(warned < built, result.all)
     assert.is_nil(result.out:find("job 'maybe' will fail", 1, true))
   end)
@@ -78,13 +85,17 @@ return orch.pipeline {
   it("what a recipe must require or is given", function()
     local path = scratch:write("bare.lua", "return orch.job { name = 'x', run = print }")
     check(scratch, scratch:orch { "run", path }, 2, "bare.lua:1", 'local orch = require "orch"')
-    path = scratch:write("early.lua", "local orch = require 'orch'\nreturn orch.job { name = 'x', run = job:run 'make' }")
+    path = scratch:write("early.lua",
+      "local orch = require 'orch'\nreturn orch.job { name = 'x', run = job:run 'make' }")
     check(scratch, scratch:orch { "run", path }, 2, "early.lua:2", "run = function(job)")
   end)
 
   it("an executor that is none", function()
-    for text, words in pairs { ['"node:20"'] = 'orch.docker { image = "node:20" }', ['{ image = "x" }'] = "orch.docker { image = … }" } do
-      check(scratch, scratch:recipe("", {}, {}, "executor = " .. text .. ","), 2, words, "recipe.lua:3")
+    for text,
+      words in pairs { ['"node:20"'] = 'orch.docker { image = "node:20" }',
+      ['{ image = "x" }'] = "orch.docker { image = … }" } do
+      check(scratch, scratch:recipe("", {}, {}, "executor = " .. text .. ","), 2, words,
+        "recipe.lua:3")
     end
   end)
 
@@ -95,9 +106,12 @@ return orch.job { name = "x", matrix = { "a", "b" }, run = function() end }]])
   end)
 
   it("no checkout", function()
-    check(scratch, scratch:recipe("job:run 'make test'"), 1, "exit code 2", "the job's directory is empty: job:checkout()")
-    check(scratch, scratch:recipe("job:read 'VERSION'"), 5, "VERSION", "the job's directory is empty")
-    check(scratch, scratch:recipe("job:persist_to_workspace { root = 'dist', paths = { '*' } }"), 5, "dist",
+    check(scratch, scratch:recipe("job:run 'make test'"), 1, "exit code 2",
+      "the job's directory is empty: job:checkout()")
+    check(scratch, scratch:recipe("job:read 'VERSION'"), 5, "VERSION",
+      "the job's directory is empty")
+    check(scratch, scratch:recipe("job:persist_to_workspace { root = 'dist', paths = { '*' } }"), 5,
+      "dist",
       "the job's directory is empty")
     local other = scratch:recipe("job:run 'exit 3'")
     assert.is_nil(other.err:find("empty", 1, true), other.err)
@@ -105,18 +119,22 @@ return orch.job { name = "x", matrix = { "a", "b" }, run = function() end }]])
 
   it("a path that is not quite right", function()
     local there = "job:write { path = 'dist/app.txt', text = 'x' } "
-    check(scratch, scratch:recipe(there .. "job:read 'dist/ap.txt'"), 5, "did you mean 'dist/app.txt'?")
-    check(scratch, scratch:recipe(there .. "job:read 'build/x/y'"), 5, "in the job's directory there is dist")
+    check(scratch, scratch:recipe(there .. "job:read 'dist/ap.txt'"), 5,
+      "did you mean 'dist/app.txt'?")
+    check(scratch, scratch:recipe(there .. "job:read 'build/x/y'"), 5,
+      "in the job's directory there is dist")
     check(scratch, scratch:recipe(there .. "job:read 'dist/zebra'"), 5, "in dist there is app.txt")
   end)
 
   it("an unknown verb", function()
-    check(scratch, scratch:recipe("job:docker_bild { tags = {} }"), 2, "there is no verb 'docker_bild'",
+    check(scratch, scratch:recipe("job:docker_bild { tags = {} }"), 2,
+      "there is no verb 'docker_bild'",
       "did you mean 'docker_build'?", "recipe.lua:4", scratch:path("verbs/docker_bild.lua"))
   end)
 
   it("an unknown parameter", function()
-    check(scratch, scratch:recipe("", { "repo=x" }), 2, "unknown parameter 'repo'; the recipe declares none")
+    check(scratch, scratch:recipe("", { "repo=x" }), 2,
+      "unknown parameter 'repo'; the recipe declares none")
   end)
 
   it("a parameter of the wrong type", function()
@@ -124,25 +142,35 @@ return orch.job { name = "x", matrix = { "a", "b" }, run = function() end }]])
 local orch = require "orch"
 return orch.pipeline { params = { count = "integer" }, orch.job { name = "j", run = function() end } }
 ]])
-    check(scratch, scratch:orch { "run", path, "count=many" }, 2, "'count' must be a whole number, got 'many'")
-    check(scratch, scratch:orch { "run", path }, 2, "the recipe needs the parameter 'count' (integer)", "count=VALUE")
+    check(scratch, scratch:orch { "run", path, "count=many" }, 2,
+      "'count' must be a whole number, got 'many'")
+    check(scratch, scratch:orch { "run", path }, 2,
+      "the recipe needs the parameter 'count' (integer)", "count=VALUE")
   end)
 
-  it("a declaration that contradicts itself names its line, though the call is the recipe's last", function()
+  it("a declaration that contradicts itself names its line, though the call is the recipe's last",
+    function()
     local function declared(text)
-      return scratch:orch { "run", scratch:write("declared.lua", "local orch = require 'orch'\n\nreturn " .. text .. "\n") }
+      return scratch:orch { "run",
+        scratch:write("declared.lua", "local orch = require 'orch'\n\nreturn " .. text .. "\n") }
     end
-    check(scratch, declared "orch.pipeline { params = { v = { 'string', default = 'x', pattern = '%d' } },\n}", 2,
+    check(scratch,
+      declared "orch.pipeline { params = { v = { 'string', default = 'x', pattern = '%d' } },\n}",
+      2,
       "the default of 'v'", "declared.lua:3")
-    check(scratch, declared "orch.job {\n nmae = 'x' }", 2, "did you mean 'name'?", "declared.lua:3")
-    check(scratch, declared "orch.pipeline { orch.job { name = 'a', needs = { 'b' }, run = print } }", 2,
+    check(scratch, declared "orch.job {\n nmae = 'x' }", 2, "did you mean 'name'?",
+      "declared.lua:3")
+    check(scratch,
+      declared "orch.pipeline { orch.job { name = 'a', needs = { 'b' }, run = print } }", 2,
       "which is no job", "declared.lua:3")
-    check(scratch, declared "orch.pipeline {\n orch.job { name = 'a', run = print,\n executor = orch.docker { imag = 'x' } } }",
+    check(scratch,
+      declared "orch.pipeline {\n orch.job { name = 'a', run = print,\n executor = orch.docker { imag = 'x' } } }",
       2, "did you mean 'image'?", "declared.lua:5")
   end)
 
   it("an unknown job", function()
-    check(scratch, scratch:recipe("", { "--job", "jbo" }), 2, "there is no job 'jbo'", "did you mean 'job'?")
+    check(scratch, scratch:recipe("", { "--job", "jbo" }), 2, "there is no job 'jbo'",
+      "did you mean 'job'?")
   end)
 
   it("a missing secret", function()
@@ -161,12 +189,14 @@ return orch.pipeline { params = { count = "integer" }, orch.job { name = "j", ru
   end)
 
   it("an error that has no words", function()
-    check(scratch, scratch:recipe "error { code = 3 }", 2, 'orch.fail("…") takes words', "recipe.lua:4")
+    check(scratch, scratch:recipe "error { code = 3 }", 2, 'orch.fail("…") takes words',
+      "recipe.lua:4")
     check(scratch, scratch:recipe "error { message = 'no way' }", 2, "orch: no way\n  at: ")
   end)
 
   it("a step that fails", function()
-    check(scratch, scratch:recipe("job:run 'echo before; exit 7'"), 1, "exit code 7", "recipe.lua:4")
+    check(scratch, scratch:recipe("job:run 'echo before; exit 7'"), 1, "exit code 7",
+      "recipe.lua:4")
   end)
 
   it("no git repository", function()
@@ -176,7 +206,8 @@ return orch.pipeline { params = { count = "integer" }, orch.job { name = "j", ru
 
   it("a ref that does not exist", function()
     local project = scratch:project { f = "f" }
-    check(scratch, scratch:recipe("job:checkout { ref = 'mian' }", { "--project", project }), 5, "mian", "main",
+    check(scratch, scratch:recipe("job:checkout { ref = 'mian' }", { "--project", project }), 5,
+      "mian", "main",
       "recipe.lua:4")
   end)
 
@@ -188,7 +219,8 @@ t = tarfile.open(sys.argv[1], "w")
 i = tarfile.TarInfo("../outside"); i.size = 3
 t.addfile(i, io.BytesIO(b"bad")); t.close()]], evil } })
     assert.equal(0, made.code, made.stdout)
-    local result = scratch:recipe(("job.fs.make_dir('in')\nassert(job.fs.unpack { file = %q, into = 'in' })"):format(evil))
+    local result =
+      scratch:recipe(("job.fs.make_dir('in')\nassert(job.fs.unpack { file = %q, into = 'in' })"):format(evil))
     assert.not_equal(0, result.code)
     assert.is_truthy(result.err:find("../outside", 1, true), result.all)
     assert.is_nil(fs.stat(scratch:path("outside")))
@@ -239,7 +271,8 @@ return orch.job { name = "j", run = function(job)
     local environment = fs.environment()
     environment.ORCH_STATE, environment.ORCH = scratch:path("state"), support.orch
     -- The shell goes on, so that its own shim ends nothing.
-    local shell = assert(proc.start { env = environment, cwd = scratch.dir, argv = { "/bin/sh", "-c",
+    local shell =
+      assert(proc.start { env = environment, cwd = scratch.dir, argv = { "/bin/sh", "-c",
       "$ORCH run deaf.lua > out & until [ -e started ] || ! kill -0 $!; do sleep 0.02; done\n"
       .. "kill -INT $!; sleep 0.2; kill -INT $!; wait $!; echo ended with $?; sleep 1000" } })
     assert.equal("ended with 130\n", shell:read())
@@ -284,21 +317,25 @@ describe("the services' refusals", function()
   local scratch, project
   before_each(function()
     scratch = support.scratch()
-    project = scratch:project { Dockerfile = "FROM busybox:1.36\nRUN echo about to fail && exit 3\n" }
+    project =
+      scratch:project { Dockerfile = "FROM busybox:1.36\nRUN echo about to fail && exit 3\n" }
   end)
   after_each(function() scratch:remove() end)
 
   local function main_job(env, ...)
-    return scratch:orch({ "run", RECIPE, "--project", project, "repository=bad-input-" .. scratch.dir:match("[^-]+$"):lower(), ... }, env)
+    return scratch:orch({ "run", RECIPE, "--project", project,
+      "repository=bad-input-" .. scratch.dir:match("[^-]+$"):lower(), ... }, env)
   end
 
   it("a wrong AWS secret", function()
-    check(scratch, main_job { AWS_SECRET_ACCESS_KEY = "wrong-wrong-wrong" }, 3, "InvalidSignatureException",
+    check(scratch, main_job { AWS_SECRET_ACCESS_KEY = "wrong-wrong-wrong" }, 3,
+      "InvalidSignatureException",
       "AWS_SECRET_ACCESS_KEY", "create_ecr_repo")
   end)
 
   it("an unknown AWS key", function()
-    check(scratch, main_job { AWS_ACCESS_KEY_ID = "AKIANOBODY0000000000" }, 3, "UnrecognizedClientException",
+    check(scratch, main_job { AWS_ACCESS_KEY_ID = "AKIANOBODY0000000000" }, 3,
+      "UnrecognizedClientException",
       "AWS_ACCESS_KEY_ID")
   end)
 
@@ -315,7 +352,8 @@ describe("the services' refusals", function()
   end)
 
   it("a missing Dockerfile, before anything is sent", function()
-    check(scratch, scratch:recipe("job:docker_build { tags = { 'x:1' } }"), 5, "Dockerfile", "recipe.lua:4")
+    check(scratch, scratch:recipe("job:docker_build { tags = { 'x:1' } }"), 5, "Dockerfile",
+      "recipe.lua:4")
   end)
 
   it("a registry that says 401", function()

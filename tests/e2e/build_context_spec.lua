@@ -3,7 +3,8 @@ local json = require "orch.json"
 local proc = require "orch.proc"
 local support = require "e2e.support"
 
-local LIST <const> = "FROM busybox:1.36\nCOPY . /c\nRUN cd /c && echo list: $(find . -type f | sort) && echo said: $(cat it)\n"
+local LIST <const> =
+  "FROM busybox:1.36\nCOPY . /c\nRUN cd /c && echo list: $(find . -type f | sort) && echo said: $(cat it)\n"
 
 describe("docker_build's context", function()
   if not support.services() then
@@ -55,7 +56,8 @@ describe("docker_build's context", function()
       git clone -q --bare . ../repo.git; git rev-parse HEAD HEAD~1]]):format(LIST:gsub("\n", "\\n")))
   end
 
-  it("begins with images that the run's materials name, by their digest when a registry gave them", function()
+  it("begins with images that the run's materials name, by their digest when a registry gave them",
+    function()
     local from = os.getenv "ORCH_TEST_REGISTRY" .. "/base/busybox:1"
     scratch:write("near/Dockerfile", "FROM busybox:1.36 AS first\nFROM first\nRUN true\n")
     scratch:write("far/Dockerfile", ("FROM %s\nRUN true\n"):format(from))
@@ -66,7 +68,8 @@ describe("docker_build's context", function()
     job:image_remove { images = { %q } }
     job:docker_build { no_cache = true, context = %q }
     job:docker_build { no_cache = true, context = %q }]]):format(os.getenv "ORCH_TEST_REGISTRY", from, from, from,
-      scratch:path "near", scratch:path "far"), {}, {}, "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },")
+      scratch:path "near", scratch:path "far"), {}, {},
+        "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },")
     assert.equal(0, made.code, made.all)
     local bases = json.decode(scratch:orch({ "show", "--json" }).out).materials.base_images
     assert.equal(2, #bases)
@@ -95,8 +98,10 @@ describe("docker_build's context", function()
     fails(1, "'up' leads out of the context", ("context = %s, dir = 'up' }"):format(at))
     fails(1, "leads out of the context", ("context = %s, dir = '../..' }"):format(at))
     fails(5, "no directory 'nowhere' in", ("context = %s, dir = 'nowhere' }"):format(at))
-    fails(5, "'--upload-pack=/bin/false'", ("context = %s, ref = '--upload-pack=/bin/false' }"):format(at))
-    fails(2, "leads out of the context", ("context = %s }, dockerfile = '../../Dockerfile'"):format(at))
+    fails(5, "'--upload-pack=/bin/false'",
+      ("context = %s, ref = '--upload-pack=/bin/false' }"):format(at))
+    fails(2, "leads out of the context",
+      ("context = %s }, dockerfile = '../../Dockerfile'"):format(at))
   end)
 
   it("is a git URL as docker writes it", function()
@@ -137,9 +142,11 @@ describe("docker_build's context", function()
       assert.matches("own 0:0", result.out, 1, true)
       assert.is_nil(result.out:find("drop.log", 1, true))
     end
-    assert.matches("said: packed", good(("classic = true, context = %q"):format(scratch:path("x.tar"))).out)
+    assert.matches("said: packed",
+      good(("classic = true, context = %q"):format(scratch:path("x.tar"))).out)
     shell "tar -cf deep.tar t"
-    assert.matches("said: packed", good(("context = { tar = %q, dir = 't' }"):format(scratch:path("deep.tar"))).out)
+    assert.matches("said: packed",
+      good(("context = { tar = %q, dir = 't' }"):format(scratch:path("deep.tar"))).out)
     local again = good(("context = { tar = %q, dir = 't' }"):format(scratch:path("deep.tar")))
     assert.equal(0, again.result.context.files) -- the times are the archive's
   end)
@@ -168,7 +175,8 @@ describe("docker_build's context", function()
     shell(([[docker create --name %s busybox:1.36 true >/dev/null; mkdir app
       echo held > app/it; printf '%s' > app/Dockerfile; ln -s /nowhere app/link; docker cp app %s:/app]])
       :format(name, LIST:gsub("\n", "\\n"), name))
-    local removed <close> = setmetatable({}, { __close = function() shell("docker rm -f " .. name) end })
+    local removed <close> = setmetatable({},
+      { __close = function() shell("docker rm -f " .. name) end })
     local at = ("context = { container = %q, path = %%q }"):format(name)
     local result = good(at:format("/app"))
     assert.matches("list: ./Dockerfile ./it\n", result.out)
@@ -187,7 +195,8 @@ describe("docker_build's context", function()
       local result = scratch:recipe(([[
       job:run "mkdir t && printf '%s' > t/Dockerfile && echo inner > t/it && tar -C t -cf x.tar ."
       job:docker_build { context = "x.tar", no_cache = true } ]]):format(LIST:gsub("\n", "\\\\n"):gsub("%%", "%%%%")),
-        {}, nil, "executor = orch.docker { image = 'busybox:1.36', in_place = " .. in_place .. " },")
+        {}, nil,
+        "executor = orch.docker { image = 'busybox:1.36', in_place = " .. in_place .. " },")
       assert.equal(0, result.code, result.all)
       assert.matches("said: inner", result.out)
       assert.same({}, scratch:leftovers(true))

@@ -24,7 +24,8 @@ describe("a build that fails", function()
   end
 
   it("shows the line and the words of a RUN that fails", function()
-    put("Dockerfile", "FROM busybox:1.36\nARG WHAT=it\n\n# why\nRUN echo one\nRUN echo about to fail && \\\n  ls /$WHAT && exit 7\n")
+    put("Dockerfile",
+      "FROM busybox:1.36\nARG WHAT=it\n\n# why\nRUN echo one\nRUN echo about to fail && \\\n  ls /$WHAT && exit 7\n")
     local result = build("no_cache = true")
     assert.equal(1, result.code, result.all)
     assert.matches("Dockerfile:6: RUN echo about to fail", result.err, 1, true)
@@ -39,9 +40,11 @@ describe("a build that fails", function()
       ["RUNN x\n"] = { "docker build: Dockerfile:2: RUNN x: unknown instruction: RUNN\n" },
       ["COPY sub/their /x\n"] = { 'docker build: Dockerfile:2: COPY sub/their /x: "/sub',
         "try: no 'sub/their' in the context " .. context .. "; did you mean 'sub/there'?" },
-      ["COPY left/out /x\n"] = { 'COPY left/out /x: "/left', "try: 'left/out' is in the context; does the .dockerignore leave it out?" },
+      ["COPY left/out /x\n"] = { 'COPY left/out /x: "/left',
+        "try: 'left/out' is in the context; does the .dockerignore leave it out?" },
       ['COPY ["./their", "/x"]\n'] = { "try: no 'their' in the context" },
-      ["RUN --mount=type=secret,id=npm-tok,required=true true\n"] = { "true: secret npm-tok not found\n",
+      ["RUN --mount=type=secret,id=npm-tok,required=true true\n"] =
+        { "true: secret npm-tok not found\n",
         'try: the step gives the build no secret \'npm-tok\': secrets = { ["npm-tok"] = job.secrets.NAME }' },
       ["RUN --mount=type=secret,id=tok cat /run/secrets/tok\n"] = { "tok: exit code: 1",
         "secrets = { tok = job.secrets.NAME }" },
@@ -52,8 +55,10 @@ describe("a build that fails", function()
       for _, words in ipairs(wanted) do assert.matches(words, result.err, 1, true) end
     end
     put("Dockerfile", "FROM busybox:1.36 AS one\nFROM one AS two\n")
-    assert.matches("docker build: target stage zz could not be found\n", build("target = 'zz'").err, 1, true)
-    assert.matches("try: the Dockerfile's stages are: one, two", build("target = 'zz', classic = true").err, 1, true)
+    assert.matches("docker build: target stage zz could not be found\n", build("target = 'zz'").err,
+      1, true)
+    assert.matches("try: the Dockerfile's stages are: one, two",
+      build("target = 'zz', classic = true").err, 1, true)
   end)
 
   it("names file and line of a pattern that Docker refuses", function()
@@ -61,7 +66,8 @@ describe("a build that fails", function()
     put(".dockerignore", "# all\na\n[a\n")
     local result = build()
     assert.equal(2, result.code, result.all)
-    assert.matches('orch: .dockerignore, line 3: syntax error in pattern "[a"\n', result.err, 1, true)
+    assert.matches('orch: .dockerignore, line 3: syntax error in pattern "[a"\n', result.err, 1,
+      true)
     put("Dockerfile.dockerignore", "[b\n")
     assert.matches('orch: Dockerfile.dockerignore, line 1: syntax', build().err, 1, true)
   end)
@@ -69,11 +75,14 @@ describe("a build that fails", function()
   it("is refused before anything is sent when an option cannot be meant", function()
     put("Dockerfile", "FROM busybox:1.36\n")
     for options, wanted in pairs {
-      ["network = 'bridge'"] = "option 'network': BuildKit knows 'default', 'none' and 'host', not 'bridge'",
+      ["network = 'bridge'"] =
+        "option 'network': BuildKit knows 'default', 'none' and 'host', not 'bridge'",
       ["args = { 'A=1' }"] = "option 'args' must be { NAME = \"value\" }",
       ["args = { A = {} }"] = "option 'args': A must be a string, got table",
-      ["labels = { A = require 'orch.secret'.new('x1', 'S') }"] = "option 'labels': A is a secret, which the image would show",
-      ["secrets = { t = 'x' }"] = "secret 't' must be a secret (job.secrets.NAME) or { file = path }, got string",
+      ["labels = { A = require 'orch.secret'.new('x1', 'S') }"] =
+        "option 'labels': A is a secret, which the image would show",
+      ["secrets = { t = 'x' }"] =
+        "secret 't' must be a secret (job.secrets.NAME) or { file = path }, got string",
     } do
       local result = build(options)
       assert.equal(2, result.code, result.all)
@@ -90,12 +99,15 @@ describe("a build that fails", function()
     local result = build("timeout = '60s'")
     assert.equal(4, result.code, result.all)
     assert.matches("docker build: Dockerfile:1: # syntax=" .. name .. ": ", result.err, 1, true)
-    assert.matches("try: without a line '# syntax=' the daemon takes the builder that it has", result.err, 1, true)
+    assert.matches("try: without a line '# syntax=' the daemon takes the builder that it has",
+      result.err, 1, true)
   end)
 
   it("goes on by a tar where sessions are forbidden, unless something needs one", function()
     put("Dockerfile", "FROM busybox:1.36\nCOPY Dockerfile /x\n")
-    local proxy = assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py", "without",
+    local proxy =
+      assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py",
+      "without",
       os.getenv("DOCKER_HOST"):match("^unix://(.*)"), "/session" } })
     local _ <close> = setmetatable({}, { __close = function()
       proxy:cancel()
@@ -108,8 +120,10 @@ describe("a build that fails", function()
       true)
     result = build("secrets = { s = { file = '" .. context .. "/Dockerfile' } }")
     assert.equal(3, result.code, result.all)
-    assert.matches("option 'secrets' needs a build session, which " .. scratch.env.DOCKER_HOST .. " refused: ", result.err,
+    assert.matches("option 'secrets' needs a build session, which " .. scratch.env.DOCKER_HOST
+      .. " refused: ", result.err,
       1, true)
-    assert.matches("try: a proxy before the daemon must let POST /session through", result.err, 1, true)
+    assert.matches("try: a proxy before the daemon must let POST /session through", result.err, 1,
+      true)
   end)
 end)

@@ -25,7 +25,9 @@ describe("docker_build", function()
   end)
   after_each(function() scratch:remove() end)
 
-  local function tag(name) return ("spec-build-%s:%s"):format(scratch.dir:match("[^-]+$"):lower(), name or "1") end
+  local function tag(name)
+    return ("spec-build-%s:%s"):format(scratch.dir:match("[^-]+$"):lower(), name or "1")
+  end
 
   local function shell(command)
     local result = assert(proc.run { argv = { "/bin/sh", "-ec", command }, cwd = context })
@@ -64,7 +66,8 @@ describe("docker_build", function()
 
   local function docker(path, method)
     local socket = os.getenv("DOCKER_HOST"):match("^unix://(.*)")
-    return assert(http.request { url = "http://d/v1.41" .. path, unix = socket, method = method or "GET" })
+    return assert(http.request { url = "http://d/v1.41" .. path, unix = socket,
+      method = method or "GET" })
   end
 
   it("sends the same files by a session as by a tar", function()
@@ -77,17 +80,22 @@ describe("docker_build", function()
 
     local connected = client.connect()
     local stream = assert(tar.context { dir = context })
-    local reply = assert(connected:request { op = "build", method = "POST", path = "/build", stream = true,
-      query = { version = 2, nocache = true }, body_fd = stream:fd(), headers = { ["Content-Type"] = "application/x-tar" } })
+    local reply =
+      assert(connected:request { op = "build", method = "POST", path = "/build", stream = true,
+      query = { version = 2, nocache = true }, body_fd = stream:fd(),
+      headers = { ["Content-Type"] = "application/x-tar" } })
     local text = ""
     for line in connected.lines("build", reply) do
-      for _, log in ipairs(line.id == "moby.buildkit.trace" and trace.decode(line.aux).logs or {}) do
+      for _,
+        log in ipairs(line.id == "moby.buildkit.trace" and trace.decode(line.aux).logs or {}) do
         text = text .. log.data
       end
     end
     assert(stream:wait())
     local expected = lines_with(text, "(it %.[^%s]* .*)$") .. lines_with(text, "^(%x+  .*)$")
-    assert.equal(expected, lines_with(by_session.out, "(it %.[^%s]* .*)$") .. lines_with(by_session.out, "(%x%x%x%x%x+  .*)$"))
+    assert.equal(expected,
+      lines_with(by_session.out, "(it %.[^%s]* .*)$")
+      .. lines_with(by_session.out, "(%x%x%x%x%x+  .*)$"))
     assert.matches("it ./a/b/c 644 0:0 regular file", expected, 1, true)
   end)
 
@@ -106,13 +114,15 @@ describe("docker_build", function()
   end)
 
   it("says that a context is not there, and what is", function()
-    local result = scratch:recipe("job:write { path = 'app/f', text = '' } job:docker_build { context = 'ap', tags = { 'x:1' } }")
+    local result =
+      scratch:recipe("job:write { path = 'app/f', text = '' } job:docker_build { context = 'ap', tags = { 'x:1' } }")
     assert.equal(5, result.code, result.all)
     assert.is_truthy(result.err:find("no directory 'ap' to build from", 1, true), result.all)
     assert.is_truthy(result.err:find("did you mean 'app'?", 1, true), result.all)
   end)
 
-  it("sends nothing of a fresh checkout in the next run, and the one file that a commit changed", function()
+  it("sends nothing of a fresh checkout in the next run, and the one file that a commit changed",
+    function()
     local files = { Dockerfile = "FROM busybox:1.36\nCOPY . /c\n", [".dockerignore"] = ".git\n" }
     for i = 1, 40 do files[("d%d/f%d"):format(i % 4, i)] = "content " .. i end
     local project = scratch:project(files)
@@ -124,12 +134,14 @@ describe("docker_build", function()
           local built = job:docker_build { tags = { %q } }
           return { files = built.context.files } ]]):format(tag()), { "--project", project }, nil, head)
         assert.equal(0, result.code, result.all)
-        return json.decode(scratch:orch({ "show", "--json", "--project", project }).out).jobs[1].outputs.files
+        return json.decode(scratch:orch({ "show", "--json", "--project",
+          project }).out).jobs[1].outputs.files
       end
       if i == 1 then assert.is_true(sent() >= 41) end
       assert.equal(1, sent()) -- what the step made
       fs.write(project .. "/d1/f1", "CONTENT " .. i)
-      assert(proc.run { argv = { "git", "-C", project, "-c", "user.name=t", "-c", "user.email=t@t", "commit", "-qam",
+      assert(proc.run { argv = { "git", "-C", project, "-c", "user.name=t", "-c", "user.email=t@t",
+        "commit", "-qam",
         "more" } })
       assert.equal(2, sent())
     end
@@ -144,7 +156,8 @@ RUN --mount=type=secret,id=tok --mount=type=secret,id=file cat /run/secrets/tok 
 RUN --mount=type=secret,id=absent ls /run/secrets
 ]])
     put(".dockerignore", "token.txt\n")
-    local result = good(([[ no_cache = true, secrets = { tok = job.secrets.SPEC_TOKEN, file = { file = %q } } ]])
+    local result =
+      good(([[ no_cache = true, secrets = { tok = job.secrets.SPEC_TOKEN, file = { file = %q } } ]])
       :format(context .. "/token.txt"), { SPEC_TOKEN = value }, "secrets = { 'SPEC_TOKEN' },")
     assert.is_nil(result.all:find(value, 1, true), result.all)
     local sum = assert(proc.run { argv = { "sha256sum" }, input = value }).stdout:match("%x+")
@@ -164,10 +177,13 @@ RUN --mount=type=secret,id=absent ls /run/secrets
   end)
 
   it("pulls a private base image with the login it is given", function()
-    local base = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_ECR_ALIAS"), tag("base"))
+    local base = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"),
+      os.getenv("ORCH_TEST_ECR_ALIAS"), tag("base"))
     put("Dockerfile", "FROM busybox:1.36\nLABEL x=" .. scratch.dir .. "\n")
-    local login = ("{ registry = %q, username = %q, password = require 'orch.secret'.new(%q, 'REGISTRY') }"):format(
-      os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_REGISTRY_USER"), os.getenv("ORCH_TEST_REGISTRY_PASSWORD"))
+    local login =
+      ("{ registry = %q, username = %q, password = require 'orch.secret'.new(%q, 'REGISTRY') }"):format(
+      os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_REGISTRY_USER"),
+      os.getenv("ORCH_TEST_REGISTRY_PASSWORD"))
     local pushed = scratch:recipe(([[
     job:docker_build { context = %q, tags = { %q } }
     job:docker_push { tags = { %q }, auth = %s }]]):format(context, base, base, login))
@@ -181,9 +197,13 @@ RUN --mount=type=secret,id=absent ls /run/secrets
   end)
 
   it("goes by the .dockerignore that belongs to the Dockerfile", function()
-    for _, name in ipairs { "a.log", "keep.log", "b.txt", "d/c.log", "d/c.txt" } do put(name, name) end
-    put("Dockerfile", "FROM busybox:1.36\nCOPY . /c\nRUN cd /c && find . -type f | sort | tr '\\n' ' ' && echo\n")
-    put("sub/Other", "FROM busybox:1.36\nCOPY . /c\nRUN cd /c && find . -type f | sort | tr '\\n' ' ' && echo\n")
+    for _, name in ipairs { "a.log", "keep.log", "b.txt", "d/c.log", "d/c.txt" } do
+      put(name, name)
+    end
+    put("Dockerfile",
+      "FROM busybox:1.36\nCOPY . /c\nRUN cd /c && find . -type f | sort | tr '\\n' ' ' && echo\n")
+    put("sub/Other",
+      "FROM busybox:1.36\nCOPY . /c\nRUN cd /c && find . -type f | sort | tr '\\n' ' ' && echo\n")
     local function listed(result) return result.out:match("%./[^\n]*") end
     put(".dockerignore", "# all\n**/*.log\n!keep.log\nsub\nDockerfile\n.dockerignore\n")
     assert.equal("./b.txt ./d/c.txt ./keep.log ", listed(good("no_cache = true")))
@@ -199,9 +219,11 @@ RUN --mount=type=secret,id=absent ls /run/secrets
 
   it("takes a Dockerfile as a text, and one outside of the context", function()
     put("f", "hello\n")
-    local result = good [[ no_cache = true, dockerfile = "FROM busybox:1.36\nCOPY f /f\nRUN cat /f\n" ]]
+    local result =
+      good [[ no_cache = true, dockerfile = "FROM busybox:1.36\nCOPY f /f\nRUN cat /f\n" ]]
     assert.matches("hello", result.out)
-    result = good [[ no_cache = true, dockerfile = "FROM busybox:1.36\nCOPY f /f\nRUN cat /f | tr a-z A-Z\n" ]]
+    result =
+      good [[ no_cache = true, dockerfile = "FROM busybox:1.36\nCOPY f /f\nRUN cat /f | tr a-z A-Z\n" ]]
     assert.matches("HELLO", result.out)
     scratch:write("elsewhere/Dockerfile", "FROM busybox:1.36\nRUN echo outside\n")
     assert.matches("outside", good("no_cache = true, dockerfile = '../elsewhere/Dockerfile'").out)
@@ -228,17 +250,22 @@ RUN echo second
       if vertex.name:find("echo", 1, true) then cached = vertex.cached end
     end
     assert.is_true(cached)
-    assert.matches("\n%s+word given", good("args = { WORD = 'given' }, target = 'first', no_cache = true").out)
+    assert.matches("\n%s+word given",
+      good("args = { WORD = 'given' }, target = 'first', no_cache = true").out)
     result = build("target = 'none'")
     assert.equal(1, result.code, result.all)
     assert.matches("none", result.err)
   end)
 
   it("takes the cache from an image that was pushed with it", function()
-    local image = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_ECR_ALIAS"), tag("cache"))
-    put("Dockerfile", "FROM busybox:1.36\nRUN echo run for the first time in " .. scratch.dir .. "\n")
-    local login = ("{ registry = %q, username = %q, password = require 'orch.secret'.new(%q, 'REGISTRY') }"):format(
-      os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_REGISTRY_USER"), os.getenv("ORCH_TEST_REGISTRY_PASSWORD"))
+    local image = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"),
+      os.getenv("ORCH_TEST_ECR_ALIAS"), tag("cache"))
+    put("Dockerfile",
+      "FROM busybox:1.36\nRUN echo run for the first time in " .. scratch.dir .. "\n")
+    local login =
+      ("{ registry = %q, username = %q, password = require 'orch.secret'.new(%q, 'REGISTRY') }"):format(
+      os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_REGISTRY_USER"),
+      os.getenv("ORCH_TEST_REGISTRY_PASSWORD"))
     local pushed = scratch:recipe(([[
     job:docker_build { context = %q, tags = { %q }, inline_cache = true }
     job:docker_push { tags = { %q }, auth = %s }]]):format(context, image, image, login))
@@ -253,7 +280,8 @@ RUN echo second
     put("Dockerfile", "FROM scratch\nCOPY Dockerfile /\n")
     good("platform = 'linux/arm64'")
     assert.equal("arm64", json.decode(docker("/images/" .. tag() .. "/json").body).Architecture)
-    put("Dockerfile", "FROM busybox:1.36\nARG PORT\nRUN echo port $PORT, devices $(ls /sys/class/net)\n")
+    put("Dockerfile",
+      "FROM busybox:1.36\nARG PORT\nRUN echo port $PORT, devices $(ls /sys/class/net)\n")
     assert.matches("\n%s+port 80, devices lo\n", good("network = 'none', args = { PORT = 80 }").out)
   end)
 
@@ -270,15 +298,18 @@ RUN echo second
   end)
 
   it("gives an ssh agent's socket to the step that mounts it", function()
-    put("Dockerfile", "FROM busybox:1.36\nRUN --mount=type=ssh,required=true test -S $SSH_AUTH_SOCK && echo there\n")
+    put("Dockerfile",
+      "FROM busybox:1.36\nRUN --mount=type=ssh,required=true test -S $SSH_AUTH_SOCK && echo there\n")
     shell [[python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("../agent")']]
     local agent = scratch:path("agent")
     assert.matches("there", good(("no_cache = true, ssh = %q"):format(agent)).out)
     for options, wanted in pairs {
       ["no_cache = true, ssh = true"] = { 2, "no agent 'default'" },
       ["no_cache = true, ssh = '/nowhere/agent'"] = { 5, "no socket /nowhere/agent" },
-      [("ssh = { key = %q }"):format(context .. "/Dockerfile")] = { 2, "is no agent's socket but a file" },
-      ["no_cache = true"] = { 1, "no ssh agent default\n", "try: forward an agent to the build: ssh = true" },
+      [("ssh = { key = %q }"):format(context .. "/Dockerfile")] = { 2,
+        "is no agent's socket but a file" },
+      ["no_cache = true"] = { 1, "no ssh agent default\n",
+        "try: forward an agent to the build: ssh = true" },
     } do
       local result = build(options, { SSH_AUTH_SOCK = "" })
       assert.equal(wanted[1], result.code, result.all)

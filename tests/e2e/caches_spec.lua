@@ -73,13 +73,15 @@ end }]])
   it("goes with gc when it is old", function()
     save("1", "one")
     assert.matches("nothing to remove", scratch:orch({ "gc" }).out)
-    assert.matches("would remove cache d%-", scratch:orch({ "gc", "--days", "0", "--keep", "9", "--dry-run" }).out)
+    assert.matches("would remove cache d%-",
+      scratch:orch({ "gc", "--days", "0", "--keep", "9", "--dry-run" }).out)
     assert.matches("removed cache d%-", scratch:orch({ "gc", "--days", "0", "--keep", "9" }).out)
     restore("1", "none")
     local half = scratch:write("state/caches/d.tar.0123456789abcdef", "")
     scratch:orch { "gc" }
     assert.is_truthy(fs.stat(half))
-    assert(assert(require "orch.proc".run { argv = { "touch", "-d", "2 days ago", half } }).code == 0)
+    assert(assert(require "orch.proc".run { argv = { "touch", "-d", "2 days ago", half } }).code
+      == 0)
     scratch:orch { "gc" }
     assert.is_nil(fs.stat(half))
   end)
@@ -90,7 +92,8 @@ end }]])
       assert.equal(2, result.code, result.all)
       assert.is_truthy(result.err:find(words, 1, true), result.err)
     end
-    local result = scratch:recipe 'job:write { path = "package-lock.json", text = "" } job:save_cache { key = "k", files = { "packge-lock.json" }, paths = { "x" } }'
+    local result =
+      scratch:recipe 'job:write { path = "package-lock.json", text = "" } job:save_cache { key = "k", files = { "packge-lock.json" }, paths = { "x" } }'
     assert.equal(5, result.code, result.all)
     assert.is_truthy(result.err:find("did you mean 'package-lock.json'?", 1, true), result.err)
   end)

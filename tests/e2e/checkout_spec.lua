@@ -17,13 +17,15 @@ describe("a checkout of the project", function()
   it("says once that changes that are not committed are not in it", function()
     assert.equal(0, count(run "job:checkout()".all, CHANGED))
     scratch:write("project/a.txt", "b")
-    local result = run "job:checkout() assert(job:read 'a.txt' == 'a') job:checkout { path = 'again' }"
+    local result =
+      run "job:checkout() assert(job:read 'a.txt' == 'a') job:checkout { path = 'again' }"
     assert.equal(0, result.code, result.all)
     assert.equal(1, count(result.all, CHANGED), result.all)
     assert.equal(0, count(run "job:checkout { ref = 'main' }".all, CHANGED))
   end)
 
-  it("has the tags, so that git describe works; that of a URL has none unless they are asked for", function()
+  it("has the tags, so that git describe works; that of a URL has none unless they are asked for",
+    function()
     local proc = require "orch.proc"
     assert(assert(proc.run { argv = { "git", "-C", project, "tag", "v1.2" } }).code == 0)
     local result = run([[
@@ -52,16 +54,19 @@ return orch.verb { options = {}, run = function(job)
 end }]])
     local result = scratch:recipe "job:mine()"
     assert.equal(1, result.code, result.all)
-    assert.is_truthy(result.err:find("recipe.lua:4 (in " .. scratch:path("verbs/mine.lua") .. ":3)", 1, true), result.err)
+    assert.is_truthy(result.err:find("recipe.lua:4 (in " .. scratch:path("verbs/mine.lua") .. ":3)",
+      1, true), result.err)
   end)
 
-  it("is found in a directory of ORCH_PATH or in verbs/ there, beside modules that are no verbs", function()
+  it("is found in a directory of ORCH_PATH or in verbs/ there, beside modules that are no verbs",
+    function()
     local text = "-- %s does it.\nreturn require 'orch'.verb { options = {}, run = function() end }"
     scratch:write("shared/one.lua", text:format "one")
     scratch:write("shared/verbs/two.lua", text:format "two")
     scratch:write("shared/helper.lua", "return { four = 4 }")
     local path = { ORCH_PATH = scratch:path("shared") }
-    local result = scratch:recipe("job:one() job:two() assert(require 'helper'.four == 4)", {}, path)
+    local result = scratch:recipe("job:one() job:two() assert(require 'helper'.four == 4)", {},
+      path)
     assert.equal(0, result.code, result.all)
     result = scratch:orch({ "verbs", "--json" }, path)
     assert.equal(0, result.code, result.all)

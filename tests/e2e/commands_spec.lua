@@ -12,7 +12,9 @@ describe("the command line", function()
 
   local function commands()
     local names = {}
-    for name in orch("rnu").err:match("known: ([^)]*)"):gmatch("[%w]+") do names[#names + 1] = name end
+    for name in orch("rnu").err:match("known: ([^)]*)"):gmatch("[%w]+") do
+      names[#names + 1] = name
+    end
     return names
   end
 
@@ -39,8 +41,10 @@ describe("the command line", function()
     local overview, tried = orch("help").out, 0
     for _, name in ipairs(commands()) do
       local page = orch("help", name).out .. overview
-      for option in (orch(name, "--no-such-option").err:match("known: ([^)]*)") or ""):gmatch("%-%-[%a-]+") do
-        assert.is_truthy(page:find(option, 1, true), ("orch help %s says nothing of %s"):format(name, option))
+      for option in (orch(name, "--no-such-option").err:match("known: ([^)]*)")
+        or ""):gmatch("%-%-[%a-]+") do
+        assert.is_truthy(page:find(option, 1, true),
+          ("orch help %s says nothing of %s"):format(name, option))
         tried = tried + 1
       end
     end
@@ -48,9 +52,13 @@ describe("the command line", function()
   end)
 
   it("refuses what it does not know, and says what was meant", function()
-    for _, each in ipairs { { { "runs", "--jsno" }, "did you mean '%-%-json'" }, { { "runs", "more" }, "unexpected 'more'" },
-      { { "gc", "--keep", "few" }, "%-%-keep takes a whole number, got 'few'" }, { { "gc", "--keep" }, "%-%-keep needs a value" },
-      { { "show", "one" }, "'one' is no number of a run" }, { { "run" }, "which recipe" }, { { "discard" }, "which run" } } do
+    for _,
+      each in ipairs { { { "runs", "--jsno" }, "did you mean '%-%-json'" },
+      { { "runs", "more" }, "unexpected 'more'" },
+      { { "gc", "--keep", "few" }, "%-%-keep takes a whole number, got 'few'" },
+      { { "gc", "--keep" }, "%-%-keep needs a value" },
+      { { "show", "one" }, "'one' is no number of a run" }, { { "run" }, "which recipe" },
+      { { "discard" }, "which run" } } do
       local result = scratch:orch(each[1])
       assert.equal(2, result.code, result.all)
       assert.matches(each[2], result.err)
@@ -68,7 +76,8 @@ describe("the command line", function()
   end)
 
   it("takes short options with their value glued on, and no more than that", function()
-    local path = scratch:write("r.lua", "return require('orch').job { name = 'a', run = function() end }")
+    local path = scratch:write("r.lua",
+      "return require('orch').job { name = 'a', run = function() end }")
     assert.equal(0, orch("run", path, "-j2", "-k").code)
     assert.matches("%-%-jobs takes a number of at least 1", orch("run", path, "-j0").err)
     assert.matches("unknown option '%-kj'", orch("run", path, "-kj").err)
@@ -88,8 +97,11 @@ return orch.pipeline { params = { stage = { "string", default = "test", enum = {
     assert.matches("stage test count nil", orch("run", path).out)
     assert.matches("stage live count 2", orch("run", path, "--params", file).out)
     assert.matches("stage live count 3", orch("run", path, "--params", file, "count=3").out)
-    assert.matches("stage live count 5", scratch:orch({ "run", path }, { ORCH_PARAM_STAGE = "live", ORCH_PARAM_COUNT = "5" }).out)
-    assert.matches("stage test count 5", scratch:orch({ "run", path, "stage=test" }, { ORCH_PARAM_STAGE = "live", ORCH_PARAM_COUNT = "5" }).out)
+    assert.matches("stage live count 5",
+      scratch:orch({ "run", path }, { ORCH_PARAM_STAGE = "live", ORCH_PARAM_COUNT = "5" }).out)
+    assert.matches("stage test count 5",
+      scratch:orch({ "run", path, "stage=test" },
+      { ORCH_PARAM_STAGE = "live", ORCH_PARAM_COUNT = "5" }).out)
     local wrong = orch("run", path, "stage=prod")
     assert.equal(2, wrong.code)
     assert.matches("'stage' must be one of test, live, got 'prod'", wrong.err)
@@ -103,7 +115,8 @@ return orch.pipeline { params = { tag = { "string", default = "1" } },
   orch.job { name = "b", needs = { a = { "success", "failed" } }, run = function(job) job:docker_push { tags = { "x/y:1" } } end } }]])
     local old = scratch:write("old.json", orch("plan", path, "--json").out)
     assert.equal("", orch("plan", path, "--diff", old).out)
-    assert.matches('- +tags = %["x/y:1"%]\n%+ +tags = %["x/y:2"%]', orch("plan", path, "--diff", old, "tag=2").out)
+    assert.matches('- +tags = %["x/y:1"%]\n%+ +tags = %["x/y:2"%]',
+      orch("plan", path, "--diff", old, "tag=2").out)
     assert.equal(2, orch("plan", path, "--diff", scratch:write("no.json", "{}")).code)
     assert.equal("nothing found\n", orch("check", path).out)
     local found = orch("check", path, "tag=2", "--json")
@@ -117,8 +130,11 @@ return orch.pipeline { params = { tag = { "string", default = "1" } },
   end)
 
   it("ends with the code that the kind of error has", function()
-    for kind, code in pairs { failed = 1, usage = 2, auth = 3, net = 4, remote = 4, missing = 5, conflict = 6, timeout = 8, limit = 8, io = 9 } do
-      local result = scratch:recipe(("error(require('orch.error').new { kind = '%s', message = 'it is %s' }, 0)"):format(kind, kind))
+    for kind,
+      code in pairs { failed = 1, usage = 2, auth = 3, net = 4, remote = 4, missing = 5,
+      conflict = 6, timeout = 8, limit = 8, io = 9 } do
+      local result =
+        scratch:recipe(("error(require('orch.error').new { kind = '%s', message = 'it is %s' }, 0)"):format(kind, kind))
       assert.equal(code, result.code, result.all)
       assert.matches("orch: it is " .. kind, result.err, 1, true)
     end
@@ -130,10 +146,12 @@ local orch = require "orch"
 return orch.pipeline { params = { n = { "integer", default = 1, max = 5, doc = "how many" }, s = "string" },
   orch.job { name = "a", run = print }, orch.job { name = "b", needs = { a = "failed" }, run = print } }]])
     local told = json.decode(orch("run", path, "--help", "--json").out)
-    assert.same({ { name = "n", type = "integer", default = 1, max = 5, doc = "how many", required = false },
+    assert.same({ { name = "n", type = "integer", default = 1, max = 5, doc = "how many",
+      required = false },
       { name = "s", type = "string", required = true } }, told.params)
     assert.same({ { name = "a", needs = {} }, { name = "b", needs = { "a" } } }, told.jobs)
-    assert.same({ { name = "a", on = { "failed" } } }, json.decode(orch("graph", path, "--json").out).jobs[2].needs)
+    assert.same({ { name = "a", on = { "failed" } } },
+      json.decode(orch("graph", path, "--json").out).jobs[2].needs)
     local events = orch("run", path, "--json", "s=x", "--job", "a")
     assert.equal("run.start", json.decode(events.out:match("[^\n]+")).type)
     assert.equal(2, orch("run", path, "--json", "--format", "tty", "s=x").code)
@@ -145,10 +163,14 @@ return orch.pipeline { params = { n = { "integer", default = 1, max = 5, doc = "
       local result = scratch:orch { command[1], "--json" }
       assert.equal(0, result.code)
       assert.equal("", result.err)
-      for line in (command[1] == "logs" and result.out or ""):gmatch("[^\n]+") do assert(json.decode(line)) end
+      for line in (command[1] == "logs" and result.out or ""):gmatch("[^\n]+") do
+        assert(json.decode(line))
+      end
       if command[1] ~= "logs" then assert(json.decode(result.out)) end
     end
-    for _, command in ipairs { { "version" }, { "verbs" }, { "verbs", "docker_build" }, { "gc", "--dry-run" } } do
+    for _,
+      command in ipairs { { "version" }, { "verbs" }, { "verbs", "docker_build" },
+      { "gc", "--dry-run" } } do
       table.insert(command, "--json")
       local result = scratch:orch(command)
       assert.equal(0, result.code, result.all)
@@ -175,19 +197,24 @@ f
   end)
 
   it("takes no half of what it prints for the whole: a full or closed stdout is an error, a reader who left is not", function()
-    local path = scratch:write("r.lua", "return require('orch').job { name = 'a', run = function(job) job:log 'b' end }")
+    local path = scratch:write("r.lua",
+      "return require('orch').job { name = 'a', run = function(job) job:log 'b' end }")
     scratch:orch { "run", path }
     local function shell(line)
       return assert(proc.run { argv = { "/bin/sh", "-c", line }, split = true, timeout = 60,
-        env = { ORCH = support.orch, R = path, ORCH_STATE = scratch:path("state"), PATH = os.getenv "PATH" } })
+        env = { ORCH = support.orch, R = path, ORCH_STATE = scratch:path("state"),
+          PATH = os.getenv "PATH" } })
     end
-    for _, command in ipairs { "runs", "show --json", "logs", "plan $R", "graph $R", "check $R", "help", "verbs", "version" } do
+    for _,
+      command in ipairs { "runs", "show --json", "logs", "plan $R", "graph $R", "check $R", "help",
+      "verbs", "version" } do
       for _, where in ipairs { "/dev/full", "&-" } do
         local result = shell(("$ORCH %s >%s"):format(command, where))
         assert.equal(9, result.code, command .. where .. result.stderr)
         assert.matches("cannot write to the standard output", result.stderr)
       end
-      assert.same({ "0\n", "" }, { shell("{ $ORCH " .. command .. "; echo $? >&3; } 3>&1 >/dev/null").stdout,
+      assert.same({ "0\n", "" },
+        { shell("{ $ORCH " .. command .. "; echo $? >&3; } 3>&1 >/dev/null").stdout,
         shell("{ sleep 0.1; $ORCH " .. command .. "; } | true").stderr })
     end
   end)
@@ -200,13 +227,16 @@ f
   it("makes a recipe and a verb to start from, which run, and writes over nothing", function()
     local verb = scratch:path("verbs/shout.lua")
     for _, args in ipairs { { "recipe", "demo" }, { "verb", "shout" } } do
-      local made = assert(proc.run { argv = { support.orch, "new", table.unpack(args) }, cwd = scratch.dir })
+      local made =
+        assert(proc.run { argv = { support.orch, "new", table.unpack(args) }, cwd = scratch.dir })
       assert.equal(0, made.code, made.stdout)
-      local again = assert(proc.run { argv = { support.orch, "new", table.unpack(args) }, cwd = scratch.dir })
+      local again =
+        assert(proc.run { argv = { support.orch, "new", table.unpack(args) }, cwd = scratch.dir })
       assert.equal(6, again.code, again.stdout)
     end
     local text = assert(fs.read(scratch:path("demo.lua")))
-    scratch:write("demo.lua", (text:gsub("    return { greeting", '    assert(job:shout("loud").length == 4)\n%0')))
+    scratch:write("demo.lua",
+      (text:gsub("    return { greeting", '    assert(job:shout("loud").length == 4)\n%0')))
     local result = scratch:orch { "run", scratch:path("demo.lua"), "who=you" }
     assert.equal(0, result.code, result.all)
     assert.matches("loud\n.*hello, you from run %d", result.out)

@@ -1,4 +1,5 @@
--- Docker daemons of a spec's own, each in namespaces of its own: to be killed, to be far away, to have a full disk.
+-- Docker daemons of a spec's own, each in namespaces of its own: to be killed, to be far away, to
+-- have a full disk.
 local assert = require "luassert"
 local fs = require "orch.fs"
 local proc = require "orch.proc"
@@ -11,8 +12,8 @@ local READY_SECONDS <const> = 30
 local Daemon = {}
 Daemon.__index = Daemon
 
--- $1 directory, $2 size of a file system that only its mount namespace has, or "", $3 its address, $4… dockerd's options.
--- It is started again when the file `again` asks for it.
+-- $1 directory, $2 size of a file system that only its mount namespace has, or "", $3 its address,
+-- $4… dockerd's options. It is started again when the file `again` asks for it.
 local SCRIPT <const> = [[
   dir=$1 size=$2 address=$3; shift 3
   PATH=$PATH:/usr/sbin:/sbin
@@ -49,41 +50,51 @@ end
 
 --- Runs the docker command line on it; what it printed.
 function Daemon:docker(...)
-  local result = assert(proc.run { argv = { "docker", "-H", "unix://" .. self.dir .. "/sock", ... } })
+  local result =
+    assert(proc.run { argv = { "docker", "-H", "unix://" .. self.dir .. "/sock", ... } })
   assert.equal(0, result.code, result.stdout)
   return result.stdout
 end
 
 local function answers(self)
-  local reply = require "orch.http".request { url = "http://docker/_ping", unix = self.dir .. "/sock" }
+  local reply = require "orch.http".request { url = "http://docker/_ping",
+    unix = self.dir .. "/sock" }
   return reply ~= nil and reply.status == 200
 end
 
 local function wait_for_it(self)
-  assert.is_true(processes.wait_until(function() return answers(self) end, READY_SECONDS), fs.read(self.dir .. "/log"))
+  assert.is_true(processes.wait_until(function() return answers(self) end, READY_SECONDS),
+    fs.read(self.dir .. "/log"))
 end
 
 local function options(self, spec)
   local list = { "--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", self.mark }
   if not spec.tls then return list end
   sh("cd $1; " .. CERTIFICATES:gsub("%$1", self.address), self.dir)
-  return table.move({ "-H", "tcp://" .. self.address .. ":2376", "--tlsverify", "--tlscacert", self.dir .. "/ca.pem",
-    "--tlscert", self.dir .. "/server-cert.pem", "--tlskey", self.dir .. "/server-key.pem" }, 1, 9, #list + 1, list)
+  return table.move({ "-H", "tcp://" .. self.address .. ":2376", "--tlsverify", "--tlscacert",
+    self.dir .. "/ca.pem",
+    "--tlscert", self.dir .. "/server-cert.pem", "--tlskey", self.dir .. "/server-key.pem" }, 1, 9,
+      #list + 1, list)
 end
 
---- spec: { size = "200m": its files are on a file system of that size, which nobody else sees; tls = true: a port at
---- address, 2376; config = daemon.json; images = names to make }
+--- spec: { size = "200m": its files are on a file system of that size, which nobody else sees; tls
+--- = true: a port at address, 2376; config = daemon.json; images = names to make }
 ---@param spec table
 local function start(spec)
   local dir = assert(fs.make_temp("/tmp/orch-d-"))
   local random = { string.unpack("BB", assert(fs.random(2))) }
   local net = ("10.%d.%d."):format(100 + random[1] % 100, random[2])
-  local self = setmetatable({ dir = dir, mark = dir:match("[^/]+$"), address = net .. "2", near = net .. "1" }, Daemon)
+  local self =
+    setmetatable({ dir = dir, mark = dir:match("[^/]+$"), address = net .. "2", near = net .. "1" },
+    Daemon)
   assert(fs.make_dir(dir .. "/data"))
   assert(fs.write(dir .. "/daemon.json", spec.config or '{ "shutdown-timeout": 2 }'))
-  self.child = assert(proc.start { argv = { "unshare", "--net", "--mount", "--", "/bin/sh", "-c", SCRIPT, "sh", dir,
+  self.child =
+    assert(proc.start { argv = { "unshare", "--net", "--mount", "--", "/bin/sh", "-c", SCRIPT, "sh",
+    dir,
     spec.size or "", self.address, table.unpack(options(self, spec)) } })
-  assert.is_true(processes.wait_until(function() return fs.stat(dir .. "/pid") ~= nil end, READY_SECONDS))
+  assert.is_true(processes.wait_until(function() return fs.stat(dir .. "/pid") ~= nil end,
+    READY_SECONDS))
   self.link = "near" .. self.mark:sub(-6)
   sh([[PATH=$PATH:/usr/sbin:/sbin; ip link add $1 type veth peer name far netns $3
     ip link set $1 up; ip address add $2/30 dev $1]], self.link, self.near, (fs.read(dir .. "/pid"):gsub("%s", "")))
@@ -103,7 +114,8 @@ end
 
 function Daemon:tls_env(more)
   local env = self:env(more)
-  env.DOCKER_HOST, env.DOCKER_TLS_VERIFY, env.DOCKER_CERT_PATH = ("tcp://%s:2376"):format(self.address), "1", self.dir
+  env.DOCKER_HOST, env.DOCKER_TLS_VERIFY, env.DOCKER_CERT_PATH =
+    ("tcp://%s:2376"):format(self.address), "1", self.dir
   return env
 end
 
@@ -112,7 +124,8 @@ function Daemon:kill(signal)
   local pid = fs.read(self.dir .. "/run.pid"):match("%d+")
   assert(proc.run { argv = { "kill", "-" .. (signal or "KILL"), pid } })
   if signal == "STOP" or signal == "CONT" then return end
-  assert.is_true(processes.wait_until(function() return fs.stat("/proc/" .. pid) == nil end, READY_SECONDS))
+  assert.is_true(processes.wait_until(function() return fs.stat("/proc/" .. pid) == nil end,
+    READY_SECONDS))
 end
 
 function Daemon:again()
@@ -122,16 +135,19 @@ end
 
 --- A command in its namespaces.
 function Daemon:inside(...)
-  return sh('exec nsenter --net --mount --target "$@"', (fs.read(self.dir .. "/pid"):gsub("%s", "")), "--", ...)
+  return sh('exec nsenter --net --mount --target "$@"',
+    (fs.read(self.dir .. "/pid"):gsub("%s", "")), "--", ...)
 end
 
 --- Nothing of it is left afterwards.
 function Daemon:stop()
   self.child:cancel()
   self.child:wait()
-  proc.run { argv = { "ip", "link", "delete", self.link }, env = { PATH = os.getenv("PATH") .. ":/usr/sbin:/sbin" } }
+  proc.run { argv = { "ip", "link", "delete", self.link },
+    env = { PATH = os.getenv("PATH") .. ":/usr/sbin:/sbin" } }
   for _ = 1, 100 do
-    local groups = sh("find /sys/fs/cgroup -depth -type d -path '*/'$1'*' 2>/dev/null || true", self.mark)
+    local groups = sh("find /sys/fs/cgroup -depth -type d -path '*/'$1'*' 2>/dev/null || true",
+      self.mark)
     if groups == "" then break end
     for group in groups:gmatch("[^\n]+") do proc.run { argv = { "rmdir", group } } end
     task.sleep(0.05)

@@ -6,12 +6,16 @@ local support = require "e2e.support"
 local task = require "orch.task"
 
 --- How many there should be; each spec has its share.
-local function kills(share) return math.ceil((tonumber(os.getenv("ORCH_TEST_KILLS")) or 200) * share) end
+local function kills(share)
+  return math.ceil((tonumber(os.getenv("ORCH_TEST_KILLS")) or 200) * share)
+end
 
 --- How often each line is in a file.
 local function count_lines(path)
   local counts = {}
-  for line in (fs.stat(path) and assert(fs.read(path)) or ""):gmatch("[^\n]+") do counts[line] = (counts[line] or 0) + 1 end
+  for line in (fs.stat(path) and assert(fs.read(path)) or ""):gmatch("[^\n]+") do
+    counts[line] = (counts[line] or 0) + 1
+  end
   return counts
 end
 
@@ -23,7 +27,8 @@ local function query(scratch, sql)
 end
 
 -- Tidying up is done again for what a session did again.
-local RECORDED <const> = [[SELECT title FROM steps WHERE state = 'success' AND verb = 'run' AND again = 0
+local RECORDED <const> =
+  [[SELECT title FROM steps WHERE state = 'success' AND verb = 'run' AND again = 0
   AND id NOT LIKE '%~tidying%']]
 
 local function recorded(scratch)
@@ -34,9 +39,12 @@ local function recorded(scratch)
   return names
 end
 
-local function run_state(scratch) return (query(scratch, "SELECT state FROM runs")[1] or {}).state end
+local function run_state(scratch)
+  return (query(scratch, "SELECT state FROM runs")[1] or {}).state
+end
 
---- Starts orch, and kills it at a random moment within so many seconds; its result and what it printed.
+--- Starts orch, and kills it at a random moment within so many seconds; its result and what it
+--- printed.
 local function mortal(scratch, args, environment, seconds)
   local child = scratch:start(args, environment)
   local pid = seconds and scratch:pid_of(child)
@@ -55,20 +63,24 @@ local function session(scratch, environment, seconds)
   local there = fs.stat(scratch:path("state/orch.db")) ~= nil
   local done_before, counts_before = there and recorded(scratch) or {}, count_lines(effects)
   local begun = there and run_state(scratch) ~= nil
-  local result, text = mortal(scratch, begun and { "resume", "1" } or { "run", scratch:path("recipe.lua"), "-j", "4" },
+  local result, text = mortal(scratch,
+    begun and { "resume", "1" } or { "run", scratch:path("recipe.lua"), "-j", "4" },
     environment, seconds)
   if result.signal ~= 9 then assert.equal(0, result.code, text) end
 
   -- what was recorded before has not been done again
   local at_death = count_lines(effects)
-  for name in pairs(done_before) do assert.equal(counts_before[name], at_death[name], name .. " was repeated") end
+  for name in pairs(done_before) do
+    assert.equal(counts_before[name], at_death[name], name .. " was repeated")
+  end
   -- and nobody goes on doing things after the death
   task.sleep(0.03)
   assert.same(at_death, count_lines(effects), "an orphan did something")
   return run_state(scratch) == "success"
 end
 
--- What a run has come to: its jobs with their outputs, its steps, its layers, the effects that it had.
+-- What a run has come to: its jobs with their outputs, its steps, its layers, the effects that it
+-- had.
 local function outcome(scratch, effects)
   local jobs, steps, names = {}, {}, {}
   for _, each in ipairs(query(scratch, "SELECT name, state, outputs FROM jobs ORDER BY name")) do
@@ -82,8 +94,8 @@ local function outcome(scratch, effects)
     layers = query(scratch, "SELECT job, step, entries, paths FROM layers ORDER BY step") }
 end
 
---- Runs a recipe undisturbed, then with that many deaths: nothing that is recorded is repeated, nothing is lost, nothing
---- goes on after a death, and the outcome is the same.
+--- Runs a recipe undisturbed, then with that many deaths: nothing that is recorded is repeated,
+--- nothing is lost, nothing goes on after a death, and the outcome is the same.
 ---@param recipe string its effects go to the file $SPEC_EFFECTS, each a line that is the title of its step
 ---@param count integer deaths
 ---@param seconds number a session lives at most so long
@@ -96,7 +108,9 @@ local function survive(recipe, count, seconds)
   local scratch, environment = fresh()
   assert.is_true(session(scratch, environment, nil))
   local undisturbed = outcome(scratch, environment.SPEC_EFFECTS)
-  for name, times in pairs(count_lines(environment.SPEC_EFFECTS)) do assert.equal(1, times, name) end
+  for name, times in pairs(count_lines(environment.SPEC_EFFECTS)) do
+    assert.equal(1, times, name)
+  end
   scratch:remove()
   local died = 0
   while died < count do

@@ -15,7 +15,8 @@ local NO <const> = {
   { 5, { status = 404, body = said("MANIFEST_UNKNOWN", "no such") } },
 }
 local PASSING <const> = {
-  { status = 429, headers = { ["Retry-After"] = "1" }, body = said("TOOMANYREQUESTS", "slow down") },
+  { status = 429, headers = { ["Retry-After"] = "1" },
+    body = said("TOOMANYREQUESTS", "slow down") },
   { status = 500 }, { status = 503, body = "<html>busy</html>" }, { drop = "reset" },
 }
 
@@ -60,9 +61,11 @@ describe("an image of a registry", function()
 
   local ways = {
     pull = [[job:docker_pull(name .. ":1")]],
-    build = [[job:write { path = "Dockerfile", text = "# base\nFROM " .. name .. ":1\nRUN ls /id\n" }
+    build =
+      [[job:write { path = "Dockerfile", text = "# base\nFROM " .. name .. ":1\nRUN ls /id\n" }
       job:docker_build { no_cache = true }]],
-    ["classic build"] = [[job:write { path = "Dockerfile", text = "# base\nFROM " .. name .. ":1\nRUN ls /id\n" }
+    ["classic build"] =
+      [[job:write { path = "Dockerfile", text = "# base\nFROM " .. name .. ":1\nRUN ls /id\n" }
       job:docker_build { no_cache = true, classic = true }]],
   }
   for what, body in pairs(ways) do
@@ -70,11 +73,14 @@ describe("an image of a registry", function()
       publish()
       for _, each in ipairs(NO) do
         forget()
-        registry.fault { match = "/manifests/", times = 99, status = each[2].status, body = each[2].body }
+        registry.fault { match = "/manifests/", times = 99, status = each[2].status,
+          body = each[2].body }
         local result = run(body)
         assert.equal(each[1], result.code, result.all)
         assert.matches(name, result.err, 1, true)
-        if what ~= "pull" then assert.matches("Dockerfile:2: FROM " .. name, result.err, 1, true) end
+        if what ~= "pull" then
+          assert.matches("Dockerfile:2: FROM " .. name, result.err, 1, true)
+        end
         assert.is_nil(result.out:find("trying again", 1, true), result.all)
         assert.is_nil(result.all:find(PASSWORD, 1, true))
         registry.heal()
@@ -85,7 +91,8 @@ describe("an image of a registry", function()
       publish()
       for i, each in ipairs(what == "pull" and PASSING or { PASSING[1], PASSING[4] }) do
         forget()
-        registry.fault { match = "/manifests/", times = i % 2 + 1, status = each.status, body = each.body,
+        registry.fault { match = "/manifests/", times = i % 2 + 1, status = each.status,
+          body = each.body,
           drop = each.drop, headers = each.headers }
         local result = run(body)
         assert.equal(0, result.code, result.all)
@@ -94,11 +101,13 @@ describe("an image of a registry", function()
     end)
   end
 
-  for fault, wish in pairs { ["is refused once"] = { status = 500 }, ["breaks off"] = { drop = "reset" } } do
+  for fault,
+    wish in pairs { ["is refused once"] = { status = 500 }, ["breaks off"] = { drop = "reset" } } do
     it(("whose layer %s comes all the same"):format(fault), function()
       publish(300000)
       forget()
-      registry.fault { match = "/blobs/", times = 1, status = wish.status, drop = wish.drop, after = 0 }
+      registry.fault { match = "/blobs/", times = 1, status = wish.status, drop = wish.drop,
+        after = 0 }
       local result = run(ways.build)
       assert.equal(0, result.code, result.all)
     end)
@@ -108,7 +117,8 @@ describe("an image of a registry", function()
     publish()
     for what, way in pairs { pull = ways.pull, build = ways.build } do
       forget()
-      registry.fault { match = "/manifests/", times = 9, status = 200, body = "<html>who are you?</html>",
+      registry.fault { match = "/manifests/", times = 9, status = 200,
+        body = "<html>who are you?</html>",
         headers = { ["Content-Type"] = "text/html" } }
       local result = run(way)
       assert.equal(4, result.code, result.all)

@@ -7,7 +7,8 @@ local support = require "e2e.support"
 local task = require "orch.task"
 
 local SETUP <const> = "local d = job:setup_remote_docker() job:log('host %s api %s', d.host, d.api)"
-local NO_DOCKER <const> = { DOCKER_HOST = false, DOCKER_CONTEXT = false, DOCKER_TLS = false, DOCKER_TLS_VERIFY = false,
+local NO_DOCKER <const> = { DOCKER_HOST = false, DOCKER_CONTEXT = false, DOCKER_TLS = false,
+  DOCKER_TLS_VERIFY = false,
   DOCKER_CERT_PATH = false, DOCKER_API_VERSION = false, XDG_RUNTIME_DIR = false }
 
 describe("the docker daemon", function()
@@ -28,7 +29,8 @@ describe("the docker daemon", function()
     scratch:remove()
   end)
 
-  -- A test that starts servers itself must have ended them when it is looked over, also when it has failed.
+  -- A test that starts servers itself must have ended them when it is looked over, also when it has
+  -- failed.
   local function case(name, f)
     it(name, function()
       local _ <close> = setmetatable({}, { __close = stop })
@@ -48,7 +50,8 @@ describe("the docker daemon", function()
   end
 
   local function sh(script, ...)
-    local result = assert(proc.run { argv = { "/bin/sh", "-ec", script, "sh", ... }, cwd = scratch.dir })
+    local result =
+      assert(proc.run { argv = { "/bin/sh", "-ec", script, "sh", ... }, cwd = scratch.dir })
     assert.equal(0, result.code, result.stdout)
     return result.stdout
   end
@@ -64,7 +67,8 @@ describe("the docker daemon", function()
   local function says(result, code, ...)
     assert.equal(code, result.code, result.all)
     for _, words in ipairs { ... } do
-      assert.is_truthy(result.all:find(words, 1, true), ("%q is not in:\n%s"):format(words, result.all))
+      assert.is_truthy(result.all:find(words, 1, true),
+        ("%q is not in:\n%s"):format(words, result.all))
     end
   end
 
@@ -75,7 +79,9 @@ describe("the docker daemon", function()
   end
 
   case("is spoken to in the newest version that both know", function()
-    for api, agreed in pairs { ["1.41"] = "1.41", ["1.47"] = "1.47", ["1.55"] = "1.55", ["1.56"] = "1.55" } do
+    for api,
+      agreed in pairs { ["1.41"] = "1.41", ["1.47"] = "1.47", ["1.55"] = "1.55",
+      ["1.56"] = "1.55" } do
       says(run(SETUP, (fake(api))), 0, "api " .. agreed)
     end
     says(run(SETUP, (fake("1.60", "1.55"))), 0, "api 1.55")
@@ -83,7 +89,8 @@ describe("the docker daemon", function()
 
   case("is refused clearly when no version is common", function()
     says(run(SETUP, (fake("1.40"))), 4, "speaks API 1.40; 1.41 (Docker 20.10) or newer is needed")
-    says(run(SETUP, (fake("1.70", "1.56"))), 4, "speaks API 1.56 to 1.70", "1.41 to 1.55", "a newer orch is needed")
+    says(run(SETUP, (fake("1.70", "1.56"))), 4, "speaks API 1.56 to 1.70", "1.41 to 1.55",
+      "a newer orch is needed")
     says(run(SETUP, (fake(""))), 4, "does not say which API it speaks")
   end)
 
@@ -95,7 +102,8 @@ describe("the docker daemon", function()
     says(run(SETUP, env), 2, "speaks API 1.47 at most; DOCKER_API_VERSION asks for 1.50")
     for _, version in ipairs { "1.30", "9.9", "x" } do
       env.DOCKER_API_VERSION = version
-      says(run(SETUP, env), 2, ("DOCKER_API_VERSION is '%s'; this orch speaks 1.41 to 1.55"):format(version))
+      says(run(SETUP, env), 2,
+        ("DOCKER_API_VERSION is '%s'; this orch speaks 1.41 to 1.55"):format(version))
     end
   end)
 
@@ -119,7 +127,8 @@ describe("the docker daemon", function()
   end)
 
   case("is not spoken to in the clear", function()
-    says(run(SETUP, { DOCKER_HOST = "tcp://10.255.255.1:2375" }), 2, "without TLS", "try: set DOCKER_TLS_VERIFY=1")
+    says(run(SETUP, { DOCKER_HOST = "tcp://10.255.255.1:2375" }), 2, "without TLS",
+      "try: set DOCKER_TLS_VERIFY=1")
     says(run(SETUP, { DOCKER_CONTEXT = "nowhere" }), 5, "there is no docker context 'nowhere'")
   end)
 
@@ -152,19 +161,23 @@ describe("the docker daemon", function()
         make me me DNS:me "-CA ca.pem -CAkey ca.key"; make other other DNS:other
         cp ca.pem mine/ca.pem; cp me.pem mine/cert.pem; cp me.key mine/key.pem
         cp other.pem theirs/ca.pem; cp me.pem theirs/cert.pem; cp me.key theirs/key.pem]]
-      port = server("tls", socket, scratch:path("server.pem"), scratch:path("server.key"), scratch:path("ca.pem"))
+      port = server("tls", socket, scratch:path("server.pem"), scratch:path("server.key"),
+        scratch:path("ca.pem"))
     end)
 
     local function env(dir)
-      return { DOCKER_HOST = "tcp://127.0.0.1:" .. port, DOCKER_TLS_VERIFY = "0", DOCKER_CERT_PATH = scratch:path(dir) }
+      return { DOCKER_HOST = "tcp://127.0.0.1:" .. port, DOCKER_TLS_VERIFY = "0",
+        DOCKER_CERT_PATH = scratch:path(dir) }
     end
 
     case("is reached with a certificate of ours, and so are the steps' programs", function()
-      says(run(LOAD .. "\njob:run 'env | sort | grep ^DOCKER_'", env "mine"), 0, "loaded busybox:1.36", "20.10",
+      says(run(LOAD .. "\njob:run 'env | sort | grep ^DOCKER_'", env "mine"), 0,
+        "loaded busybox:1.36", "20.10",
         "DOCKER_CERT_PATH=" .. scratch:path("mine"), "DOCKER_TLS_VERIFY=1")
     end)
 
-    case("is not believed under another authority, and does not believe us without a certificate", function()
+    case("is not believed under another authority, and does not believe us without a certificate",
+      function()
       says(run(SETUP, env "theirs"), 4, "docker at tcp://127.0.0.1:" .. port, "theirs")
       assert(fs.remove(scratch:path("mine/cert.pem")))
       assert(fs.remove(scratch:path("mine/key.pem")))
@@ -186,7 +199,8 @@ describe("the docker daemon", function()
   describe("over ssh", function()
     local port, env
     before_each(function()
-      port = sh [[python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])']]
+      port =
+        sh [[python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])']]
         :match("%d+")
       sh([[ssh-keygen -q -t ed25519 -N '' -f host; ssh-keygen -q -t ed25519 -N '' -f mine; cp mine.pub authorized
         mkdir -p /run/sshd bin; printf '[127.0.0.1]:%s %s\n' "$1" "$(cat host.pub)" > known
@@ -203,15 +217,18 @@ Host box
   User root
 E
         printf '#!/bin/sh\nexec /usr/bin/ssh -F %s/ssh_config "$@"\n' "$PWD" > bin/ssh; chmod 755 bin/ssh]], port)
-      local sshd = start { "/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", port, "-o", "ListenAddress=127.0.0.1",
-        "-o", "HostKey=" .. scratch:path("host"), "-o", "PidFile=none", "-o", "UsePAM=no", "-o", "StrictModes=no",
+      local sshd = start { "/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", port, "-o",
+        "ListenAddress=127.0.0.1",
+        "-o", "HostKey=" .. scratch:path("host"), "-o", "PidFile=none", "-o", "UsePAM=no", "-o",
+        "StrictModes=no",
         "-o", "AuthorizedKeysFile=" .. scratch:path("authorized") }
       while not assert(sshd:read()):find "listening" do end
       env = { PATH = scratch:path("bin") .. ":" .. os.getenv("PATH") }
     end)
 
     local function left()
-      local found = assert(proc.run { argv = { "pgrep", "-f", "[s]sh .*" .. scratch:path("ssh_config") } })
+      local found =
+        assert(proc.run { argv = { "pgrep", "-f", "[s]sh .*" .. scratch:path("ssh_config") } })
       return found.stdout
     end
 
@@ -236,7 +253,8 @@ E
 local orch = require "orch"
 return orch.job { name = "j", run = function(job) job:setup_remote_docker() job:run "echo started; sleep 60" end }
 ]])
-      local all = { PATH = env.PATH, DOCKER_HOST = env.DOCKER_HOST, DOCKER_CONFIG = scratch:path("config") }
+      local all = { PATH = env.PATH, DOCKER_HOST = env.DOCKER_HOST,
+        DOCKER_CONFIG = scratch:path("config") }
       local child, text = scratch:start({ "run", path }, all), ""
       while not text:find("\n   started", 1, true) do text = text .. assert(child:read(), text) end
       child:signal(2)
@@ -257,22 +275,28 @@ return orch.job { name = "j", run = function(job) job:setup_remote_docker() job:
       says(run(SETUP, env), 3, "ssh to box", "Permission denied")
       sh "ssh-keygen -q -t ed25519 -N '' -f evil"
       sh "printf '%s %s\n' \"$(cut -d' ' -f1 known)\" \"$(cat evil.pub)\" > known"
-      says(run(SETUP, env), 4, "the host's key is not the one that known_hosts has", "somebody may stand between")
+      says(run(SETUP, env), 4, "the host's key is not the one that known_hosts has",
+        "somebody may stand between")
       sh ": > known"
       says(run(SETUP, env), 4, "the host's key is not known here", "`ssh box`")
-      says(run(SETUP, { DOCKER_HOST = "ssh://box", PATH = scratch:path("none") }), 5, "ssh to box", "install ssh's client")
+      says(run(SETUP, { DOCKER_HOST = "ssh://box", PATH = scratch:path("none") }), 5, "ssh to box",
+        "install ssh's client")
       env.DOCKER_HOST = "ssh://-oProxyCommand=touch${IFS}x"
       says(run(SETUP, env), 2, "begins with '-'")
     end)
   end)
 
   case("may be podman, the classic dialect", function()
-    if assert(proc.run { argv = { "/bin/sh", "-c", "command -v podman" } }).code ~= 0 then pending "no podman" end
+    if assert(proc.run { argv = { "/bin/sh", "-c", "command -v podman" } }).code ~= 0 then
+      pending "no podman"
+    end
     local path = scratch:path("podman.sock")
     local quiet = fs.environment()
     quiet.DOCKER_HOST = nil
-    start({ "podman", "--root", scratch:path("pod/root"), "--runroot", scratch:path("pod/run"), "--storage-driver", "vfs",
-      "--cgroup-manager", "cgroupfs", "--events-backend", "file", "system", "service", "-t", "0", "unix://" .. path }, quiet)
+    start({ "podman", "--root", scratch:path("pod/root"), "--runroot", scratch:path("pod/run"),
+      "--storage-driver", "vfs",
+      "--cgroup-manager", "cgroupfs", "--events-backend", "file", "system", "service", "-t", "0",
+      "unix://" .. path }, quiet)
     for _ = 1, 200 do
       if fs.stat(path) then break end
       task.sleep(0.05)
@@ -290,10 +314,13 @@ return orch.job { name = "j", run = function(job) job:setup_remote_docker() job:
       job:image_remove(name .. ":1")
       job:log("here %%s", tostring(job:image_exists(name .. ":1")))
       job:log("loaded %%s", job:image_load("x.tar")[1])]]):format(registry .. "/pod/" .. scratch.dir:match("[^-]+$"):lower(),
-      registry), {}, { DOCKER_HOST = "unix://" .. path }, "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },")
+      registry), {}, { DOCKER_HOST = "unix://" .. path },
+        "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },")
     says(result, 0, "same true", "here false", "loaded " .. registry .. "/pod/")
-    result = scratch:recipe(("job:docker_login { registry = %q, username = 'AWS', password = job.secrets.WRONG }")
-      :format(registry), {}, { DOCKER_HOST = "unix://" .. path, WRONG = "wrong-wrong-wrong" }, "secrets = { 'WRONG' },")
+    result =
+      scratch:recipe(("job:docker_login { registry = %q, username = 'AWS', password = job.secrets.WRONG }")
+      :format(registry), {}, { DOCKER_HOST = "unix://" .. path, WRONG = "wrong-wrong-wrong" },
+        "secrets = { 'WRONG' },")
     says(result, 3, "401")
   end)
 end)

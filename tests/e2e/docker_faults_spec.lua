@@ -1,4 +1,5 @@
--- Builds and pushes when their daemon is killed, hangs, has a full disk, or when its answers are broken.
+-- Builds and pushes when their daemon is killed, hangs, has a full disk, or when its answers are
+-- broken.
 local daemon = require "e2e.daemon"
 local fs = require "orch.fs"
 local proc = require "orch.proc"
@@ -106,7 +107,8 @@ end }]]):format(scratch:path("effects"), body))
     begin_daemon {}
     local child = begin(build_body(), "begun")
     own:kill()
-    finish(child, 4, 20, "ended early", "is the daemon running? When it is, `orch resume` does this step again")
+    finish(child, 4, 20, "ended early",
+      "is the daemon running? When it is, `orch resume` does this step again")
     nothing_left()
     local result = scratch:orch { "resume", "1" }
     assert.equal(4, result.code, result.all)
@@ -135,7 +137,8 @@ end }]]):format(scratch:path("effects"), body))
 
   case("whose daemon has no room left says so, and is resumed", function()
     begin_daemon { size = "60m" }
-    scratch:write("context/Dockerfile", "FROM " .. BASE .. "\nRUN head -c 100000000 /dev/zero > /big\n")
+    scratch:write("context/Dockerfile",
+      "FROM " .. BASE .. "\nRUN head -c 100000000 /dev/zero > /big\n")
     finish(begin(build_body()), 1, 40, "Dockerfile:2: RUN head", "exit code: 1")
     nothing_left()
     scratch:write("context/Dockerfile", "FROM " .. BASE .. "\n")
@@ -147,7 +150,8 @@ end }]]):format(scratch:path("effects"), body))
     scratch:write("context/Dockerfile", "FROM " .. BASE .. "\nCOPY . /c\n")
     local big = scratch:path("context/big")
     local function refused(options, code)
-      assert(proc.run { argv = { "/bin/sh", "-c", "head -c 100000000 /dev/urandom > $1", "sh", big } })
+      assert(proc.run { argv = { "/bin/sh", "-c", "head -c 100000000 /dev/urandom > $1", "sh",
+        big } })
       finish(begin(build_body(options)), code, 40, "no space left on device",
         "the daemon's disk is full: `docker system df`")
       nothing_left()
@@ -162,10 +166,12 @@ end }]]):format(scratch:path("effects"), body))
 
   case("whose daemon is killed in mid-push tries again until it is back", function()
     begin_daemon { config = INSECURE }
-    local host = ("%s:%s"):format(own.near, serve(support.root .. "/tests/services/registry_proxy.py",
+    local host = ("%s:%s"):format(own.near,
+      serve(support.root .. "/tests/services/registry_proxy.py",
       os.getenv("ORCH_TEST_REGISTRY"), "--address", own.near, "--drip", "0.05"))
     local name = host .. "/push/" .. scratch.dir:match("[^-]+$"):lower() .. ":1"
-    scratch:write("context/Dockerfile", "FROM " .. BASE .. "\nRUN head -c 5000000 /dev/urandom > /big\n")
+    scratch:write("context/Dockerfile",
+      "FROM " .. BASE .. "\nRUN head -c 5000000 /dev/urandom > /big\n")
     local child = begin(([[
   job:docker_login { registry = %q, username = "AWS", password = job.secrets.ORCH_TEST_REGISTRY_PASSWORD }
   job:docker_build { context = %q, tags = { %q } }

@@ -18,7 +18,8 @@ describe("docker push and pull", function()
     scratch = support.scratch()
     registry = faulty_registry.start()
     name = ("%s/push/x%s"):format(registry.host, scratch.dir:match("[^-]+$"):lower())
-    manifest = ("PUT /v2%s/manifests/"):format(name:match("/.*$")) -- of layers the daemon itself tries uploads again
+    -- of layers the daemon itself tries uploads again
+    manifest = ("PUT /v2%s/manifests/"):format(name:match("/.*$"))
   end)
   after_each(function()
     registry.stop()
@@ -35,14 +36,16 @@ describe("docker push and pull", function()
       job:write { path = "Dockerfile", text = "FROM busybox:1.36\nRUN echo %s > /id; head -c %d /dev/urandom > /big\n" }
       job:docker_build { tags = { %s } }
       local name = %q
-      %s]]):format(registry.host, scratch.dir, how.bytes or 1, table.concat(list, ", "), name, body), how.args, how.env,
+      %s]]):format(registry.host, scratch.dir, how.bytes or 1, table.concat(list, ", "), name, body),
+      how.args, how.env,
       "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },")
   end
 
   local function fails(result, code, ...)
     assert.equal(code, result.code, result.all)
     for _, words in ipairs { ... } do
-      assert.is_truthy(result.err:find(words, 1, true), ("%q is not in:\n%s"):format(words, result.all))
+      assert.is_truthy(result.err:find(words, 1, true),
+        ("%q is not in:\n%s"):format(words, result.all))
     end
     assert.is_nil(result.all:find(PASSWORD, 1, true))
   end
@@ -57,12 +60,16 @@ describe("docker push and pull", function()
       job:log("all %d, third %s", #all, tostring(job:image_exists { name .. ":3", remote = true } == all[3].digest))
     ]])
     assert.equal(0, result.code, result.all)
-    for _, words in ipairs { "pushed " .. name .. ":1 sha256:", "pushed " .. name .. ":2 sha256:", "remote true",
+    for _,
+      words in ipairs { "pushed " .. name .. ":1 sha256:", "pushed " .. name .. ":2 sha256:",
+      "remote true",
       "third false", "all 3, third true" } do
-      assert.is_truthy(result.out:find(words, 1, true), ("%q is not in:\n%s"):format(words, result.out))
+      assert.is_truthy(result.out:find(words, 1, true),
+        ("%q is not in:\n%s"):format(words, result.out))
     end
     assert.is_nil(result.all:find(PASSWORD, 1, true))
-    local found = assert(proc.run { argv = { "grep", "-rlF", "--", PASSWORD, scratch:path("state") } })
+    local found =
+      assert(proc.run { argv = { "grep", "-rlF", "--", PASSWORD, scratch:path("state") } })
     assert.equal("", found.stdout)
   end)
 
@@ -70,12 +77,15 @@ describe("docker push and pull", function()
     registry.stop()
     registry = faulty_registry.start("--drip", "0.02")
     name = registry.host .. name:match("/.*$")
-    local result = with_image({ "1" }, "job:docker_push(name .. ':1')", { bytes = 5000000, args = { "--format", "json" } })
+    local result = with_image({ "1" }, "job:docker_push(name .. ':1')",
+      { bytes = 5000000, args = { "--format", "json" } })
     assert.equal(0, result.code, result.all)
     local events, before = {}, -1
     for line in result.out:gmatch("[^\n]+") do
       local event = json.decode(line)
-      if event.type == "step.progress" and event.id:find("docker_push", 1, true) then events[#events + 1] = event end
+      if event.type == "step.progress" and event.id:find("docker_push", 1, true) then
+        events[#events + 1] = event
+      end
     end
     assert.is_true(#events >= 3, result.out)
     for i, event in ipairs(events) do
@@ -118,7 +128,8 @@ describe("docker push and pull", function()
   it("take a no for a no", function()
     for status, case in pairs {
       [401] = { 3, "UNAUTHORIZED", "unauthorized" }, [403] = { 3, "DENIED", "not for you" },
-      [404] = { 5, "NAME_UNKNOWN", "no such repository" }, [400] = { 6, "TAG_INVALID", "the tag is immutable" },
+      [404] = { 5, "NAME_UNKNOWN", "no such repository" },
+      [400] = { 6, "TAG_INVALID", "the tag is immutable" },
     } do
       local from = #registry.requests()
       registry.fault { match = manifest, status = status, times = 9,
@@ -161,7 +172,8 @@ describe("docker push and pull", function()
       job:log("login: %%s; %%s", failure.kind, failure.hint)
       job:docker_pull(%q)]]):format(registry.host, name .. ":1"), {}, { WRONG = "wrong-wrong-wrong" },
       "secrets = { 'WRONG' },")
-    fails(result, 3, "docker pull " .. name .. ":1", "no basic auth credentials", "there is no login for " .. registry.host)
+    fails(result, 3, "docker pull " .. name .. ":1", "no basic auth credentials",
+      "there is no login for " .. registry.host)
     assert.is_truthy(result.out:find("login: auth; the login of 'AWS' is from docker_login: is it right", 1, true),
       result.out)
     assert.is_nil(result.all:find("wrong-wrong-wrong", 1, true))
@@ -179,34 +191,40 @@ describe("docker push and pull", function()
     assert.equal(0, result.code, result.all)
     assert.is_truthy(result.out:find("pulled sha256:", 1, true))
 
-    scratch:write("bin/docker-credential-spec", ("#!/bin/sh\nprintf '{\"Username\":\"AWS\",\"Secret\":\"%s\"}'\n"):format(PASSWORD))
+    scratch:write("bin/docker-credential-spec",
+      ("#!/bin/sh\nprintf '{\"Username\":\"AWS\",\"Secret\":\"%s\"}'\n"):format(PASSWORD))
     assert(fs.chmod(scratch:path("bin/docker-credential-spec"), tonumber("755", 8)))
     scratch:write("config/config.json", json.encode { credHelpers = { [registry.host] = "spec" } })
     result = scratch:recipe(("job:docker_pull(%q)"):format(name .. ":1"), {},
       { DOCKER_CONFIG = config, PATH = scratch:path("bin") .. ":" .. os.getenv("PATH") })
     assert.equal(0, result.code, result.all)
     assert.is_nil(result.all:find(PASSWORD, 1, true))
-    result = scratch:recipe(("job:docker_pull(%q)"):format(name .. ":1"), {}, { DOCKER_CONFIG = config })
+    result = scratch:recipe(("job:docker_pull(%q)"):format(name .. ":1"), {},
+      { DOCKER_CONFIG = config })
     fails(result, 3, "docker-credential-spec", "cannot be run", config .. "/config.json")
   end)
 
   it("write a login only when asked", function()
-    local body = [[job:docker_login { registry = %q, username = "AWS", password = job.secrets.ORCH_TEST_REGISTRY_PASSWORD%s }]]
+    local body =
+      [[job:docker_login { registry = %q, username = "AWS", password = job.secrets.ORCH_TEST_REGISTRY_PASSWORD%s }]]
     local config = scratch:path("config")
     local function login(more)
-      local result = scratch:recipe(body:format(registry.host, more), {}, { DOCKER_CONFIG = config },
+      local result = scratch:recipe(body:format(registry.host, more), {},
+        { DOCKER_CONFIG = config },
         "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },")
       assert.equal(0, result.code, result.all)
     end
     login("")
     assert.is_nil(fs.stat(config))
     login(", write_config = true")
-    local pulled = assert(proc.run { argv = { "/usr/bin/docker", "--config", config, "pull", name .. ":none" } })
+    local pulled =
+      assert(proc.run { argv = { "/usr/bin/docker", "--config", config, "pull", name .. ":none" } })
     assert.is_truthy(pulled.stdout:find("not found", 1, true), pulled.stdout)
   end)
 
   it("refuse a password that is no secret", function()
-    local result = scratch:recipe([[job:docker_login { registry = "r.example", username = "u", password = "plain-plain" }]])
+    local result =
+      scratch:recipe([[job:docker_login { registry = "r.example", username = "u", password = "plain-plain" }]])
     assert.equal(2, result.code, result.all)
     assert.is_truthy(result.err:find("must be a secret", 1, true), result.err)
     assert.is_nil(result.all:find("plain-plain", 1, true))
@@ -235,9 +253,12 @@ describe("docker push and pull", function()
       found, failure = pcall(job.docker_pull, job, { name .. ":again", platform = "linux/s390x" })
       job:log("platform %s", failure.kind)]])
     assert.equal(0, result.code, result.all)
-    for _, words in ipairs { "gone false", "loaded " .. name .. ":1", "same true", "retagged true", "os linux",
+    for _,
+      words in ipairs { "gone false", "loaded " .. name .. ":1", "same true", "retagged true",
+      "os linux",
       "inspect missing", "save missing", "platform missing" } do
-      assert.is_truthy(result.out:find(words, 1, true), ("%q is not in:\n%s"):format(words, result.out))
+      assert.is_truthy(result.out:find(words, 1, true),
+        ("%q is not in:\n%s"):format(words, result.out))
     end
   end)
 end)

@@ -1,4 +1,5 @@
--- Registries that are not plain: TLS under a private authority, Docker's token flow; and orch doctor.
+-- Registries that are not plain: TLS under a private authority, Docker's token flow; and orch
+-- doctor.
 local fs = require "orch.fs"
 local hash = require "orch.hash"
 local json = require "orch.json"
@@ -14,7 +15,8 @@ end
 local function says(result, code, ...)
   assert.equal(code, result.code, result.all)
   for _, words in ipairs { ... } do
-    assert.is_truthy(result.all:find(words, 1, true), ("%q is not in:\n%s"):format(words, result.all))
+    assert.is_truthy(result.all:find(words, 1, true),
+      ("%q is not in:\n%s"):format(words, result.all))
   end
 end
 
@@ -49,11 +51,14 @@ describe("a registry", function()
   it("under a private authority is believed where dockerd believes it", function()
     if sh("ip route show default").stdout ~= "" then pending "this network is somebody's" end
     sh("ip address add $1/32 dev lo", ADDRESS)
-    local made = sh([[cd "$1" && new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
+    local made =
+      sh([[cd "$1" && new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
       -keyout "$1.key" -out "$1.pem" -subj "/CN=$1" -addext "subjectAltName=$2" $3; }
       new ca DNS:ca && new server "IP:$2" "-CA ca.pem -CAkey ca.key"]], scratch.dir, ADDRESS)
     assert.equal(0, made.code, made.stdout)
-    start(ADDRESS, { support.root .. "/tests/services/registry_proxy.py", os.getenv("ORCH_TEST_REGISTRY"), "--address",
+    start(ADDRESS,
+      { support.root .. "/tests/services/registry_proxy.py", os.getenv("ORCH_TEST_REGISTRY"),
+      "--address",
       ADDRESS, "--tls", scratch:path("server.pem"), scratch:path("server.key") })
     local name = ("%s/tls/x%s"):format(host, scratch.dir:match("[^-]+$"):lower())
     local body = ([[
@@ -83,8 +88,10 @@ describe("a registry", function()
   describe("with tokens", function()
     local PASSWORD <const> = "bearer-password"
     local function recipe(body)
-      start("127.0.0.1", { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py", "bearer", "me", PASSWORD })
-      local result = scratch:recipe(("local host = %q\n%s"):format(host, body), {}, { PASSWORD = PASSWORD, WRONG = "wrong-wrong" },
+      start("127.0.0.1",
+        { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py", "bearer", "me", PASSWORD })
+      local result = scratch:recipe(("local host = %q\n%s"):format(host, body), {},
+        { PASSWORD = PASSWORD, WRONG = "wrong-wrong" },
         "secrets = { 'PASSWORD', 'WRONG' },")
       stop()
       assert.is_nil(result.all:find(PASSWORD, 1, true))
@@ -117,7 +124,8 @@ describe("a registry", function()
     it("says no to a wrong password", function()
       says(recipe [[job:image_retag { source = host .. "/x/y:1", tags = "2",
         auth = { registry = host, username = "me", password = job.secrets.WRONG } }]], 3, "401")
-      says(recipe "job:docker_login { host, username = 'me', password = job.secrets.WRONG }", 3, "docker login")
+      says(recipe "job:docker_login { host, username = 'me', password = job.secrets.WRONG }", 3,
+        "docker login")
     end)
   end)
 end)
@@ -135,8 +143,10 @@ describe("orch doctor", function()
 
   it("tells what is missing, and how to mend it", function()
     scratch:write("config/config.json", '{"credsStore": "nowhere"}')
-    local result = scratch:orch({ "doctor", "--json" }, { DOCKER_HOST = "unix://" .. scratch:path("none.sock"),
-      DOCKER_CONFIG = scratch:path("config"), AWS_ACCESS_KEY_ID = "AKIAXXXXXXXX", AWS_SECRET_ACCESS_KEY = false })
+    local result = scratch:orch({ "doctor", "--json" },
+      { DOCKER_HOST = "unix://" .. scratch:path("none.sock"),
+      DOCKER_CONFIG = scratch:path("config"), AWS_ACCESS_KEY_ID = "AKIAXXXXXXXX",
+      AWS_SECRET_ACCESS_KEY = false })
     assert.equal(7, result.code, result.all)
     local checks = by_name(result)
     assert.equal("missing", checks.docker.status)
@@ -145,7 +155,9 @@ describe("orch doctor", function()
     assert.matches("docker%-credential%-nowhere", checks.logins.text)
     assert.equal("missing", checks.AWS.status)
     assert.is_nil(result.all:find("AKIAXXXXXXXX", 1, true))
-    for _, name in ipairs { "programs", "git", "state", "kernel", "TLS" } do assert.equal("ok", checks[name].status, name) end
+    for _, name in ipairs { "programs", "git", "state", "kernel", "TLS" } do
+      assert.equal("ok", checks[name].status, name)
+    end
     result = scratch:orch({ "doctor" }, { DOCKER_HOST = "tcp://10.0.0.1:1" })
     assert.equal(7, result.code)
     assert.matches("mend: set DOCKER_TLS_VERIFY=1", result.out)

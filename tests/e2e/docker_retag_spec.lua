@@ -1,4 +1,5 @@
--- A registry that orch speaks to itself: faults, redirects, tokens that expire, answers that are not what they say.
+-- A registry that orch speaks to itself: faults, redirects, tokens that expire, answers that are
+-- not what they say.
 local faulty_registry = require "e2e.faulty_registry"
 local hash = require "orch.hash"
 local json = require "orch.json"
@@ -11,7 +12,9 @@ local MANIFEST <const> = "/v2/x/y/manifests/"
 
 describe("image_retag", function()
   local scratch, upstream, registry, other
-  before_each(function() scratch = support.scratch { PASSWORD = PASSWORD, WRONG = "wrong-wrong" } end)
+  before_each(function()
+    scratch = support.scratch { PASSWORD = PASSWORD, WRONG = "wrong-wrong" }
+  end)
   after_each(function() scratch:remove() end)
 
   -- With two registries, both ended before the test is looked over.
@@ -22,7 +25,9 @@ describe("image_retag", function()
         upstream:cancel()
         upstream:wait()
       end })
-      upstream = assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py", "bearer", "me",
+      upstream =
+        assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py",
+        "bearer", "me",
         PASSWORD } })
       local host = "127.0.0.1:" .. assert(upstream:read()):match("%d+")
       registry, other = faulty_registry.before(host), faulty_registry.before(host)
@@ -54,7 +59,8 @@ describe("image_retag", function()
 
   case("has a token made anew when it has expired", function()
     registry.fault { match = "PUT " .. MANIFEST .. "3", status = 401, headers = {
-      ["WWW-Authenticate"] = ('Bearer realm="http://%s/token",service="spec",scope="repository:x/y:pull,push"')
+      ["WWW-Authenticate"] =
+        ('Bearer realm="http://%s/token",service="spec",scope="repository:x/y:pull,push"')
         :format(registry.host) } }
     says(retag(), 0, "digest sha256:")
     assert.equal(2, registry.count("/token"))
@@ -62,14 +68,16 @@ describe("image_retag", function()
 
   case("gives up a registry that takes no token", function()
     registry.fault { match = MANIFEST, times = 9, status = 401, headers = {
-      ["WWW-Authenticate"] = ('Bearer realm="http://%s/token",service="spec"'):format(registry.host) } }
+      ["WWW-Authenticate"] =
+        ('Bearer realm="http://%s/token",service="spec"'):format(registry.host) } }
     says(retag(), 3, "HTTP status: 401", "the login of 'me' is from option auth: is it right")
     assert.equal(1, registry.count("/token"))
   end)
 
   case("says whose password was wrong", function()
     says(retag ", auth = { registry = host, username = 'me', password = job.secrets.WRONG }", 3,
-      "HTTP status: 401 from http://" .. registry.host .. "/token", "the login of 'me' is from option auth")
+      "HTTP status: 401 from http://" .. registry.host .. "/token",
+      "the login of 'me' is from option auth")
   end)
 
   case("waits as long as a busy registry says, but no hour", function()
@@ -84,7 +92,8 @@ describe("image_retag", function()
 
   case("sends a login to no other server, whatever the registry says", function()
     local away = ("http://%s%s"):format(other.host, MANIFEST .. "1")
-    registry.fault { match = MANIFEST .. "1", status = 401, headers = { ["WWW-Authenticate"] = 'Basic realm="r"' } }
+    registry.fault { match = MANIFEST .. "1", status = 401,
+      headers = { ["WWW-Authenticate"] = 'Basic realm="r"' } }
     registry.fault { match = MANIFEST .. "1", status = 307, headers = { Location = away } }
     says(retag(), 3, "HTTP status: 401")
     local seen = registry.requests()
@@ -98,7 +107,8 @@ describe("image_retag", function()
     says(retag(), 0, "digest sha256:" .. hash.sha256('{"schemaVersion": 2}'))
     assert.is_nil(sent_with(other.requests()[2]))
     -- A PUT goes nowhere else.
-    registry.fault { match = "PUT " .. MANIFEST .. "2", status = 307, headers = { Location = away } }
+    registry.fault { match = "PUT " .. MANIFEST .. "2", status = 307,
+      headers = { Location = away } }
     says(retag(), 4, "HTTP status: 307")
     assert.equal(2, other.count("."))
   end)
@@ -110,12 +120,14 @@ describe("image_retag", function()
   end)
 
   case("takes no manifest for another", function()
-    registry.fault { match = MANIFEST .. "1", status = 200, body = '{"schemaVersion": 2}', headers = {
+    registry.fault { match = MANIFEST .. "1", status = 200, body = '{"schemaVersion": 2}',
+      headers = {
       ["Docker-Content-Digest"] = "sha256:" .. ("0"):rep(64) } }
     says(retag(), 4, "the manifest that came is sha256:", "not sha256:0000")
     registry.fault { match = MANIFEST .. "sha256:", status = 200, body = '{"schemaVersion": 2}' }
     says(retag(", source = host .. '/x/y@sha256:" .. ("1"):rep(64) .. "'"), 4, "not sha256:1111")
-    registry.fault { match = MANIFEST .. "1", status = 200, drop = "truncate", body = json.encode { a = ("x"):rep(999) } }
+    registry.fault { match = MANIFEST .. "1", status = 200, drop = "truncate",
+      body = json.encode { a = ("x"):rep(999) } }
     says(retag(), 0, "trying again in", "digest sha256:")
     assert.equal(0, registry.count("PUT .*" .. ("0"):rep(64)))
   end)

@@ -1,5 +1,5 @@
--- Daemons that do not take us, or that we do not take: certificates, ports, sockets. What it says must be enough to
--- mend it.
+-- Daemons that do not take us, or that we do not take: certificates, ports, sockets. What it says
+-- must be enough to mend it.
 local fs = require "orch.fs"
 local proc = require "orch.proc"
 local support = require "e2e.support"
@@ -22,7 +22,8 @@ local CERTIFICATES <const> = [[
 describe("a daemon that cannot be reached", function()
   local scratch, children
   before_each(function()
-    scratch = support.scratch { DOCKER_TLS = false, DOCKER_TLS_VERIFY = false, DOCKER_CONTEXT = false,
+    scratch = support.scratch { DOCKER_TLS = false, DOCKER_TLS_VERIFY = false,
+      DOCKER_CONTEXT = false,
       DOCKER_API_VERSION = false }
     scratch.env.DOCKER_CONFIG = scratch:path("config")
     children = {}
@@ -37,7 +38,9 @@ describe("a daemon that cannot be reached", function()
   end
 
   local function server(...)
-    local child = assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py", ... } })
+    local child =
+      assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py",
+      ... } })
     children[#children + 1] = child
     return assert(child:read()):match("%d+")
   end
@@ -67,39 +70,54 @@ describe("a daemon that cannot be reached", function()
   end
 
   case("for a certificate says which one it is, and what is wrong with it", function()
-    local made = assert(proc.run { argv = { "/bin/sh", "-ec", CERTIFICATES }, cwd = scratch.dir, timeout = 60 })
+    local made =
+      assert(proc.run { argv = { "/bin/sh", "-ec", CERTIFICATES }, cwd = scratch.dir,
+      timeout = 60 })
     assert.equal(0, made.code, made.stdout)
     server("fake", scratch:path("sock"), "1.47")
     local function tls(name)
-      return server("tls", scratch:path("sock"), scratch:path(name .. ".pem"), scratch:path(name .. ".key"),
+      return server("tls", scratch:path("sock"), scratch:path(name .. ".pem"),
+        scratch:path(name .. ".key"),
         scratch:path("ca.pem"))
     end
     local function try(port, dir, code, ...)
-      fails({ DOCKER_HOST = "tcp://127.0.0.1:" .. port, DOCKER_TLS_VERIFY = "1", DOCKER_CERT_PATH = dir }, code, ...)
+      fails({ DOCKER_HOST = "tcp://127.0.0.1:" .. port, DOCKER_TLS_VERIFY = "1",
+        DOCKER_CERT_PATH = dir }, code, ...)
     end
     local port = tls "server"
     local mine = certificates("ca", "client")
     try(port, mine, 0)
-    try(port, certificates("ca"), 4, "the daemon wants a certificate of ours", "put cert.pem and key.pem")
+    try(port, certificates("ca"), 4, "the daemon wants a certificate of ours",
+      "put cert.pem and key.pem")
     -- The daemon may hang up before its reason has come through.
     try(port, certificates("ca", "client-late"), 4, "ca-client-late/cert.pem")
     try(port, certificates("ca", "client-stranger"), 4, "ca-client-stranger/cert.pem")
-    try(port, certificates("other", "client"), 4, "other-client/ca.pem is not the authority of the daemon's certificate")
-    try(port, scratch:path("nowhere"), 4, "nowhere/ca.pem is not the authority of the daemon's certificate")
+    try(port, certificates("other", "client"), 4,
+      "other-client/ca.pem is not the authority of the daemon's certificate")
+    try(port, scratch:path("nowhere"), 4,
+      "nowhere/ca.pem is not the authority of the daemon's certificate")
     assert(fs.write(certificates("ca", "server") .. "/key.pem", "no key"))
-    try(port, scratch:path("ca-server"), 2, "is key.pem of " .. scratch:path("ca-server") .. " the key of cert.pem")
+    try(port, scratch:path("ca-server"), 2,
+      "is key.pem of " .. scratch:path("ca-server") .. " the key of cert.pem")
     try(tls "late", mine, 4, "the daemon's certificate has expired", "have it made anew")
-    try(tls "elsewhere", mine, 4, "the daemon's certificate is for another name", "have it made for 127.0.0.1")
-    try(tls "stranger", mine, 4, "ca-client/ca.pem is not the authority of the daemon's certificate")
-    try(server("plain", scratch:path("sock")), mine, 4, "what listens there speaks no TLS", "unset DOCKER_TLS_VERIFY")
-    fails({ DOCKER_HOST = "tcp://127.0.0.1:" .. port }, 4, "does it want TLS? Then set DOCKER_TLS_VERIFY=1")
+    try(tls "elsewhere", mine, 4, "the daemon's certificate is for another name",
+      "have it made for 127.0.0.1")
+    try(tls "stranger", mine, 4,
+      "ca-client/ca.pem is not the authority of the daemon's certificate")
+    try(server("plain", scratch:path("sock")), mine, 4, "what listens there speaks no TLS",
+      "unset DOCKER_TLS_VERIFY")
+    fails({ DOCKER_HOST = "tcp://127.0.0.1:" .. port }, 4,
+      "does it want TLS? Then set DOCKER_TLS_VERIFY=1")
   end)
 
   case("by its socket says what to do about that", function()
-    fails({ DOCKER_HOST = "unix://" .. scratch:path("none") }, 5, "there is no socket", "start the daemon, or set DOCKER_HOST")
+    fails({ DOCKER_HOST = "unix://" .. scratch:path("none") }, 5, "there is no socket",
+      "start the daemon, or set DOCKER_HOST")
     scratch:write("file", "")
-    fails({ DOCKER_HOST = "unix://" .. scratch:path("file") }, 4, "cannot connect to the socket", "start the daemon")
-    fails({ DOCKER_HOST = "fd://" }, 2, "DOCKER_HOST is 'fd://': known are unix:///PATH, tcp://HOST:PORT and ssh://")
+    fails({ DOCKER_HOST = "unix://" .. scratch:path("file") }, 4, "cannot connect to the socket",
+      "start the daemon")
+    fails({ DOCKER_HOST = "fd://" }, 2,
+      "DOCKER_HOST is 'fd://': known are unix:///PATH, tcp://HOST:PORT and ssh://")
     fails({ DOCKER_HOST = "tcp://127.0.0.1:" .. server("bearer", "u", "p") }, 3, "HTTP status 401")
   end)
 

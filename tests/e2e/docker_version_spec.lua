@@ -4,7 +4,9 @@ local support = require "e2e.support"
 
 describe("a newer daemon", function()
   if not support.services() then
-    it("is a real one behind another number", function() pending("no services: run tests/run.sh") end)
+    it("is a real one behind another number", function()
+      pending("no services: run tests/run.sh")
+    end)
     return
   end
 
@@ -13,13 +15,16 @@ describe("a newer daemon", function()
   after_each(function() scratch:remove() end)
 
   local function with_api(number, body, head)
-    local between = assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py", "newer",
+    local between =
+      assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py",
+      "newer",
       os.getenv("DOCKER_HOST"):match("^unix://(.*)"), number } })
     local _ <close> = setmetatable({}, { __close = function()
       between:cancel()
       between:wait()
     end })
-    local result = scratch:recipe(body, {}, { DOCKER_HOST = "tcp://127.0.0.1:" .. assert(between:read()):match("%d+") },
+    local result = scratch:recipe(body, {},
+      { DOCKER_HOST = "tcp://127.0.0.1:" .. assert(between:read()):match("%d+") },
       head)
     assert.equal(0, result.code, result.all)
     return result.out
@@ -51,7 +56,8 @@ describe("a newer daemon", function()
   end)
 
   it("runs a job in its container", function()
-    local out = with_api("1.55", [[job:run "echo in a container > f" job:log("said %s", job:read "f")]],
+    local out = with_api("1.55",
+      [[job:run "echo in a container > f" job:log("said %s", job:read "f")]],
       "executor = orch.docker { image = 'busybox:1.36' },")
     assert.matches("said in a container", out, 1, true)
   end)

@@ -15,7 +15,9 @@ end
 
 describe("the docker executor", function()
   local suite
-  before_each(function() suite = executor_suite.new 'orch.docker { image = "cimg/node:14.16.0" }' end)
+  before_each(function()
+    suite = executor_suite.new 'orch.docker { image = "cimg/node:14.16.0" }'
+  end)
   after_each(function()
     suite:close()
     remove_left()
@@ -30,7 +32,9 @@ end)
 
 describe("a container of a job", function()
   local suite
-  before_each(function() suite = executor_suite.new 'orch.docker { image = "cimg/node:14.16.0" }' end)
+  before_each(function()
+    suite = executor_suite.new 'orch.docker { image = "cimg/node:14.16.0" }'
+  end)
   after_each(function()
     suite:close()
     remove_left()
@@ -44,7 +48,8 @@ describe("a container of a job", function()
   end
 
   it("is told of in the record and in events, and shows no secret", function()
-    local result = suite:recipe([[job:run { "test $TOKEN = s3cr3t-of-the-spec && exit 3", secrets = { "TOKEN" } }]],
+    local result =
+      suite:recipe([[job:run { "test $TOKEN = s3cr3t-of-the-spec && exit 3", secrets = { "TOKEN" } }]],
       { "--format", "json" }, { TOKEN = "s3cr3t-of-the-spec" }, 'secrets = { "TOKEN" },')
     assert.equal(1, result.code, result.all)
     local id = result.out:match('"container":"(%x+)"')
@@ -52,7 +57,8 @@ describe("a container of a job", function()
     assert.is_nil(shown:find("s3cr3t-of-the-spec", 1, true))
     assert.equal("job", json.decode(shown)[1].Config.Labels["orch.job"])
     assert.is_true(json.decode(shown)[1].HostConfig.Init)
-    assert.is_nil(docker("events", "--since", "10m", "--until", "0s"):find("s3cr3t-of-the-spec", 1, true))
+    assert.is_nil(docker("events", "--since", "10m", "--until", "0s"):find("s3cr3t-of-the-spec", 1,
+      true))
     local discarded = suite.scratch:orch { "discard", "1" }
     assert.equal(0, discarded.code, discarded.all)
     assert.same({}, left())
@@ -61,7 +67,8 @@ describe("a container of a job", function()
   it("refuses a secret where everybody can read it, before anything is made", function()
     local result = suite:recipe("", nil, nil, nil)
     assert.equal(0, result.code, result.all)
-    suite.executor = 'orch.docker { image = "busybox:1.36", environment = { A = require "orch.secret".new("x", "A") } }'
+    suite.executor =
+      'orch.docker { image = "busybox:1.36", environment = { A = require "orch.secret".new("x", "A") } }'
     result = suite:recipe ""
     assert.equal(2, result.code)
     assert.matches("`docker inspect` would show", result.all, 1, true)
@@ -82,9 +89,11 @@ describe("a container of a job", function()
   it("needs no program but the job's own, and no way to the volumes but the daemon's", function()
     local dir = suite.scratch:path("image")
     require "orch.fs".make_dir(dir)
-    assert(proc.run { argv = { "/bin/sh", "-c", ("cp /bin/busybox %s/busybox && tar -C %s -c busybox | docker import - tool:1")
+    assert(proc.run { argv = { "/bin/sh", "-c",
+      ("cp /bin/busybox %s/busybox && tar -C %s -c busybox | docker import - tool:1")
       :format(dir, dir) } })
-    local project = suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY a /a\n", a = "of the project\n" }
+    local project = suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY a /a\n",
+      a = "of the project\n" }
     for _, in_place in ipairs { "true", "false" } do
       suite.executor = ('orch.docker { image = "tool:1", in_place = %s }'):format(in_place)
       local result = suite:recipe([[
@@ -133,7 +142,8 @@ describe("a container of a job", function()
       job:setup_remote_docker()
       job:run "test -S ${DOCKER_HOST#unix://} -a -w ${DOCKER_HOST#unix://}"
     ]])
-    good('orch.docker { image = "cimg/node:14.16.0" }', [[job:run "test ! -e /var/run/docker.sock"]])
+    good('orch.docker { image = "cimg/node:14.16.0" }',
+      [[job:run "test ! -e /var/run/docker.sock"]])
   end)
 
   it("says which image there is not", function()
@@ -148,7 +158,8 @@ describe("a container of a job", function()
     local registry, user = os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_REGISTRY_USER")
     local names = { registry .. "/executor-spec:1", registry .. "/executor-spec:2" }
     local config = suite.scratch:path("docker")
-    docker("--config", config, "login", "-u", user, "-p", os.getenv("ORCH_TEST_REGISTRY_PASSWORD"), registry)
+    docker("--config", config, "login", "-u", user, "-p", os.getenv("ORCH_TEST_REGISTRY_PASSWORD"),
+      registry)
     for _, name in ipairs(names) do
       docker("tag", "busybox:1.36", name)
       docker("--config", config, "push", "-q", name)
@@ -162,27 +173,33 @@ describe("a container of a job", function()
     assert.equal(3, result.code, result.all)
     assert.matches(registry, result.err, 1, true)
     assert.equal(0, suite.scratch:orch({ "discard", "1" }).code)
-    result = good(suite.executor, [[job:run "echo pulled and run"]], { LOGIN = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") }, head)
+    result = good(suite.executor, [[job:run "echo pulled and run"]],
+      { LOGIN = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") }, head)
     assert.matches("sha256:%x+%)", result.out)
     docker("rmi", table.unpack(names))
   end)
 
   it("runs the main job as the recipe for a container has it", function()
     local repository = "container-" .. suite.mark:lower()
-    local project = suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY app /app\n", ["app/hello"] = "x\n" }
+    local project = suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY app /app\n",
+      ["app/hello"] = "x\n" }
     local function run()
-      local result = suite.scratch:orch { "run", support.root .. "/recipes/build_push_in_container.lua", "--project",
+      local result = suite.scratch:orch { "run",
+        support.root .. "/recipes/build_push_in_container.lua", "--project",
         project, "repository=" .. repository }
       assert.equal(0, result.code, result.all)
       assert.is_nil(result.all:find(os.getenv("AWS_SECRET_ACCESS_KEY"), 1, true))
       assert.same({}, left())
       return result
     end
-    local uri = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_ECR_ALIAS"), repository)
+    local uri = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"),
+      os.getenv("ORCH_TEST_ECR_ALIAS"), repository)
     assert.matches(uri .. ":0.1.1", run().out, 1, true)
     assert.matches(uri .. ":0.1.2", run().out, 1, true)
-    local reply = assert(require "orch.http".request { basic = { user = os.getenv("ORCH_TEST_REGISTRY_USER"),
-      password = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") }, url = ("http://%s/v2/%s/%s/tags/list"):format(
+    local reply =
+      assert(require "orch.http".request { basic = { user = os.getenv("ORCH_TEST_REGISTRY_USER"),
+      password = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") },
+        url = ("http://%s/v2/%s/%s/tags/list"):format(
       os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_ECR_ALIAS"), repository) })
     local tags = json.decode(reply.body).tags
     table.sort(tags)

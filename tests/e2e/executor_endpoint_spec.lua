@@ -1,4 +1,5 @@
--- setup_remote_docker in a container: steps call docker themselves, whatever daemon it is and however it is reached.
+-- setup_remote_docker in a container: steps call docker themselves, whatever daemon it is and
+-- however it is reached.
 local containers = require "e2e.containers"
 local daemon = require "e2e.daemon"
 local executor_suite = require "e2e.executor_suite"
@@ -15,13 +16,14 @@ end
 local IMAGE <const> = "cimg/docker:1"
 
 local function make_image(environment)
-  local argv = { "tests/services/base_image", "--with", "/bin/bash", "--with", "/usr/bin/docker", IMAGE }
+  local argv = { "tests/services/base_image", "--with", "/bin/bash", "--with", "/usr/bin/docker",
+    IMAGE }
   local made = assert(proc.run { argv = argv, env = environment })
   assert.equal(0, made.code, made.stdout)
 end
 
--- Builds by both builders, hijacked connections that one side ends for writing, many at once, and one that nobody
--- reads beside others.
+-- Builds by both builders, hijacked connections that one side ends for writing, many at once, and
+-- one that nobody reads beside others.
 local function use(suite)
   local result = suite:good [[
     local function run(command) return job:run { command, timeout = 40 } end
@@ -39,7 +41,9 @@ local function use(suite)
       .. " | grep -c layer.tar")
     run "docker image rm endpoint:1 > /dev/null"
   ]]
-  for _, words in ipairs { "server %d", "went through", "to its input" } do assert.matches(words, result.out) end
+  for _, words in ipairs { "server %d", "went through", "to its input" } do
+    assert.matches(words, result.out)
+  end
 end
 
 describe("a docker endpoint in a container", function()
@@ -71,12 +75,15 @@ describe("a docker endpoint in a container", function()
     use(suite)
   end)
 
-  it("does for the lines of a CI job that builds and pushes with docker's own command line", function()
+  it("does for the lines of a CI job that builds and pushes with docker's own command line",
+    function()
     make_image()
     suite = executor_suite.new(('orch.docker { image = "%s" }'):format(IMAGE), {
-      PASSWORD = os.getenv("ORCH_TEST_REGISTRY_PASSWORD"), LOGIN = os.getenv("ORCH_TEST_REGISTRY_USER"),
+      PASSWORD = os.getenv("ORCH_TEST_REGISTRY_PASSWORD"),
+      LOGIN = os.getenv("ORCH_TEST_REGISTRY_USER"),
       REGISTRY = os.getenv("ORCH_TEST_REGISTRY"), REPOSITORY = "lines" })
-    local project = suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY app /app\n", ["app/hello"] = "x\n" }
+    local project = suite.scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY app /app\n",
+      ["app/hello"] = "x\n" }
     suite.scratch:write("recipe.lua", ([[
 local orch = require "orch"
 local executor = %s
@@ -107,9 +114,12 @@ return orch.pipeline {
     job:persist_to_workspace { root = "/tmp/ecr/", paths = { "*" } }
   end },
 }]]):format(suite.executor))
-    local result = suite.scratch:orch { "run", suite.scratch:path("recipe.lua"), "--project", project }
+    local result = suite.scratch:orch { "run", suite.scratch:path("recipe.lua"), "--project",
+      project }
     assert.equal(0, result.code, result.all)
-    for _, tag in ipairs { "latest", "0.1.1" } do assert.matches(tag .. ": digest: sha256:", result.out, 1, true) end
+    for _, tag in ipairs { "latest", "0.1.1" } do
+      assert.matches(tag .. ": digest: sha256:", result.out, 1, true)
+    end
     assert.is_nil(result.all:find(os.getenv("ORCH_TEST_REGISTRY_PASSWORD"), 1, true))
     assert.same({}, containers.left())
   end)

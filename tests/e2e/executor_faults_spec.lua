@@ -1,4 +1,5 @@
--- The docker executor when its daemon, its container, its connection or its disk fails under a step.
+-- The docker executor when its daemon, its container, its connection or its disk fails under a
+-- step.
 local containers = require "e2e.containers"
 local daemon = require "e2e.daemon"
 local executor_suite = require "e2e.executor_suite"
@@ -56,7 +57,9 @@ describe("a job in a container", function()
     suite.scratch.env.SPEC_MARK = suite.mark
     local child = suite.scratch:start { "run", suite.scratch:path("recipe.lua") }
     local text = ""
-    while not text:find("   begun", 1, true) do text = text .. (child:read() or error("it has ended: " .. text)) end
+    while not text:find("   begun", 1, true) do
+      text = text .. (child:read() or error("it has ended: " .. text))
+    end
     return child
   end
 
@@ -119,16 +122,20 @@ describe("a job in a container", function()
 
   case("that is removed under it goes on in another", function()
     local child = begin()
-    containers.docker("rm", "-f", (containers.docker("ps", "-aq", "--filter", "label=orch.run"):gsub("%s", "")))
+    containers.docker("rm", "-f",
+      (containers.docker("ps", "-aq", "--filter", "label=orch.run"):gsub("%s", "")))
     -- as far as the Engine is with it when it is asked
-    assert.matches("orch: .*container %x+ %a+ [er]%a*ed", finish(child, 4, 20, "; `orch resume 1` then goes on"))
+    assert.matches("orch: .*container %x+ %a+ [er]%a*ed",
+      finish(child, 4, 20, "; `orch resume 1` then goes on"))
     resume "the container is lost, its volumes are there"
   end)
 
   -- A program of tests/e2e/servers.py between orch and the daemon.
   local function between(what, f)
     local socket = os.getenv("DOCKER_HOST"):gsub("^unix://", "")
-    local server <close> = assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py", what,
+    local server <close> =
+      assert(proc.start { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/servers.py",
+      what,
       socket } })
     f { DOCKER_HOST = "tcp://127.0.0.1:" .. assert(server:read()):match("%d+") }
     server:cancel()
@@ -173,7 +180,8 @@ describe("a job in a container", function()
   end)
 
   case("that takes more memory than it may says so, and is resumed", function()
-    suite = executor_suite.new(('orch.docker { image = "%s", resources = { memory = "64m" } }'):format(IMAGE))
+    suite =
+      executor_suite.new(('orch.docker { image = "%s", resources = { memory = "64m" } }'):format(IMAGE))
     local result = suite:recipe [[
       job:run { "echo first >> effects", name = "first" }
       job:run { "test -e again || { touch again; exec tail /dev/zero; }; echo second >> effects", name = "second" }

@@ -25,13 +25,17 @@ local BODY <const> = [[
 
 describe("a job in a container, resumed,", function()
   local suite
-  before_each(function() suite = executor_suite.new 'orch.docker { image = "cimg/node:14.16.0" }' end)
+  before_each(function()
+    suite = executor_suite.new 'orch.docker { image = "cimg/node:14.16.0" }'
+  end)
   after_each(function()
     suite:close()
     containers.remove_left()
   end)
 
-  local function container() return (docker("ps", "-aq", "--filter", "label=orch.run"):gsub("%s", "")) end
+  local function container()
+    return (docker("ps", "-aq", "--filter", "label=orch.run"):gsub("%s", ""))
+  end
 
   local function fail_once(check)
     local result = suite:recipe(BODY:format(check))
@@ -81,7 +85,9 @@ end }
 ]])
     local child = suite.scratch:start { "run", suite.scratch:path("recipe.lua") }
     local text = ""
-    while not text:find("   begun", 1, true) do text = text .. (child:read() or error("it has ended: " .. text)) end
+    while not text:find("   begun", 1, true) do
+      text = text .. (child:read() or error("it has ended: " .. text))
+    end
     os.execute("kill -9 " .. suite.scratch:pid_of(child))
     child:wait()
     local result = suite.scratch:orch { "resume", "1" }
@@ -97,7 +103,9 @@ end }
 ]])
     local child = suite.scratch:start { "run", suite.scratch:path("recipe.lua") }
     local text = ""
-    while not text:find("   begun", 1, true) do text = text .. (child:read() or error("it has ended: " .. text)) end
+    while not text:find("   begun", 1, true) do
+      text = text .. (child:read() or error("it has ended: " .. text))
+    end
     docker("kill", container())
     for piece in child.read, child do text = text .. piece end
     assert.equal(4, assert(child:wait()).code, text)
@@ -117,7 +125,9 @@ end }
     result = suite.scratch:orch({ "run", suite.scratch:path("recipe.lua") }, { SPEC_FAIL = "1" })
     assert.equal(1, result.code, result.all)
     docker("rm", "-f", "-v", container())
-    for name in docker("volume", "ls", "-q", "--filter", "label=orch.run"):gmatch("%S+") do docker("volume", "rm", name) end
+    for name in docker("volume", "ls", "-q", "--filter", "label=orch.run"):gmatch("%S+") do
+      docker("volume", "rm", name)
+    end
     result = suite.scratch:orch { "resume", "2" }
     assert.equal(0, result.code, result.all)
     assert.matches("the job's files are lost: it begins anew", result.out, 1, true)
@@ -143,7 +153,9 @@ end }
 ]])
     local child = suite.scratch:start { "run", suite.scratch:path("recipe.lua") }
     local text = ""
-    while not text:find("   begun", 1, true) do text = text .. (child:read() or error("it has ended: " .. text)) end
+    while not text:find("   begun", 1, true) do
+      text = text .. (child:read() or error("it has ended: " .. text))
+    end
     assert(require "orch.proc".run { argv = { "kill", "-KILL", suite.scratch:pid_of(child) } })
     child:wait()
     assert.equal(5, #containers.left())
@@ -168,7 +180,8 @@ end }
 ]])
     local kills, said = 0, nil
     while true do
-      local child = suite.scratch:start(kills == 0 and { "run", suite.scratch:path("recipe.lua") } or { "resume", "1" })
+      local child = suite.scratch:start(kills == 0 and { "run", suite.scratch:path("recipe.lua") }
+        or { "resume", "1" })
       local mortal = kills < KILLS and suite.scratch:pid_of(child)
       local text = {}
       if mortal then
@@ -182,11 +195,13 @@ end }
       text = table.concat(text)
       said = text:match("   (1[%d ]+)") or said
       if not code.signal then
-        assert.is_true(code.code == 0 or text:find("run 1 is done", 1, true) ~= nil, text) -- or died after that
+        -- or died after that
+        assert.is_true(code.code == 0 or text:find("run 1 is done", 1, true) ~= nil, text)
         break
       end
     end
-    -- a step that was killed between its effect and its record is done again, never one that was recorded
+    -- a step that was killed between its effect and its record is done again, never one that was
+    -- recorded
     local last = 0
     for number in said:gmatch("%d") do
       number = tonumber(number)

@@ -10,7 +10,8 @@ if not support.services() then
   return
 end
 
-local WEB <const> = [[command = "mkdir /www; echo hello > /www/index.html; sleep 0.5; exec httpd -f -p 8080 -h /www"]]
+local WEB <const> =
+  [[command = "mkdir /www; echo hello > /www/index.html; sleep 0.5; exec httpd -f -p 8080 -h /www"]]
 
 local function executor(services)
   return ('orch.docker { image = "cimg/node:14.16.0", services = { %s } }'):format(services)
@@ -44,14 +45,16 @@ describe("services of a job", function()
   end)
 
   it("tell what they printed when they end or are not ready in time", function()
-    suite.executor = executor [[{ image = "busybox:1.36", name = "broken", command = "echo cannot start; exit 6" }]]
+    suite.executor =
+      executor [[{ image = "busybox:1.36", name = "broken", command = "echo cannot start; exit 6" }]]
     local result = suite:recipe ""
     assert.equal(1, result.code, result.all)
     assert.matches("service 'broken' %(busybox:1.36%) ended with exit code 6", result.err)
     assert.matches("cannot start", result.all)
     assert.equal(0, suite.scratch:orch({ "discard", "1" }).code)
 
-    suite.executor = executor [[{ image = "busybox:1.36", name = "silent", command = "echo waiting; exec sleep 1000",
+    suite.executor =
+      executor [[{ image = "busybox:1.36", name = "silent", command = "echo waiting; exec sleep 1000",
       health = { port = 81 }, timeout = 1 }]]
     result = suite:recipe ""
     assert.equal(8, result.code, result.all)
@@ -61,7 +64,8 @@ describe("services of a job", function()
     assert.same({}, containers.left())
   end)
 
-  it("are told of at once when they die under the steps, and in the error of what fails then", function()
+  it("are told of at once when they die under the steps, and in the error of what fails then",
+    function()
     suite.executor = executor [[{ image = "busybox:1.36", name = "dying", health = "test -e /up",
       command = "echo serving; touch /up; nc -l -p 81; echo cannot go on; exit 6" }]]
     local result = suite:recipe [[
@@ -69,7 +73,8 @@ describe("services of a job", function()
     ]]
     assert.equal(1, result.code, result.all)
     local words = "service 'dying' (busybox:1.36) ended with exit code 6"
-    assert.matches(words:gsub("%p", "%%%0") .. "; the last that it has printed:.*   serving.*   cannot go on.*   asked",
+    assert.matches(words:gsub("%p", "%%%0")
+      .. "; the last that it has printed:.*   serving.*   cannot go on.*   asked",
       result.out) -- before the step has ended
     assert.matches("exit code 5; " .. words, result.err, 1, true)
     result = suite.scratch:orch { "resume", "1" }
@@ -78,7 +83,8 @@ describe("services of a job", function()
   end)
 
   it("stay with a job that failed, with their logs beside the job's", function()
-    suite.executor = executor(('{ image = "busybox:1.36", name = "web", %s, health = { port = 8080 } }'):format(WEB))
+    suite.executor =
+      executor(('{ image = "busybox:1.36", name = "web", %s, health = { port = 8080 } }'):format(WEB))
     local result = suite:recipe [[
       job:run "busybox wget -qO- http://web:8080/missing || test -e again || { touch again; exit 5; }"
     ]]
@@ -94,7 +100,8 @@ describe("services of a job", function()
 
   it("have names that hosts can have, each its own", function()
     for services, words in pairs {
-      ['{ image = "busybox:1.36" }, { image = "x/busybox:2" }'] = "two services are called 'busybox'",
+      ['{ image = "busybox:1.36" }, { image = "x/busybox:2" }'] =
+        "two services are called 'busybox'",
       ['{ image = "busybox:1.36", name = "a b" }'] = "'a b' is no name of a host",
       ['{ image = "busybox:1.36", helth = "x" }'] = "unknown option 'helth'",
       ['{ image = "busybox:1.36", health = { prt = 1 } }'] = "unknown option 'prt'",

@@ -11,7 +11,8 @@ Suite.__index = Suite
 
 --- A recipe of one job on the executor, run.
 function Suite:recipe(body, args, env, head)
-  return self.scratch:recipe(body, args, env, ("executor = %s, %s"):format(self.executor, head or ""))
+  return self.scratch:recipe(body, args, env,
+    ("executor = %s, %s"):format(self.executor, head or ""))
 end
 
 --- The same; every check in the body must hold.
@@ -156,7 +157,8 @@ cases["reads and writes files"] = function(suite)
   ]]
 end
 
-cases["runs things in the background, ready before the next step, gone after the job"] = function(suite)
+cases["runs things in the background, ready before the next step, gone after the job"] =
+  function(suite)
   suite:good([[
     job:write { path = "www/index.html", text = "hello" }
     job:run { "exec sleep 1000", background = true, environment = { MARKED = os.getenv("SPEC_MARK") } }
@@ -187,7 +189,9 @@ end }
   local env = { SPEC_MARK = suite.mark }
   local child = scratch:start({ "run", scratch:path("recipe.lua") }, env)
   local text = ""
-  while not text:find("   ready", 1, true) do text = text .. (child:read() or error("it has ended: " .. text)) end
+  while not text:find("   ready", 1, true) do
+    text = text .. (child:read() or error("it has ended: " .. text))
+  end
   assert.is_true(#marked("MARKED=" .. suite.mark) >= 4)
   assert(proc.run { argv = { "kill", "-INT", scratch:pid_of(child) } })
   for piece in child.read, child do text = text .. piece end
@@ -212,7 +216,9 @@ end }
   local env = { SPEC_MARK = suite.mark }
   local child = scratch:start({ "run", scratch:path("recipe.lua") }, env)
   local text = ""
-  while not text:find("   begun", 1, true) do text = text .. (child:read() or error("it has ended: " .. text)) end
+  while not text:find("   begun", 1, true) do
+    text = text .. (child:read() or error("it has ended: " .. text))
+  end
   assert(proc.run { argv = { "kill", "-KILL", scratch:pid_of(child) } })
   for piece in child.read, child do text = text .. piece end
   assert(child:wait())
@@ -224,7 +230,8 @@ end
 
 cases["hands files from job to job, checks out, gives a build its context"] = function(suite)
   local scratch = suite.scratch
-  local project = scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY app /app\n", ["app/hello"] = "hello\n" }
+  local project = scratch:project { ["Dockerfile"] = "FROM busybox:1.36\nCOPY app /app\n",
+    ["app/hello"] = "hello\n" }
   scratch:write("recipe.lua", ([[
 local orch = require "orch"
 local executor = %s
@@ -265,13 +272,16 @@ RUN --mount=type=secret,id=s test "$(cat /run/secrets/s)" = of-the-job
 }
 ]]):format(suite.executor))
   local tag = "executor-spec-" .. suite.mark:lower()
-  local result = scratch:orch({ "run", scratch:path("recipe.lua"), "--project", project }, { SPEC_TAG = tag })
+  local result = scratch:orch({ "run", scratch:path("recipe.lua"), "--project", project },
+    { SPEC_TAG = tag })
   assert.equal(0, result.code, result.all)
   assert.same({}, scratch:leftovers(true))
   if support.services() then
     local environment = require "orch.fs".environment()
     for name, value in pairs(scratch.env) do environment[name] = value end
-    local function docker(...) return assert(proc.run { argv = { "docker", ... }, env = environment }).stdout end
+    local function docker(...)
+      return assert(proc.run { argv = { "docker", ... }, env = environment }).stdout
+    end
     assert.equal("hello\nmade\n", docker("run", "--rm", tag, "ls", "/app"))
     docker("rmi", tag)
   end
@@ -282,12 +292,15 @@ end
 ---@param env? table<string, string>
 local function new(executor, env)
   local scratch = support.scratch(env)
-  return setmetatable({ scratch = scratch, executor = executor, mark = scratch.dir:match("[^-]+$") }, Suite)
+  return setmetatable({ scratch = scratch, executor = executor,
+    mark = scratch.dir:match("[^-]+$") }, Suite)
 end
 
 --- Ends what a failed case has left, and removes the directory.
 function Suite:close()
-  for _, pid in ipairs(marked("MARKED=" .. self.mark)) do proc.run { argv = { "kill", "-9", pid } } end
+  for _, pid in ipairs(marked("MARKED=" .. self.mark)) do
+    proc.run { argv = { "kill", "-9", pid } }
+  end
   self.scratch:remove()
 end
 

@@ -7,7 +7,9 @@ local support = require "e2e.support"
 --- Starts one before the registry at that host and port, with the options of registry_proxy.py:
 --- { host, fault, heal, requests, count, stop }.
 local function before(upstream, ...)
-  local child = assert(proc.start { argv = { support.root .. "/tests/services/registry_proxy.py", upstream, ... } })
+  local child =
+    assert(proc.start { argv = { support.root .. "/tests/services/registry_proxy.py", upstream,
+    ... } })
   local self = { host = "127.0.0.1:" .. assert(child:read()):match("%d+") }
   local control = ("http://%s/_control"):format(self.host)
   --- The keys of a fault are endpoint.py's.

@@ -1,9 +1,11 @@
--- Names, values, messages and output that hold what a terminal would obey: nothing shows it, in no form.
+-- Names, values, messages and output that hold what a terminal would obey: nothing shows it, in no
+-- form.
 local fs = require "orch.fs"
 local proc = require "orch.proc"
 local support = require "e2e.support"
 
--- A title of the window, colours, C1 controls (as bytes and as UTF-8), a bell, a way back over the line.
+-- A title of the window, colours, C1 controls (as bytes and as UTF-8), a bell, a way back over the
+-- line.
 local EVIL <const> = "\27]0;title\7\27[31m\155x1m\u{9b}32m\127\8\rend"
 
 local RECIPE <const> = [[
@@ -44,19 +46,25 @@ return require "orch".verb { positional = "o",
   run = function(job, o) job:artifact { kind = o.o, name = o.o } job:progress { label = o.o, current = 1 } error(o.o) end }
 ]]
 
-local COMMANDS <const> = { { "run", "-k" }, { "run", "--help" }, { "plan" }, { "plan", "--json" }, { "check" }, { "check", "--json" },
-  { "graph" }, { "run", "--format", "json" }, { "run", EVIL .. "=" .. EVIL }, { "run", "p=" .. EVIL, "q=" .. EVIL .. "?" } }
+local COMMANDS <const> = { { "run", "-k" }, { "run", "--help" }, { "plan" }, { "plan", "--json" },
+  { "check" }, { "check", "--json" },
+  { "graph" }, { "run", "--format", "json" }, { "run", EVIL .. "=" .. EVIL },
+  { "run", "p=" .. EVIL, "q=" .. EVIL .. "?" } }
 
-local OTHERS <const> = { { "runs" }, { "runs", "--json" }, { "show", "1" }, { "show", "1", "--json" }, { "logs", "1", "--json" },
-  { "logs", "1", "a/" .. EVIL .. "?" }, { "resume", "1", "--why" }, { "answer", "1" }, { "answer", "1", EVIL, "x" },
-  { "verbs" }, { "verbs", "evil" }, { "verbs", "--stub" }, { "verbs", EVIL }, { EVIL }, { "run", EVIL }, { "gc" },
+local OTHERS <const> = { { "runs" }, { "runs", "--json" }, { "show", "1" },
+  { "show", "1", "--json" }, { "logs", "1", "--json" },
+  { "logs", "1", "a/" .. EVIL .. "?" }, { "resume", "1", "--why" }, { "answer", "1" },
+  { "answer", "1", EVIL, "x" },
+  { "verbs" }, { "verbs", "evil" }, { "verbs", "--stub" }, { "verbs", EVIL }, { EVIL },
+  { "run", EVIL }, { "gc" },
   { "discard", EVIL }, { "version" } }
 
 local PTY <const> = "import pty, sys; sys.exit(pty.spawn(sys.argv[1:]) >> 8)"
 
 -- Bytes of C1 that are no part of a character, and characters that are C1.
 local function has_c1(text)
-  return text:find("\u{9b}", 1, true) or text:gsub("[\xc3-\xf4][\x80-\xbf]+", ""):find("[\x80-\x9f]")
+  return text:find("\u{9b}", 1, true)
+    or text:gsub("[\xc3-\xf4][\x80-\xbf]+", ""):find("[\x80-\x9f]")
 end
 
 describe("a recipe with control characters in all its names", function()
@@ -65,7 +73,8 @@ describe("a recipe with control characters in all its names", function()
     scratch = support.scratch()
     local escaped = EVIL:gsub(".", function(char) return ("\\%03d"):format(char:byte()) end)
     scratch:write("recipe.lua", (RECIPE:gsub("EVIL", { EVIL = escaped })))
-    scratch:write("verbs/evil.lua", (VERB:gsub("does EVIL", "does " .. EVIL:gsub("[\r%%]", "")):gsub("EVIL", escaped)))
+    scratch:write("verbs/evil.lua",
+      (VERB:gsub("does EVIL", "does " .. EVIL:gsub("[\r%%]", "")):gsub("EVIL", escaped)))
     scratch:project { ["f" .. EVIL] = "x" }
   end)
   teardown(function() scratch:remove() end)
@@ -78,7 +87,8 @@ describe("a recipe with control characters in all its names", function()
 
   local function shown(args, ...)
     local environment = fs.environment()
-    environment.ORCH_STATE, environment.TERM, environment.LC_ALL = scratch:path("state"), "xterm-256color", "C.UTF-8"
+    environment.ORCH_STATE, environment.TERM, environment.LC_ALL = scratch:path("state"),
+      "xterm-256color", "C.UTF-8"
     local argv = table.pack(...)
     table.move(args, 1, #args, #argv + 1, argv)
     return assert(proc.run { argv = argv, env = environment, cwd = scratch.dir,

@@ -25,7 +25,9 @@ local function die(job) job:run { name = "die", "test -e %s && exit 0; touch %s;
 
   local function traced()
     local words = {}
-    for word in (fs.stat(trace) and fs.read(trace) or ""):gmatch("[^\n]+") do words[#words + 1] = word end
+    for word in (fs.stat(trace) and fs.read(trace) or ""):gmatch("[^\n]+") do
+      words[#words + 1] = word
+    end
     return table.concat(words, " ")
   end
 
@@ -52,8 +54,10 @@ local function die(job) job:run { name = "die", "test -e %s && exit 0; touch %s;
     for _, command in ipairs { "resume", "rerun" } do
       local lost = scratch:orch { command, "1" }
       assert.equal(5, lost.code, lost.all)
-      assert.matches("the recipe of run 1 is gone: " .. scratch:path("recipe.lua"), lost.err, 1, true)
-      assert.matches(("try: say where it is now: orch %s 1 --recipe FILE"):format(command), lost.err, 1, true)
+      assert.matches("the recipe of run 1 is gone: " .. scratch:path("recipe.lua"), lost.err, 1,
+        true)
+      assert.matches(("try: say where it is now: orch %s 1 --recipe FILE"):format(command),
+        lost.err, 1, true)
     end
     local broken = resume("1", "--recipe", scratch:write("broken.lua", "return orch.job {"))
     assert.equal(2, broken.code, broken.all)
@@ -68,7 +72,8 @@ local function die(job) job:run { name = "die", "test -e %s && exit 0; touch %s;
   end)
 
   it("has the verbs and modules beside its recipe when that is a link, too", function()
-    scratch:write("elsewhere/recipe.lua", fs.read(recipe [[return orch.job { name = "j", run = function(job)
+    scratch:write("elsewhere/recipe.lua",
+      fs.read(recipe [[return orch.job { name = "j", run = function(job)
   say(job, "one") die(job) job:last() end }]]))
     scratch:write("verbs/last.lua", [[
 -- last says so.
@@ -94,15 +99,19 @@ return orch.pipeline { orch.job { name = "%s", run = function(job) say(job, shar
     run_and_kill(text:format "old")
     recipe(text:format "new")
     scratch:write("shared.lua", "return { word = 'second' }")
-    scratch:write("verbs/greet.lua", (fs.read(scratch:path("verbs/greet.lua")):gsub("hello", "goodbye")))
+    scratch:write("verbs/greet.lua",
+      (fs.read(scratch:path("verbs/greet.lua")):gsub("hello", "goodbye")))
     local result = resume("--why")
     assert.equal(0, result.code, result.all)
     assert.equal("firsthello secondgoodbye", traced())
     for _, each in ipairs { "recipe.lua", "shared.lua", "verbs/greet.lua" } do
-      assert.matches(("note: %s/%s has changed since the run began"):format(scratch.dir, each), result.out, 1, true)
+      assert.matches(("note: %s/%s has changed since the run began"):format(scratch.dir, each),
+        result.out, 1, true)
     end
-    assert.matches("- return { word = 'first' }\n   + return { word = 'second' }\n", result.out, 1, true)
-    assert.matches("job 'old', which an earlier session began, is no longer in the recipe", result.out, 1, true)
+    assert.matches("- return { word = 'first' }\n   + return { word = 'second' }\n", result.out, 1,
+      true)
+    assert.matches("job 'old', which an earlier session began, is no longer in the recipe",
+      result.out, 1, true)
     local made = shown()
     assert.same({ "new" }, { made.jobs[1].name, made.jobs[2] and made.jobs[2].name })
     assert.equal(6, #made.materials.files)
@@ -178,7 +187,8 @@ return orch.pipeline { orch.job { name = "grow", run = grow },
     assert.equal("deploy last last lint deploy last", traced())
   end)
 
-  it("repeats nothing behind a step that is done again on each resume, however often that asks", function()
+  it("repeats nothing behind a step that is done again on each resume, however often that asks",
+    function()
     scratch:write("verbs/ask.lua", ([[
 -- ask asks until there is an answer; on each resume again.
 local orch = require "orch"
@@ -217,7 +227,8 @@ end }]]):gsub("TRACE", trace)))
     assert.matches("\n%-%- echo a%-begins[^\n]*  %(cancelled before%)\n", result.out)
   end)
 
-  it("does again what had failed when the body tidied up by itself and then failed with it", function()
+  it("does again what had failed when the body tidied up by itself and then failed with it",
+    function()
     local path = recipe((([[return orch.job { name = "j", run = function(job)
   local function tidily(f)
     local good, failure = pcall(f)
@@ -252,7 +263,8 @@ end }]]):gsub("TRACE", trace):gsub("GO", go)))
     local newer = resume()
     assert.equal(6, newer.code, newer.all)
     assert.matches("was written by a newer orch (format 99; this one knows ", newer.err, 1, true)
-    change("DROP TABLE files", "DROP TABLE planned", "ALTER TABLE jobs DROP COLUMN began", "ALTER TABLE jobs DROP COLUMN stands",
+    change("DROP TABLE files", "DROP TABLE planned", "ALTER TABLE jobs DROP COLUMN began",
+      "ALTER TABLE jobs DROP COLUMN stands",
       "PRAGMA user_version = 1")
     local result = resume()
     assert.equal(0, result.code, result.all)

@@ -25,14 +25,17 @@ local function just(what) return function(job) say(job, what) end end
 
   local function traced()
     local words = {}
-    for word in (fs.stat(trace) and fs.read(trace) or ""):gmatch("[^\n]+") do words[#words + 1] = word end
+    for word in (fs.stat(trace) and fs.read(trace) or ""):gmatch("[^\n]+") do
+      words[#words + 1] = word
+    end
     return words
   end
 
   local function sorted() local words = traced() table.sort(words) return words end
 
   local function states(number)
-    local shown, map = json.decode(scratch:orch({ "show", tostring(number or 1), "--json" }).out), {}
+    local shown, map = json.decode(scratch:orch({ "show", tostring(number or 1), "--json" }).out),
+      {}
     for _, each in ipairs(shown.jobs) do map[each.name] = each.state end
     return map, shown
   end
@@ -47,11 +50,13 @@ local function just(what) return function(job) say(job, what) end end
     local result = run(text, "-j", "4")
     assert.equal(1, result.code, result.all)
     assert.same({ "tidy" }, traced())
-    assert.same({ bad = "failed", long = "cancelled", after = "not_run", other = "not_run", tidy = "success" }, (states(1)))
+    assert.same({ bad = "failed", long = "cancelled", after = "not_run", other = "not_run",
+      tidy = "success" }, (states(1)))
     assert(fs.remove(trace))
     assert.equal(1, run(text, "-j", "4", "--keep-going").code)
     assert.same({ "long", "other", "tidy" }, sorted())
-    assert.same({ bad = "failed", long = "success", after = "not_run", other = "success", tidy = "success" }, (states(2)))
+    assert.same({ bad = "failed", long = "success", after = "not_run", other = "success",
+      tidy = "success" }, (states(2)))
   end)
 
   it("run when what they need has ended as they say", function()
@@ -91,7 +96,8 @@ local function just(what) return function(job) say(job, what) end end
   end },
   orch.job { name = "a", run = function() return { i = 3, f = 1.5, b = false, l = { "x", "y" }, t = { deep = "\xff" } } end } }]]
     assert.equal(0, result.code, result.all)
-    assert.equal(2, run([[return orch.job { name = "a", run = function() return { f = print } end }]]).code)
+    assert.equal(2,
+      run([[return orch.job { name = "a", run = function() return { f = print } end }]]).code)
     assert.equal(2, run([[return orch.job { name = "a", run = function() return 3 end }]]).code)
   end)
 
@@ -101,7 +107,9 @@ for i = 1, 6 do jobs[i] = orch.job { name = "j" .. i, resources = { "gpu" }, run
 return orch.pipeline(jobs)]]
     local function most()
       local now, top = 0, 0
-      for _, word in ipairs(traced()) do now = now + (word == "+" and 1 or -1) top = math.max(top, now) end
+      for _, word in ipairs(traced()) do
+        now = now + (word == "+" and 1 or -1) top = math.max(top, now)
+      end
       return top
     end
     assert.equal(0, run(text, "-j", "6").code)
@@ -109,7 +117,8 @@ return orch.pipeline(jobs)]]
     assert(fs.remove(trace))
     assert.equal(0, run(text, "-j", "1").code)
     assert.equal(1, most())
-    local result = run [[return orch.pipeline { orch.job { name = "big", resources = { gpu = 2 }, run = just "x" } }]]
+    local result =
+      run [[return orch.pipeline { orch.job { name = "big", resources = { gpu = 2 }, run = just "x" } }]]
     assert.equal(2, result.code)
     assert.matches("takes 2 slots of 'gpu', which has 1", result.err)
   end)
@@ -130,7 +139,8 @@ return orch.pipeline { orch.job { name = "a", serial = "deploy", run = body }, o
     assert.equal(8, #traced())
   end)
 
-  it("take no place from others while they wait for their turn, and end with the run that fails", function()
+  it("take no place from others while they wait for their turn, and end with the run that fails",
+    function()
     local text = [[return orch.pipeline {
   orch.job { name = "a", serial = "deploy", run = function(job) job:run "sleep 0.3" say(job, "a") %s end },
   orch.job { name = "b", serial = "deploy", run = just "b" },
@@ -143,17 +153,21 @@ return orch.pipeline { orch.job { name = "a", serial = "deploy", run = body }, o
     assert.equal(1, result.code, result.all)
     assert.same({ "d", "e", "a", "c" }, traced())
     local ends = {}
-    for _, job in ipairs(json.decode(scratch:orch({ "show", "--json" }).out).jobs) do ends[job.name] = job.state end
+    for _, job in ipairs(json.decode(scratch:orch({ "show", "--json" }).out).jobs) do
+      ends[job.name] = job.state
+    end
     assert.same({ a = "failed", b = "not_run", c = "success", d = "success", e = "success" }, ends)
   end)
 
   it("are tried again, with the reason, after longer and longer delays", function()
-    local result = run [[return orch.job { name = "bad", retry = { attempts = 4, delay = "1ms" }, run = function(job)
+    local result =
+      run [[return orch.job { name = "bad", retry = { attempts = 4, delay = "1ms" }, run = function(job)
   say(job, "try") job:run "false" end }]]
     assert.equal(1, result.code)
     assert.equal(4, #traced())
     assert(fs.remove(trace))
-    local text = ([[return orch.job { name = "flaky", retry = { attempts = 4, delay = 0.02 }, run = function(job)
+    local text =
+      ([[return orch.job { name = "flaky", retry = { attempts = 4, delay = 0.02 }, run = function(job)
   say(job, "try") job:run "test $(wc -l < %s) -ge 3" end }]]):format(trace)
     result = run(text, "--format", "json")
     assert.equal(0, result.code, result.all)
@@ -171,12 +185,16 @@ return orch.pipeline { orch.job { name = "a", serial = "deploy", run = body }, o
   end)
 
   it("are tried again only for the kinds of errors that are named, never for mistakes", function()
-    assert.equal(1, run([[return orch.job { name = "j", retry = { attempts = 3, delay = 0, on = { "net" } }, run = function(job) say(job, "x") orch.fail "no" end }]]).code)
+    assert.equal(1,
+      run([[return orch.job { name = "j", retry = { attempts = 3, delay = 0, on = { "net" } }, run = function(job) say(job, "x") orch.fail "no" end }]]).code)
     assert.equal(1, #traced())
-    assert.equal(2, run([[return orch.job { name = "j", retry = { attempts = 3, delay = 0 }, run = function(job) say(job, "x") job:nothing() end }]]).code)
+    assert.equal(2,
+      run([[return orch.job { name = "j", retry = { attempts = 3, delay = 0 }, run = function(job) say(job, "x") job:nothing() end }]]).code)
     assert.equal(2, #traced())
-    assert.equal(2, run([[return orch.job { name = "j", retry = { attempts = 0 }, run = just "x" }]]).code)
-    assert.equal(2, run([[return orch.job { name = "j", retry = { on = { "network" } }, run = just "x" }]]).code)
+    assert.equal(2,
+      run([[return orch.job { name = "j", retry = { attempts = 0 }, run = just "x" }]]).code)
+    assert.equal(2,
+      run([[return orch.job { name = "j", retry = { on = { "network" } }, run = just "x" }]]).code)
   end)
 
   it("have a time limit, and so have steps; what was put off is done", function()
@@ -205,7 +223,8 @@ return orch.pipeline { orch.job { name = "a", serial = "deploy", run = body }, o
     assert(fs.remove(trace))
     assert.equal(1, run(text:format(trace, "false")).code)
     assert.same({ "step", "fail", "always" }, traced())
-    assert.equal(2, run([[return orch.job { name = "j", run = function(job) job:defer(print, "sometimes") end }]]).code)
+    assert.equal(2,
+      run([[return orch.job { name = "j", run = function(job) job:defer(print, "sometimes") end }]]).code)
   end)
 
   it("do again on resume what was put off, when the body was", function()
@@ -241,8 +260,11 @@ end } }]]
     local result = resume("1", "--why")
     assert.equal(0, result.code, result.all)
     assert.same({ "a", "b", "c1", "c2" }, sorted())
-    for _, bad in ipairs { "orch.job { name = 'a', run = print }", "orch.job { name = 'x', needs = { 'nowhere' }, run = print }", "3" } do
-      local refused = run(([[return orch.job { name = "a", run = function(job) job:add_jobs { %s } end }]]):format(bad))
+    for _,
+      bad in ipairs { "orch.job { name = 'a', run = print }",
+      "orch.job { name = 'x', needs = { 'nowhere' }, run = print }", "3" } do
+      local refused =
+        run(([[return orch.job { name = "a", run = function(job) job:add_jobs { %s } end }]]):format(bad))
       assert.equal(2, refused.code, refused.all)
       assert.matches("recipe.lua:4", refused.err, 1, true)
     end
@@ -261,9 +283,11 @@ end } }]]
 
   it("are found wrong before anything runs", function()
     for _, each in ipairs {
-      { [[orch.job { name = "a", needs = { "b" }, run = just "x" }, orch.job { name = "b", needs = { "a" }, run = just "x" }]], "in a circle" },
+      {
+        [[orch.job { name = "a", needs = { "b" }, run = just "x" }, orch.job { name = "b", needs = { "a" }, run = just "x" }]], "in a circle" },
       { [[orch.job { name = "a", needs = { "bb" }, run = just "x" }]], "which is no job" },
-      { [[orch.job { name = "a", run = just "x" }, orch.job { name = "a", run = just "x" }]], "two jobs are named 'a'" },
+      { [[orch.job { name = "a", run = just "x" }, orch.job { name = "a", run = just "x" }]],
+        "two jobs are named 'a'" },
     } do
       local result = run("return orch.pipeline { " .. each[1] .. " }")
       assert.equal(2, result.code)

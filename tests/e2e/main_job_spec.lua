@@ -8,8 +8,10 @@ local RECIPE <const> = support.root .. "/recipes/build_push_docker_image.lua"
 
 local function registry(path, method)
   return assert(http.request {
-    url = ("http://%s/v2/%s"):format(os.getenv("ORCH_TEST_REGISTRY"), path), method = method or "GET",
-    basic = { user = os.getenv("ORCH_TEST_REGISTRY_USER"), password = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") },
+    url = ("http://%s/v2/%s"):format(os.getenv("ORCH_TEST_REGISTRY"), path),
+    method = method or "GET",
+    basic = { user = os.getenv("ORCH_TEST_REGISTRY_USER"),
+      password = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") },
     headers = { Accept = "application/vnd.docker.distribution.manifest.v2+json" },
   })
 end
@@ -48,7 +50,8 @@ describe("the main job", function()
     assert.same({ "0.1.1", "latest" }, tags)
 
     local latest = registry(name .. "/manifests/latest", "HEAD").headers["docker-content-digest"]
-    assert.equal(latest, registry(name .. "/manifests/0.1.1", "HEAD").headers["docker-content-digest"])
+    assert.equal(latest,
+      registry(name .. "/manifests/0.1.1", "HEAD").headers["docker-content-digest"])
     local uri = os.getenv("ORCH_TEST_REGISTRY") .. "/" .. name
     assert.matches(uri .. ":latest", first.out, 1, true)
     assert.matches(uri .. ":0.1.1", first.out, 1, true)
@@ -62,12 +65,16 @@ describe("the main job", function()
     assert.equal(0, second.code, second.all)
     assert.matches("was there", second.out)
     assert.matches("cached", second.out)
-    assert.equal(latest, registry(name .. "/manifests/0.1.2", "HEAD").headers["docker-content-digest"])
+    assert.equal(latest,
+      registry(name .. "/manifests/0.1.2", "HEAD").headers["docker-content-digest"])
 
-    for _, secret in ipairs { os.getenv("AWS_SECRET_ACCESS_KEY"), os.getenv("ORCH_TEST_REGISTRY_PASSWORD") } do
+    for _,
+      secret in ipairs { os.getenv("AWS_SECRET_ACCESS_KEY"),
+      os.getenv("ORCH_TEST_REGISTRY_PASSWORD") } do
       assert.is_nil(first.all:find(secret, 1, true))
       assert.is_nil(second.all:find(secret, 1, true))
-      local found = assert(proc.run { argv = { "grep", "-rlF", "--", secret, scratch:path("state") } })
+      local found =
+        assert(proc.run { argv = { "grep", "-rlF", "--", secret, scratch:path("state") } })
       assert.equal("", found.stdout)
     end
     assert.same({}, scratch:leftovers(true))
@@ -78,7 +85,8 @@ describe("the main job", function()
     assert.equal(0, result.code, result.all)
     for job, layers in pairs { create_ecr_repo = 1, build_push_docker_image = 1 } do
       local reference = ("oci:%s:1/%s"):format(scratch:path("state/store"), job)
-      local inspected = assert(proc.run { argv = { "skopeo", "inspect", "--raw", reference }, split = true })
+      local inspected =
+        assert(proc.run { argv = { "skopeo", "inspect", "--raw", reference }, split = true })
       assert.equal(0, inspected.code, inspected.stderr)
       assert.equal(layers, #json.decode(inspected.stdout).layers)
       inspected = assert(proc.run { argv = { "skopeo", "inspect", reference }, split = true })
@@ -87,9 +95,11 @@ describe("the main job", function()
     local into = scratch:path("unpacked")
     assert(fs.make_dir(into))
     for _, blob in ipairs(fs.list(scratch:path("state/store/blobs/sha256"))) do
-      proc.run { argv = { "tar", "xzf", scratch:path("state/store/blobs/sha256/") .. blob, "-C", into } }
+      proc.run { argv = { "tar", "xzf", scratch:path("state/store/blobs/sha256/") .. blob, "-C",
+        into } }
     end
-    local uri = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_ECR_ALIAS"), repository)
+    local uri = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"),
+      os.getenv("ORCH_TEST_ECR_ALIAS"), repository)
     local sourced = assert(proc.run { argv = { "bash", "-c",
       ". ./ecr_envars && echo $ECR_NAME $ECR_PUBLIC_URI $ECR_URL" }, cwd = into })
     assert.equal(("%s %s %s\n"):format(repository, uri, uri:match("^(.*)/")), sourced.stdout)

@@ -5,7 +5,8 @@ local task = require "orch.task"
 
 local SECONDS <const> = 20
 
---- Who has the mark in its environment, by process id: containers' processes are seen from outside too.
+--- Who has the mark in its environment, by process id: containers' processes are seen from outside
+--- too.
 local function marked(mark)
   local found = {}
   for _, pid in ipairs(fs.list("/proc")) do

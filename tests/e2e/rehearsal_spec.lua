@@ -9,7 +9,8 @@ describe("orch test", function()
   -- The one test of this body, against this recipe: what `orch test` tells of it.
   local function told(recipe, body)
     scratch:write("r.lua", 'local orch = require "orch"\n' .. recipe)
-    scratch:write("r_test.lua", ('local orch = require "orch"\nreturn { ["it"] = function(t)\n%s\nend }'):format(body))
+    scratch:write("r_test.lua",
+      ('local orch = require "orch"\nreturn { ["it"] = function(t)\n%s\nend }'):format(body))
     local result = scratch:orch { "test", scratch.dir, "--json" }
     local report = assert(json.decode(result.out))
     assert.equal(1, #report.tests, result.all)
@@ -31,7 +32,8 @@ describe("orch test", function()
   end
 
   local function job(body, head)
-    return ("return orch.job { name = 'j', %s run = function(job)\n%s\nend }"):format(head or "", body)
+    return ("return orch.job { name = 'j', %s run = function(job)\n%s\nend }"):format(head or "",
+      body)
   end
 
   local EFFECT <const> = "job:run('touch ' .. '%s')"
@@ -99,10 +101,14 @@ t:equal({ x = "y" }, t:run("r.lua", { verbs = { mine = "y" } }).jobs.j.outputs)]
   it("says of a test what is wrong, and where", function()
     fails("expected [1,2], got [1,3]", 4, job "", "\nt:equal({ 1, 2 }, { 1, 3 })")
     fails("assertion failed", 3, job "", "assert(false)")
-    fails("verbs = { read = … }", 3, job "if job:read 'x' == 'y' then job:run 'z' end", "t:run('r.lua')")
-    fails("pipeline = { … }", 3, job "if job.pipeline.git.branch == 'main' then job:run 'z' end", "t:run('r.lua')")
-    fails("pipeline = { … }", 3, job("", "when = function(it) return it.pipeline.git.branch == 'main' end,"), "t:run('r.lua')")
-    fails("unknown option 'enviroment'", 3, job "job:run { 'x', enviroment = {} }", "t:run('r.lua')")
+    fails("verbs = { read = … }", 3, job "if job:read 'x' == 'y' then job:run 'z' end",
+      "t:run('r.lua')")
+    fails("pipeline = { … }", 3, job "if job.pipeline.git.branch == 'main' then job:run 'z' end",
+      "t:run('r.lua')")
+    fails("pipeline = { … }", 3,
+      job("", "when = function(it) return it.pipeline.git.branch == 'main' end,"), "t:run('r.lua')")
+    fails("unknown option 'enviroment'", 3, job "job:run { 'x', enviroment = {} }",
+      "t:run('r.lua')")
     fails("there is no verb 'rnu'", 3, job "", "t:run('r.lua', { verbs = { rnu = 1 } })")
     fails("unknown option 'verb'", 3, job "", "t:run('r.lua', { verb = {} })")
     fails("r.lua", 3, job "", "t:run('q.lua')")
@@ -111,7 +117,8 @@ t:equal({ x = "y" }, t:run("r.lua", { verbs = { mine = "y" } }).jobs.j.outputs)]
 
   it("finds the files of tests, and says when there are none", function()
     assert.equal(5, scratch:orch({ "test", scratch.dir }).code)
-    scratch:write("a/b/x_test.lua", "return { one = function(t) t:equal(1, 1) end, two = function() error 'no' end }")
+    scratch:write("a/b/x_test.lua",
+      "return { one = function(t) t:equal(1, 1) end, two = function() error 'no' end }")
     scratch:write("a/.hidden/y_test.lua", "return 7")
     local result = scratch:orch { "test", scratch.dir }
     assert.equal(1, result.code, result.all)

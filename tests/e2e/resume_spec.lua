@@ -35,7 +35,8 @@ return orch.pipeline {
 }
 ]]
 
--- Jobs side by side with branches in them, a background step that must be there, a retry, an added job, and clean-up.
+-- Jobs side by side with branches in them, a background step that must be there, a retry, an added
+-- job, and clean-up.
 local SIDE_BY_SIDE <const> = HEAD .. [[
 local function worker(name, more)
   return orch.job { name = name, retry = { attempts = 2, delay = 0 }, run = function(job)
@@ -77,7 +78,8 @@ describe("resume", function()
     deaths.survive(THIRTY_STEPS, deaths.kills(1), 0.12)
   end)
 
-  it("does so with jobs side by side, branches, background steps, retries, added jobs and clean-up", function()
+  it("does so with jobs side by side, branches, background steps, retries, added jobs and clean-up",
+    function()
     deaths.survive(SIDE_BY_SIDE, deaths.kills(0.5), 0.25)
   end)
 end)
@@ -90,7 +92,9 @@ describe("a project's state", function()
   end)
   after_each(function() scratch:remove() end)
 
-  local function recipe(text) return scratch:write("recipe.lua", "local orch = require 'orch'\n" .. text) end
+  local function recipe(text)
+    return scratch:write("recipe.lua", "local orch = require 'orch'\n" .. text)
+  end
 
   it("is whole after deaths while it is made", function()
     local path = recipe [[return orch.job { name = "j", run = function(job) job:run "true" end }]]
@@ -108,7 +112,9 @@ describe("a project's state", function()
   local function check_store()
     local index = json.decode(assert(fs.read(scratch:path("state/store/index.json"))))
     for _, each in ipairs(index.manifests) do
-      local manifest = json.decode(assert(fs.read(scratch:path("state/store/blobs/sha256/" .. each.digest:sub(8)))))
+      local manifest =
+        json.decode(assert(fs.read(scratch:path("state/store/blobs/sha256/"
+        .. each.digest:sub(8)))))
       for _, layer in ipairs(manifest.layers) do
         assert(fs.stat(scratch:path("state/store/blobs/sha256/" .. layer.digest:sub(8))))
       end
@@ -132,9 +138,13 @@ describe("a project's state", function()
       local base = db.open(scratch:path("state/orch.db"))
       assert(base:exec("UPDATE runs SET state = 'live' WHERE number = ?", held))
       base:close()
-      for i = 1, 6 do assert.equal(0, scratch:orch({ "run", path, "name=n" .. held .. i }, environment).code) end
+      for i = 1, 6 do
+        assert.equal(0, scratch:orch({ "run", path, "name=n" .. held .. i }, environment).code)
+      end
       local result
-      repeat result = deaths.mortal(scratch, { "gc", "--keep", "0", "--days", "0" }, environment, 0.06) until result.signal ~= 9
+      repeat
+        result = deaths.mortal(scratch, { "gc", "--keep", "0", "--days", "0" }, environment, 0.06)
+      until result.signal ~= 9
       check_store()
       assert.equal(0, scratch:orch({ "gc", "--keep", "0", "--days", "0" }, environment).code)
       assert.equal(1, check_store())
@@ -175,10 +185,13 @@ return orch.pipeline { job "a", job "b" }]]):gsub("EFFECTS", scratch:path("effec
 
   it("is told to survive a power cut around effects outside the machine", function()
     local function syncs(verb)
-      local path = recipe((([[return orch.job { name = "j", run = function(job) for i = 1, 5 do %s end end }]]):format(verb)))
+      local path =
+        recipe((([[return orch.job { name = "j", run = function(job) for i = 1, 5 do %s end end }]]):format(verb)))
       local trace = scratch:path("trace")
-      assert(proc.run { argv = { "strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", trace, support.orch, "run", path },
-        env = { PATH = os.getenv("PATH"), ORCH_STATE = scratch:path("state"), TMPDIR = scratch:path("tmp"),
+      assert(proc.run { argv = { "strace", "-f", "-qq", "-e", "trace=fsync,fdatasync", "-o", trace,
+        support.orch, "run", path },
+        env = { PATH = os.getenv("PATH"), ORCH_STATE = scratch:path("state"),
+          TMPDIR = scratch:path("tmp"),
           ASAN_OPTIONS = "detect_leaks=0" } })
       return select(2, assert(fs.read(trace)):gsub("sync%(%d+%)", ""))
     end
@@ -189,7 +202,8 @@ return orch.verb { options = {}, external = true, run = function() end }]])
     if not fs.stat("/usr/bin/strace") then return pending("no strace here") end
     syncs "job:run 'true'" -- the database is made
     local inside, outside = syncs "job:run 'true'", syncs "job:outside()"
-    assert.is_true(outside >= inside + 10, ("%d for steps inside, %d outside"):format(inside, outside))
+    assert.is_true(outside >= inside + 10,
+      ("%d for steps inside, %d outside"):format(inside, outside))
     assert.is_true(inside <= 4, ("%d for steps inside"):format(inside))
   end)
 end)

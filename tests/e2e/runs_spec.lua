@@ -41,7 +41,8 @@ end } }]]):format(head or "", body))
     return assert(child:wait()), table.concat(text)
   end
 
-  it("tells where the files of a job are that did not succeed, as long as they are there", function()
+  it("tells where the files of a job are that did not succeed, as long as they are there",
+    function()
     assert.equal(1, run("job:write { path = 'f', text = 'x' } job:run 'exit 1'").code)
     local dir = assert(orch("show").out:match("\n  its files: (%S+)\n"))
     assert.equal("x", fs.read(dir .. "/f"))
@@ -56,8 +57,10 @@ end } }]]):format(head or "", body))
     local child = start [[job:run "echo one; sleep 0.3; echo two; sleep 30"]]
     assert.equal("live", list()[1].state)
     local shown = json.decode(orch("show", "--json").out)
-    assert.same({ "running", "success", "running" }, { shown.jobs[1].state, shown.steps[1].state, shown.steps[2].state })
-    for _, command in ipairs { { "resume", "1" }, { "discard", "1" }, { "rerun", "1", "--failed" } } do
+    assert.same({ "running", "success", "running" },
+      { shown.jobs[1].state, shown.steps[1].state, shown.steps[2].state })
+    for _,
+      command in ipairs { { "resume", "1" }, { "discard", "1" }, { "rerun", "1", "--failed" } } do
       local refused = scratch:orch(command)
       assert.equal(6, refused.code, refused.all)
       assert.matches("run 1 is live", refused.err)
@@ -76,12 +79,15 @@ end } }]]):format(head or "", body))
   end)
 
   it("names the jobs that wait for their turn, also those that were added", function()
-    local child = start([[job:add_jobs { orch.job { name = "added", needs = { "j" }, run = function() end } }
+    local child =
+      start([[job:add_jobs { orch.job { name = "added", needs = { "j" }, run = function() end } }
 job:run "sleep 30"]], [[orch.job { name = "x", needs = { "y" }, run = function() end },
 orch.job { name = "y", needs = { "j" }, run = function() end },]])
     local function states()
       local seen = {}
-      for i, job in ipairs(json.decode(orch("show", "--json").out).jobs) do seen[i] = job.name .. " " .. job.state end
+      for i, job in ipairs(json.decode(orch("show", "--json").out).jobs) do
+        seen[i] = job.name .. " " .. job.state
+      end
       return table.concat(seen, ", ")
     end
     for _ = 1, 100 do
@@ -95,7 +101,8 @@ orch.job { name = "y", needs = { "j" }, run = function() end },]])
     assert.equal("j interrupted, y waiting, x waiting, added waiting", states())
   end)
 
-  it("is interrupted when it was killed; gc leaves it, resume goes on with it, discard gives it up", function()
+  it("is interrupted when it was killed; gc leaves it, resume goes on with it, discard gives it up",
+    function()
     local child = start [[job:run "sleep 30"]]
     os.execute("kill -9 " .. scratch:pid_of(child))
     finish(child)
@@ -149,7 +156,8 @@ return orch.pipeline { job "a", job("b", { "a" }) }]]):gsub("TRACE", scratch:pat
     assert.equal(1, orch("run", path).code)
     local several = orch("resume", "1", "--from", "one")
     assert.equal(2, several.code, several.all)
-    assert.matches("several jobs have a step 'one'\n.*say whose: %-%-from a/one, or b/one\n", several.err)
+    assert.matches("several jobs have a step 'one'\n.*say whose: %-%-from a/one, or b/one\n",
+      several.err)
     for from, words in pairs { ["a/two"] = "a2 b1 b2", ["b/run#2"] = "b2", a = "a1 a2 b1 b2" } do
       scratch:write("trace", "")
       assert.equal(1, orch("resume", "1", "--from", from).code)
@@ -172,7 +180,8 @@ return orch.pipeline { params = { tags = "list", n = { "integer", default = 1 } 
     job:run("test -e %s; echo $(cat f) " .. job.needs.good.n .. " >> %s")
   end },
   orch.job { name = "after", needs = { "bad" }, run = function(job) job:run "echo after >> %s" end } }]])
-      :format(scratch:path("trace"), scratch:path("ready"), scratch:path("trace"), scratch:path("trace")))
+      :format(scratch:path("trace"), scratch:path("ready"), scratch:path("trace"),
+        scratch:path("trace")))
     assert.equal(1, orch("run", path, "tags=x,y", "n=7").code)
     scratch:write("ready", "")
     local again = orch("rerun", "1", "--failed")
@@ -216,7 +225,9 @@ job:run { name = "three", background = true, "echo gamma", ready = { log = "gamm
     assert.equal("-- j / one\nalpha\n", orch("logs", "1", "j/run#1").out)
     assert.matches("gamma", orch("logs", "1", "j/three").out)
     local lines = {}
-    for line in orch("logs", "--json").out:gmatch("[^\n]+") do lines[#lines + 1] = json.decode(line) end
+    for line in orch("logs", "--json").out:gmatch("[^\n]+") do
+      lines[#lines + 1] = json.decode(line)
+    end
     assert.same({ "one", "two", "three" }, { lines[1].title, lines[2].title, lines[3].title })
     assert.equal("alpha\n", lines[1].text)
     assert.equal(5, orch("logs", "1", "j/four").code)
@@ -225,36 +236,42 @@ job:run { name = "three", background = true, "echo gamma", ready = { log = "gamm
   end)
 
   it("shows what the recipe itself prints: masked, in order, in the logs, and never on the plan's stdout", function()
-    local path = recipe([[print("begun", job.secrets.TOKEN, nil) io.write("a ", os.getenv "TOKEN", " ")
+    local path =
+      recipe([[print("begun", job.secrets.TOKEN, nil) io.write("a ", os.getenv "TOKEN", " ")
 job:run { name = "one", "echo in one" }
 io.stdout:write("b", 7, "\n"):flush() io.stderr:write "no newline"
 job:group("g", function() print "in a group" job:run { name = "two", "true" } print "behind" end)
 orch.all { l = function() print "left" end }
 assert(not pcall(io.write, {}))
 assert(not pcall(function() io.read() end))]], [[params = print "loading" or {}, ]])
-    path = scratch:write("recipe.lua", (fs.read(path):gsub("run = function", 'secrets = { "TOKEN" }, run = function')))
+    path = scratch:write("recipe.lua",
+      (fs.read(path):gsub("run = function", 'secrets = { "TOKEN" }, run = function')))
     local result = scratch:orch({ "run", path }, { TOKEN = "s3cret-word" })
     assert.equal(0, result.code, result.all)
     local lines = {}
     for line in result.out:gmatch("[^\n]+") do
       lines[#lines + 1] = line:match("^   (.*)$") or line:match("^%-%- (%w+)")
     end
-    assert.same({ "loading", "begun\t***\tnil", "a *** ", "one", "in one", "b7", "no newline", "g", "in a group", "behind", "left" },
+    assert.same({ "loading", "begun\t***\tnil", "a *** ", "one", "in one", "b7", "no newline", "g",
+      "in a group", "behind", "left" },
       table.move(lines, 1, 11, 1, {}))
     assert.equal("-- run\nloading\n-- j\nbegun\t***\tnil\na *** \nb7\nno newline\nleft\n-- j / one\nin one\n"
       .. "-- j / g\nin a group\nbehind\n", orch("logs", "1").out)
-    for line in scratch:orch({ "run", path, "--format", "json" }, { TOKEN = "s3cret-word" }).out:gmatch("[^\n]+") do
+    for line in scratch:orch({ "run", path, "--format", "json" },
+      { TOKEN = "s3cret-word" }).out:gmatch("[^\n]+") do
       assert.is_table(json.decode(line), line)
     end
     local planned = orch("plan", path, "--json")
     assert.is_table(json.decode(planned.out), planned.all)
     assert.matches("loading", planned.err)
-    local found = assert(proc.run { argv = { "grep", "-rlF", "s3cret-word", scratch:path("state") } })
+    local found =
+      assert(proc.run { argv = { "grep", "-rlF", "s3cret-word", scratch:path("state") } })
     assert.equal("", found.stdout)
   end)
 
   it("is one of twenty at once: no number twice, no hole, no damage", function()
-    local path = recipe [[job:log("number %d", job.pipeline.number) job:run "true" job:write { path = "f", text = "x" }
+    local path =
+      recipe [[job:log("number %d", job.pipeline.number) job:run "true" job:write { path = "f", text = "x" }
 job:persist_to_workspace { paths = { "f" } }]]
     local children, seen = {}, {}
     for i = 1, 20 do children[i] = scratch:start { "run", path } end
@@ -274,15 +291,18 @@ job:persist_to_workspace { paths = { "f" } }]]
   end)
 
   it("keeps the values of the pipeline that it was given", function()
-    local path = recipe [[job:log("%d %s %s", job.pipeline.number, job.pipeline.git.tag, tostring(job.pipeline.git.branch))
+    local path =
+      recipe [[job:log("%d %s %s", job.pipeline.number, job.pipeline.git.tag, tostring(job.pipeline.git.branch))
 job:run("test -e ready # " .. job.pipeline.number .. job.pipeline.git.revision)]]
-    assert.matches("7 v1 nil", orch("run", path, "pipeline.git.tag=v1", "pipeline.number=7").out, 1, true)
+    assert.matches("7 v1 nil", orch("run", path, "pipeline.git.tag=v1", "pipeline.number=7").out, 1,
+      true)
     assert.matches("7 v1 nil", orch("resume", "1").out, 1, true)
     assert.matches("7 v1 nil", orch("rerun", "1").out, 1, true)
     local wrong = orch("run", path, "pipeline.git.tga=v1")
     assert.equal(2, wrong.code)
     assert.matches("did you mean 'pipeline.git.tag'?", wrong.err, 1, true)
-    assert.matches("# 7‹pipeline.git.revision›", orch("plan", path, "pipeline.number=7").out, 1, true)
+    assert.matches("# 7‹pipeline.git.revision›", orch("plan", path, "pipeline.number=7").out, 1,
+      true)
   end)
 
   it("waits on hold for an answer, given in each way", function()
@@ -322,7 +342,8 @@ job:defer(function() job:log "put away" end)
 job:ask "go"]]
     local waiting = orch("run", path)
     assert.matches("run 1 is on hold", waiting.err)
-    assert.is_nil(waiting.out:find("tidied", 1, true) or waiting.out:find("put away", 1, true), waiting.out)
+    assert.is_nil(waiting.out:find("tidied", 1, true) or waiting.out:find("put away", 1, true),
+      waiting.out)
     local good = orch("resume", "1", "--answer", "go=yes")
     assert.equal(0, good.code, good.all)
     assert.matches("put away.*tidied", good.out)

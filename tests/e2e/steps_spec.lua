@@ -40,7 +40,8 @@ describe("a step", function()
   end)
 
   it("tells when its parent was killed, and the next one runs", function()
-    bad(1, "ended by signal 9, because somebody killed orch-shim, its parent", "job:run 'kill -9 $PPID; sleep 60'")
+    bad(1, "ended by signal 9, because somebody killed orch-shim, its parent",
+      "job:run 'kill -9 $PPID; sleep 60'")
     for _, whom in ipairs { "$PPID", "$(ps -o ppid= $PPID)" } do -- its keeper; the nursery
       assert.matches("%d+ goes on", good(([[
         pcall(function() job:run 'kill -9 %s; sleep 0.05' end)
@@ -70,7 +71,8 @@ job:run 'test "$CI" = true'
 job:run { 'test "$A$B" = 7true', environment = { A = 7, B = true } }]], "environment = { A = 'job' },", { A = "outer", B = "env" })
     bad(2, "run: environment: 'A' must be a string, a number, true or false, got table",
       "job:run { 'true', environment = { A = {} } }")
-    bad(2, "orch.job: environment of 'job': 'A' must be a string, a number, true or false, got function",
+    bad(2,
+      "orch.job: environment of 'job': 'A' must be a string, a number, true or false, got function",
       "", "environment = { A = print },")
   end)
 
@@ -84,7 +86,8 @@ job:run { 'test "$A$B" = 7true', environment = { A = 7, B = true } }]], "environ
   end)
 
   it("is run again as often as it may", function()
-    local result = good "job:run { 'echo x >> n; test $(wc -l < n) -ge 3', max_auto_reruns = 2, auto_rerun_delay = '1ms' }"
+    local result =
+      good "job:run { 'echo x >> n; test $(wc -l < n) -ge 3', max_auto_reruns = 2, auto_rerun_delay = '1ms' }"
     assert.matches("exit code 1; run again (2 of 2)", result.out, 1, true)
     bad(1, "exit code 1", "job:run { 'false', max_auto_reruns = 1 }")
     bad(2, "at most 5", "job:run { 'false', max_auto_reruns = 6 }")
@@ -107,13 +110,18 @@ job:run "test -e flag"]]):format(marker, marker, port, marker, port, marker, por
 
     it("fails when it ends before it is ready, or is not ready in time", function()
       bad(1, "exit code 4", "job:run { background = true, 'exit 4', ready = { port = 1 } }")
-      bad(1, "ended before it was ready", "job:run { background = true, 'exit 0', ready = { port = 1 } }")
-      bad(8, "not ready after 0.2 s: log nothing", "job:run { background = true, 'sleep 20', ready = { log = 'nothing', timeout = '200ms' } }")
-      bad(2, "ready needs one of port, http, command, log", "job:run { background = true, 'sleep 20', ready = {} }")
+      bad(1, "ended before it was ready",
+        "job:run { background = true, 'exit 0', ready = { port = 1 } }")
+      bad(8, "not ready after 0.2 s: log nothing",
+        "job:run { background = true, 'sleep 20', ready = { log = 'nothing', timeout = '200ms' } }")
+      bad(2, "ready needs one of port, http, command, log",
+        "job:run { background = true, 'sleep 20', ready = {} }")
       bad(2, "ready takes one of port and log, not both",
         "job:run { background = true, 'sleep 20', ready = { port = 1, log = 'x' } }")
-      bad(2, "'port' must be at most 65535", "job:run { background = true, 'sleep 20', ready = { port = 70000 } }")
-      bad(2, "http must be a URL", "job:run { background = true, 'sleep 20', ready = { http = 'localhost:80' } }")
+      bad(2, "'port' must be at most 65535",
+        "job:run { background = true, 'sleep 20', ready = { port = 70000 } }")
+      bad(2, "http must be a URL",
+        "job:run { background = true, 'sleep 20', ready = { http = 'localhost:80' } }")
       bad(2, "'[' is no Lua pattern: malformed pattern",
         "job:run { background = true, 'sleep 20', ready = { log = '[' } }")
       bad(2, "ready is for a background command", "job:run { 'sleep 20', ready = { port = 1 } }")
@@ -121,32 +129,39 @@ job:run "test -e flag"]]):format(marker, marker, port, marker, port, marker, por
       bad(8, "not ready after 0.3 s: command sleep 20",
         "job:run { background = true, 'sleep 20', ready = { command = 'sleep 20', timeout = 0.3 } }")
       assert.is_true(task.clock() - started < 10)
-      bad(2, "unknown option 'prot'; did you mean 'port'", "job:run { background = true, 'sleep 20', ready = { prot = 1 } }")
+      bad(2, "unknown option 'prot'; did you mean 'port'",
+        "job:run { background = true, 'sleep 20', ready = { prot = 1 } }")
     end)
 
     it("is not taken for another program that has its port", function()
       local port = processes.free_port()
-      local other = assert(proc.start { argv = { "python3", "-m", "http.server", "--bind", "127.0.0.1", tostring(port) } })
+      local other =
+        assert(proc.start { argv = { "python3", "-m", "http.server", "--bind", "127.0.0.1",
+        tostring(port) } })
       assert.is_true(processes.wait_until(function()
         return http.request { url = ("http://127.0.0.1:%d/"):format(port) } ~= nil
       end))
-      local result = scratch:recipe(("job:run { background = true, 'sleep 20', ready = { port = %d } }"):format(port))
+      local result =
+        scratch:recipe(("job:run { background = true, 'sleep 20', ready = { port = %d } }"):format(port))
       other:signal(15)
       other:wait()
       assert.equal(6, result.code, result.all)
-      assert.matches(("port %d of 127.0.0.1 is in use by another program"):format(port), result.err, 1, true)
+      assert.matches(("port %d of 127.0.0.1 is in use by another program"):format(port), result.err,
+        1, true)
     end)
 
     it("is gone when the job is tried again, and begun anew", function()
       local port = processes.free_port()
-      local result = scratch:recipe(([[job:run { background = true, "exec python3 -m http.server --bind 127.0.0.1 %d", ready = { port = %d } }
+      local result =
+        scratch:recipe(([[job:run { background = true, "exec python3 -m http.server --bind 127.0.0.1 %d", ready = { port = %d } }
 job:run { "test -e $FLAG || { touch $FLAG; false; }", environment = { FLAG = "%s" } }]]):format(port, port, scratch:path("flag")),
         {}, {}, "retry = { attempts = 2, delay = 0 },")
       assert.equal(0, result.code, result.all)
     end)
 
     it("tells how it ended, when nobody waits for it", function()
-      assert.matches("in the background: echo x; exit 3: exit code 3", good("job:run { background = true, 'echo x; exit 3' } job:sleep(0.3)").out, 1, true)
+      assert.matches("in the background: echo x; exit 3: exit code 3",
+        good("job:run { background = true, 'echo x; exit 3' } job:sleep(0.3)").out, 1, true)
     end)
 
     it("keeps no job from ending", function()
@@ -182,7 +197,9 @@ job:run("echo '" .. again .. "' >> %s; test -e %s")]]):format(scratch:path("trac
     local result = scratch:orch { "resume" }
     assert.equal(0, result.code, result.all)
     local lines = {}
-    for line in fs.read(scratch:path("trace")):gmatch("[^\n]+") do lines[line] = (lines[line] or 0) + 1 end
+    for line in fs.read(scratch:path("trace")):gmatch("[^\n]+") do
+      lines[line] = (lines[line] or 0) + 1
+    end
     local _, count = next(lines)
     assert.equal(3, count)
     assert.is_nil(next(lines, (next(lines))))
@@ -195,7 +212,8 @@ describe("a secret", function()
   before_each(function() scratch = support.scratch() end)
   after_each(function() scratch:remove() end)
 
-  it("is given by name, and shows nowhere: output, events, journal, logs, plan, command lines", function()
+  it("is given by name, and shows nowhere: output, events, journal, logs, plan, command lines",
+    function()
     scratch:write("token", VALUE .. "\n")
     local path = scratch:write("recipe.lua", ([[
 local orch = require "orch"
@@ -258,20 +276,26 @@ return orch.pipeline {
   end)
 
   it("may be absent when it is optional, and is an error of its own when it is not", function()
-    local function run(head, body) return scratch:recipe(body or "", {}, { SPEC_TOKEN = false }, head) end
-    assert.equal(0, run("secrets = { 'SPEC_TOKEN?' },", "assert(job.secrets.SPEC_TOKEN == nil)").code)
-    local missing = run "secrets = { T = { command = { 'sh', '-c', 'echo no such entry >&2; exit 1' } } },"
+    local function run(head, body)
+      return scratch:recipe(body or "", {}, { SPEC_TOKEN = false }, head)
+    end
+    assert.equal(0,
+      run("secrets = { 'SPEC_TOKEN?' },", "assert(job.secrets.SPEC_TOKEN == nil)").code)
+    local missing =
+      run "secrets = { T = { command = { 'sh', '-c', 'echo no such entry >&2; exit 1' } } },"
     assert.equal(3, missing.code)
     assert.matches("needs the secret T %(T: sh: exit code 1: no such entry%)", missing.err)
     assert.equal(2, run("secrets = { T = { fiel = 'x' } },").code)
   end)
 
   it("that is too short to be hidden is warned of", function()
-    local result = scratch:recipe("job:run 'true'", { "--format", "json" }, { SPEC_TOKEN = "abc" }, "secrets = { 'SPEC_TOKEN' },")
+    local result = scratch:recipe("job:run 'true'", { "--format", "json" }, { SPEC_TOKEN = "abc" },
+      "secrets = { 'SPEC_TOKEN' },")
     assert.equal(0, result.code, result.all)
     assert.matches('"type":"warning"', result.out, 1, true)
     assert.matches("SPEC_TOKEN is too short", result.out)
-    local plain = scratch:recipe("job:run 'true'", {}, { SPEC_TOKEN = "abc" }, "secrets = { 'SPEC_TOKEN' },")
+    local plain = scratch:recipe("job:run 'true'", {}, { SPEC_TOKEN = "abc" },
+      "secrets = { 'SPEC_TOKEN' },")
     assert.matches("warning: the secret SPEC_TOKEN is too short", plain.out)
   end)
 end)

@@ -51,12 +51,15 @@ local function environment_of(self, env)
   return environment
 end
 
---- Runs `orch ARGS…`; { code, out, err, all }. env lays over the environment; false takes a name away.
+--- Runs `orch ARGS…`; { code, out, err, all }. env lays over the environment; false takes a name
+--- away.
 function Scratch:orch(args, env)
   local environment = environment_of(self, env)
-  local result = assert(proc.run { argv = { orch, table.unpack(args) }, env = environment, split = true,
+  local result =
+    assert(proc.run { argv = { orch, table.unpack(args) }, env = environment, split = true,
     timeout = 120 })
-  return { code = result.code, out = result.stdout, err = result.stderr, all = result.stdout .. result.stderr }
+  return { code = result.code, out = result.stdout, err = result.stderr,
+    all = result.stdout .. result.stderr }
 end
 
 --- As orch, started only: the child.
@@ -81,13 +84,15 @@ return orch.pipeline {
   return self:orch({ "run", path, table.unpack(args or {}) }, env)
 end
 
---- What a run has left where it may leave nothing: temporary files, half-made blobs, and after a success the job
---- directories (a failed run keeps them for `orch resume`).
+--- What a run has left where it may leave nothing: temporary files, half-made blobs, and after a
+--- success the job directories (a failed run keeps them for `orch resume`).
 function Scratch:leftovers(succeeded)
   local left = fs.list(self:path("tmp"))
   for _, number in ipairs(succeeded and fs.list(self:path("state/runs")) or {}) do
     for _, name in ipairs(fs.list(self:path("state/runs/") .. number)) do
-      if name ~= "logs" and name ~= "lock" and name ~= "recipe" then left[#left + 1] = ("runs/%s/%s"):format(number, name) end
+      if name ~= "logs" and name ~= "lock" and name ~= "recipe" then
+        left[#left + 1] = ("runs/%s/%s"):format(number, name)
+      end
     end
   end
   for _, name in ipairs(fs.list(self:path("state/store/blobs")) or {}) do

@@ -36,9 +36,12 @@ describe("a run", function()
   local function see(size, actions, args, variables)
     local environment = fs.environment()
     environment.ORCH_STATE, environment.TMPDIR = scratch:path("state"), scratch:path("tmp")
-    environment.LANG, environment.LC_ALL, environment.TERM, environment.NO_COLOR = "C.UTF-8", nil, "xterm", nil
+    environment.LANG, environment.LC_ALL, environment.TERM, environment.NO_COLOR = "C.UTF-8", nil,
+      "xterm", nil
     for name, value in pairs(variables or {}) do environment[name] = value end
-    local result = assert(proc.run { argv = { PYTHON, support.root .. "/tests/e2e/screen.py", size, actions, "--",
+    local result =
+      assert(proc.run { argv = { PYTHON, support.root .. "/tests/e2e/screen.py", size, actions,
+      "--",
       support.orch, table.unpack(args) }, env = environment, timeout = 90, output_max = 64 << 20 })
     assert.equal(0, result.code, result.stdout)
     local seen = json.decode(result.stdout)
@@ -48,7 +51,8 @@ describe("a run", function()
 
   local function has(lines, ...)
     for _, text in ipairs { ... } do
-      assert.is_truthy(find(lines, text), ("%q is not in:\n%s"):format(text, table.concat(lines, "\n")))
+      assert.is_truthy(find(lines, text),
+        ("%q is not in:\n%s"):format(text, table.concat(lines, "\n")))
     end
   end
 
@@ -58,7 +62,8 @@ describe("a run", function()
         local seen = see(size, "wait:core snap:early", { "run", DEMO, "speed=4" })
         assert.equal(0, seen.code)
         has(seen.snaps.early, "lint", "compile", "libraries", "2 running")
-        has(seen.all, "run 1 ·", "✓ lint     luacheck", "✓ compile  libraries › ", "✓ publish  transfer",
+        has(seen.all, "run 1 ·", "✓ lint     luacheck", "✓ compile  libraries › ",
+          "✓ publish  transfer",
           "published for 2", "✓ run 1 in ")
         assert.is_nil(find(seen.screen, "running"), "the picture is gone at the end")
         assert.is_nil(find(seen.screen, "CC core"), "output of what went well is not shown")
@@ -69,8 +74,10 @@ describe("a run", function()
     it("shows all output of what failed, once", function()
       local seen = see("100x40", "", { "run", DEMO, "speed=20", "fail=true" })
       assert.equal(1, seen.code)
-      has(seen.all, "✗ test     integration tests", "  │ ok 1/11", "  │ not ok 12 - parser", "  exit code 1", "✗ run 1 failed",
-        "· publish  not run", "go on with: orch resume 1", "  at: step \"integration tests\", job test, ")
+      has(seen.all, "✗ test     integration tests", "  │ ok 1/11", "  │ not ok 12 - parser",
+        "  exit code 1", "✗ run 1 failed",
+        "· publish  not run", "go on with: orch resume 1",
+        "  at: step \"integration tests\", job test, ")
       local _, times = table.concat(seen.all, "\n"):gsub("│ ok 11/11", "")
       assert.equal(1, times)
     end)
@@ -91,11 +98,13 @@ end }]])
 return require "orch".job { name = "job", run = function(job)
   job:run { name = "stubborn", "trap '' TERM; echo started; while :; do sleep 0.1; done" }
 end }]])
-      local seen = see("80x24", "wait:started type:\\x03 wait:cancelling snap:cancelling type:\\x03", { "run", path })
+      local seen = see("80x24",
+        "wait:started type:\\x03 wait:cancelling snap:cancelling type:\\x03", { "run", path })
       has(seen.snaps.cancelling, "cancelling…  Ctrl-C again kills at once")
       assert.equal(130, seen.code)
       has(seen.screen, "killed; go on with: orch resume 1")
-      assert.is_nil(find(seen.screen, "│ started"), "the picture is gone: " .. table.concat(seen.screen, "\n"))
+      assert.is_nil(find(seen.screen, "│ started"),
+        "the picture is gone: " .. table.concat(seen.screen, "\n"))
       assert.is_true(seen.cursor_shown and seen.wraps)
     end)
 
@@ -113,7 +122,8 @@ end }]])
     end)
 
     it("follows the window", function()
-      local seen = see("100x30", "wait:CC size:50x30 pause:0.5 snap:narrow size:120x30 pause:0.5 snap:wide", { "run", DEMO })
+      local seen = see("100x30",
+        "wait:CC size:50x30 pause:0.5 snap:narrow size:120x30 pause:0.5 snap:wide", { "run", DEMO })
       local _, narrow = find(seen.snaps.narrow, "running ·")
       assert.equal(49, utf8.len(narrow))
       local _, wide = find(seen.snaps.wide, "running ·")
@@ -150,7 +160,8 @@ end }]]):format(scratch:path("touched")))
       assert.is_true(coloured.colours > 0)
       assert.equal(0, without.colours)
       has(without.screen, "✓ run 2 in ")
-      has(see("80x50", "", { "run", DEMO, "speed=50", "--job", "lint" }, { TERM = "dumb" }).all, "-- luacheck  (+", "== summary of run 3")
+      has(see("80x50", "", { "run", DEMO, "speed=50", "--job", "lint" }, { TERM = "dumb" }).all,
+        "-- luacheck  (+", "== summary of run 3")
     end)
 
     it("asks", function()
@@ -169,11 +180,14 @@ end }]])
     local kinds = {}
 
     local function kinds_of_schema()
-      return json.decode(assert(fs.read(support.root .. "/lua/orch/ui/events.schema.json"))).properties.type.enum
+      return json.decode(assert(fs.read(support.root
+        .. "/lua/orch/ui/events.schema.json"))).properties.type.enum
     end
 
     local function check(result)
-      local found = assert(proc.run { argv = { PYTHON, "-c", VALIDATE, support.root .. "/lua/orch/ui/events.schema.json" },
+      local found =
+        assert(proc.run { argv = { PYTHON, "-c", VALIDATE,
+        support.root .. "/lua/orch/ui/events.schema.json" },
         input = result.out })
       assert.matches("^kinds ", found.stdout)
       for kind in found.stdout:match("^kinds (.*)"):gmatch("%S+") do kinds[kind] = true end
@@ -209,7 +223,8 @@ return orch.pipeline {
 }]])
       local first <close> = scratch:start { "run", held, "-k", "--project", scratch.dir }
       assert.is_truthy(processes.wait_until(function() return fs.stat(scratch:path("begun")) end))
-      check(scratch:orch({ "run", held, "--format", "json", "-k", "--project", scratch.dir }, { SPEC_SHORT = "ab" }))
+      check(scratch:orch({ "run", held, "--format", "json", "-k", "--project", scratch.dir },
+        { SPEC_SHORT = "ab" }))
       first:wait()
       for _, kind in ipairs(kinds_of_schema()) do
         -- A container needs a daemon.
@@ -225,7 +240,8 @@ return orch.pipeline {
         if event.error then ends[event.type] = event.error end
       end
       local path = scratch:path("recipe.lua") .. ":4"
-      assert.same({ kind = "failed", message = "exit 7: exit code 7", op = "run", code = 7, step = "check", where = path },
+      assert.same({ kind = "failed", message = "exit 7: exit code 7", op = "run", code = 7,
+        step = "check", where = path },
         ends["step.end"])
       ends["step.end"].job = "job"
       assert.same(ends["step.end"], ends["job.end"])
@@ -234,7 +250,9 @@ return orch.pipeline {
 
     it("has every kind of event that the engine sends in its schema", function()
       local known = table.concat(kinds_of_schema(), " ") .. " "
-      local found = assert(proc.run { argv = { "grep", "-rhoE", "(emit|announce)\\((job, step, )?\"[a-z.]+\"", support.root .. "/lua/orch" } })
+      local found =
+        assert(proc.run { argv = { "grep", "-rhoE", "(emit|announce)\\((job, step, )?\"[a-z.]+\"",
+        support.root .. "/lua/orch" } })
       local count = 0
       for kind in found.stdout:gmatch('"([a-z.]+)"') do
         count = count + 1
@@ -244,7 +262,9 @@ return orch.pipeline {
     end)
 
     it("tells errors as JSON too", function()
-      for _, args in ipairs { { "run", DEMO, "nope=1", "--format", "json" }, { "run", "--format=json", "/nowhere.lua" },
+      for _,
+        args in ipairs { { "run", DEMO, "nope=1", "--format", "json" },
+        { "run", "--format=json", "/nowhere.lua" },
         { "show", "99", "--json" } } do
         local result = scratch:orch(args)
         local failure = json.decode(result.err).error
@@ -255,14 +275,16 @@ return orch.pipeline {
   end)
 
   it("groups its log in GitHub Actions, one job at a time", function()
-    local result = scratch:orch({ "run", DEMO, "speed=50", "--jobs", "1", "--job", "lint" }, { GITHUB_ACTIONS = "true" })
+    local result = scratch:orch({ "run", DEMO, "speed=50", "--jobs", "1", "--job", "lint" },
+      { GITHUB_ACTIONS = "true" })
     local _, opened = result.out:gsub("\n::group::", "")
     local _, closed = result.out:gsub("\n::endgroup::", "")
     assert.same({ 2, 2 }, { opened, closed })
   end)
 
   it("shows errors without obeying them, and without secrets", function()
-    local result = scratch:recipe([[orch.fail("server: \27[2J%s\norch: all is well", os.getenv "TOKEN")]], {},
+    local result =
+      scratch:recipe([[orch.fail("server: \27[2J%s\norch: all is well", os.getenv "TOKEN")]], {},
       { TOKEN = "correct-horse" }, "secrets = { 'TOKEN' },")
     assert.equal("orch: server: ***\n  orch: all is well\n", result.err:match("^(.-\n)  at: "))
     assert.is_nil(result.all:find("correct-horse", 1, true))
@@ -274,8 +296,11 @@ return require "orch".job { name = "job", run = function(job)
   job:run "sleep 0.2; seq 1 100000"
   job:run { "touch", %q }
 end }]]):format(scratch:path("touched")))
-    local result = assert(proc.run { argv = { "sh", "-c", ("%s run %s | true"):format(support.orch, path) }, split = true,
-      env = { ORCH_STATE = scratch:path("state"), PATH = os.getenv "PATH", HOME = os.getenv "HOME" } })
+    local result =
+      assert(proc.run { argv = { "sh", "-c", ("%s run %s | true"):format(support.orch, path) },
+      split = true,
+      env = { ORCH_STATE = scratch:path("state"), PATH = os.getenv "PATH",
+        HOME = os.getenv "HOME" } })
     assert.is_truthy(fs.stat(scratch:path("touched")))
     assert.matches("orch: .*[Bb]roken pipe", result.stderr)
   end)

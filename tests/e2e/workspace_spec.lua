@@ -23,11 +23,14 @@ local function taker(name, needs, command)
 end
 ]]
 
-  local function run(text, ...) return scratch:orch { "run", scratch:write("recipe.lua", HEAD .. text), ... } end
+  local function run(text, ...)
+    return scratch:orch { "run", scratch:write("recipe.lua", HEAD .. text), ... }
+  end
 
   local function printed(job) return scratch:orch({ "logs", "1", job }).out end
 
-  it("has what all jobs upstream gave, the later over the earlier, and nothing of others", function()
+  it("has what all jobs upstream gave, the later over the earlier, and nothing of others",
+    function()
     local result = run([[return orch.pipeline {
       giver("a", {}, { f = "a", [".dot"] = "dot", ["d/x"] = "1" }), giver("other", {}, { g = "no" }),
       giver("b", { "a" }, { f = "b", ["d/y"] = "2" }), taker("c", { "b" }) }]])
@@ -37,7 +40,8 @@ end
 
   it("keeps that order when a job is done again on resume", function()
     scratch:write("one", "one")
-    local text = ([[return orch.pipeline { giver("a", {}, { f = "a" }), giver("b", { "a" }, { f = "b" }),
+    local text =
+      ([[return orch.pipeline { giver("a", {}, { f = "a" }), giver("b", { "a" }, { f = "b" }),
       taker("c", { "b" }, "cat ws/f; echo; test -e GO") }]]):gsub("GO", scratch:path("go"))
     assert.equal(1, run(text).code)
     scratch:write("go", "")
@@ -47,14 +51,16 @@ end
   end)
 
   it("refuses what two jobs side by side gave under one name, and says which", function()
-    local result = run [[return orch.pipeline { giver("a", {}, { f = "same" }), giver("b", {}, { f = "same" }),
+    local result =
+      run [[return orch.pipeline { giver("a", {}, { f = "same" }), giver("b", {}, { f = "same" }),
       giver("c", { "a" }, { g = "c" }), taker("d", { "b", "c" }) }]]
     assert.equal(6, result.code, result.all)
     assert.matches("warning: job '[ab]', which runs side by side, has persisted f too: a job that needs both", result.out)
     assert.matches("jobs 'b' and 'a' run side by side and both persisted f", result.err, 1, true)
     assert.matches('at: step "attach_workspace", job d, .*recipe.lua:%d+', result.err)
     -- one after the other they may
-    local good = run([[return orch.pipeline { giver("a", {}, { f = "1" }), giver("b", { "a" }, { f = "2" }),
+    local good =
+      run([[return orch.pipeline { giver("a", {}, { f = "1" }), giver("b", { "a" }, { f = "2" }),
       taker("d", { "a", "b" }) }]])
     assert.equal(0, good.code, good.all)
     assert.is_nil(good.out:find("warning", 1, true), good.out)
@@ -93,13 +99,17 @@ end
       orch.job { name = "b", needs = { "a" }, run = function(job)
         job:run "test -e GO" job:attach_workspace "." job:run "cat f" end } }]]):gsub("GO", scratch:path("go"))
     local blobs = scratch:path("state/store/blobs/sha256")
-    for _, harm in ipairs { "rm %s", "printf garbage | dd of=%s bs=1 seek=20 conv=notrunc 2> /dev/null" } do
+    for _,
+      harm in ipairs { "rm %s",
+      "printf garbage | dd of=%s bs=1 seek=20 conv=notrunc 2> /dev/null" } do
       assert.equal(1, run(text).code)
       scratch:write("go", "")
-      local script = "for f in %s/*; do gzip -t < $f 2> /dev/null && " .. harm:format("$f") .. "; done; true"
+      local script = "for f in %s/*; do gzip -t < $f 2> /dev/null && " .. harm:format("$f")
+        .. "; done; true"
       assert(proc.run { argv = { "sh", "-c", script:format(blobs) } })
       local result = scratch:orch { "resume" }
-      local from = result.err:match("job 'a' persisted it; do that again: orch (resume %d+ %-%-from a)\n")
+      local from =
+        result.err:match("job 'a' persisted it; do that again: orch (resume %d+ %-%-from a)\n")
       assert.is_string(from, result.all)
       local words = {}
       for word in from:gmatch("%S+") do words[#words + 1] = word end
@@ -115,12 +125,14 @@ end
         job:run "head -c 1500000 /dev/urandom > big"
         job:persist_to_workspace { paths = { "big" } } end },
       taker("b", { "a" }, "wc -c < ws/big") }]])
-    local script = ([[set -u; mkdir -p $ORCH_STATE; mount -t tmpfs -o size=2500k x $ORCH_STATE || exit 77
+    local script =
+      ([[set -u; mkdir -p $ORCH_STATE; mount -t tmpfs -o size=2500k x $ORCH_STATE || exit 77
       $ORCH run %s; echo "code $?"; ls -A $ORCH_STATE/store/blobs $ORCH_STATE/store/blobs/sha256
       mount -o remount,size=20m $ORCH_STATE; $ORCH resume; echo "code $?"]]):format(path)
     local result = assert(proc.run { argv = { "unshare", "-m", "sh", "-c", script },
       env = { PATH = os.getenv("PATH"), ORCH = support.orch, ORCH_STATE = scratch:path("state"),
-        TMPDIR = scratch:path("tmp"), ASAN_OPTIONS = os.getenv("ASAN_OPTIONS"), LSAN_OPTIONS = os.getenv("LSAN_OPTIONS") } })
+        TMPDIR = scratch:path("tmp"), ASAN_OPTIONS = os.getenv("ASAN_OPTIONS"),
+        LSAN_OPTIONS = os.getenv("LSAN_OPTIONS") } })
     if result.code == 77 then return pending("no mounts here") end
     assert.matches("No space left on device.*code 9\n", result.stdout)
     assert.matches("blobs:\nsha256\n\n[^\n]*blobs/sha256:\n.*1500000.*code 0\n$", result.stdout)

@@ -1,5 +1,6 @@
--- The contract of everything that waits: cancelled before it starts it never begins; in flight it ends soon, as
--- cancelled; close to its end it is either done or cancelled; afterwards nothing is left.
+-- The contract of everything that waits: cancelled before it starts it never begins; in flight it
+-- ends soon, as cancelled; close to its end it is either done or cancelled; afterwards nothing is
+-- left.
 local db = require "orch.db"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -15,7 +16,8 @@ local task = require "orch.task"
 
 local SOON <const> = 2 -- seconds in which what is cancelled has ended, on a busy machine
 local BIG <const> = "3G" -- of a file without blocks: seconds of work
-local ENDLESS <const> = "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
+local ENDLESS <const> =
+  "WITH RECURSIVE c(x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM c) SELECT count(*) FROM c"
 
 local box, server, git, full, dir, database
 -- What is there for all: files that take long, files that do not, two servers.
@@ -39,7 +41,8 @@ local function get(path, options)
 end
 
 local function stream(path, use)
-  local open <close> = assert(http.upgrade { host = "127.0.0.1", port = math.tointeger(server.port), path = path })
+  local open <close> =
+    assert(http.upgrade { host = "127.0.0.1", port = math.tointeger(server.port), path = path })
   return use(open)
 end
 
@@ -48,12 +51,15 @@ local function many_files(path)
 for i in range(20000): os.link(sys.argv[2], "%s/%d" % (sys.argv[1], i))' "$1" "$2"]], path, dir .. "/note")
 end
 
-local function checked_out() return box:sh([[git -C "$1" status --porcelain]], dir .. "/into/c") == "" end
+local function checked_out()
+  return box:sh([[git -C "$1" status --porcelain]], dir .. "/into/c") == ""
+end
 
--- name = { long = takes seconds, short = does not, before = makes what they need, whole = is what is left in into whole? };
--- long and short are called in a task that is cancelled.
+-- name = { long = takes seconds, short = does not, before = makes what they need, whole = is what
+-- is left in into whole? }; long and short are called in a task that is cancelled.
 local operations = {
-  ["task.sleep"] = { long = function() task.sleep(100) end, short = function() task.sleep(0.003) end },
+  ["task.sleep"] = { long = function() task.sleep(100) end,
+    short = function() task.sleep(0.003) end },
   ["task.park"] = { long = task.park },
   ["task.join"] = {
     long = function() task.spawn(function() pcall(task.sleep, 100) end):join() end,
@@ -70,9 +76,12 @@ local operations = {
   },
   ["http.request"] = { long = function() get "/silent" end, short = function() get "/hello" end },
   ["http.request, connecting"] = { long = function() get(nil, { url = full.url .. "/hello" }) end },
-  ["http.request, TLS"] = { long = function() get(nil, { url = server.url:gsub("^http", "https") .. "/hello" }) end },
-  ["http.request, body"] = { long = function() get "/half" end, short = function() get "/bytes?n=500000" end },
-  ["http.request, sending"] = { long = function() get("/silent", { body = ("x"):rep(1 << 25) }) end },
+  ["http.request, TLS"] =
+    { long = function() get(nil, { url = server.url:gsub("^http", "https") .. "/hello" }) end },
+  ["http.request, body"] = { long = function() get "/half" end,
+    short = function() get "/bytes?n=500000" end },
+  ["http.request, sending"] =
+    { long = function() get("/silent", { body = ("x"):rep(1 << 25) }) end },
   ["http.request to a file"] = {
     long = function() get("/half", { file = dir .. "/into/f" }) end,
     short = function() get("/bytes?n=500000", { file = dir .. "/into/f" }) end,
@@ -91,26 +100,39 @@ local operations = {
   ["http.upgrade"] = { long = function() stream("/silent", print) end },
   ["stream:read"] = {
     long = function() stream("/upgrade", function(open) while assert(open:read()) do end end) end,
-    short = function() stream("/upgrade", function(open) open:shutdown() while open:read() do end end) end,
+    short = function()
+      stream("/upgrade", function(open) open:shutdown() while open:read() do end end)
+    end,
   },
   ["stream:write"] = { long = function()
     stream("/upgrade", function(open) while true do assert(open:write(("x"):rep(1 << 22))) end end)
   end },
   ["repo.checkout from a server"] = {
-    long = function() repo.checkout { url = git.url .. "/slow/app.git", into = dir .. "/into/c", mirror = box:fresh() } end,
-    short = function() assert(repo.checkout { url = git.url .. "/app.git", into = dir .. "/into/c" }) end,
+    long = function()
+      repo.checkout { url = git.url .. "/slow/app.git", into = dir .. "/into/c",
+        mirror = box:fresh() }
+    end,
+    short = function()
+      assert(repo.checkout { url = git.url .. "/app.git", into = dir .. "/into/c" })
+    end,
     whole = checked_out,
   },
   ["repo.checkout of a path"] = {
-    short = function() assert(repo.checkout { url = box.app, into = dir .. "/into/c" }) end, whole = checked_out,
+    short = function() assert(repo.checkout { url = box.app, into = dir .. "/into/c" }) end,
+    whole = checked_out,
   },
   ["repo.info"] = { short = function() assert(repo.info { dir = box.app }) end },
   ["hash.file"] = {
-    long = function() hash.file(dir .. "/large/big") end, short = function() hash.file(dir .. "/note") end,
+    long = function() hash.file(dir .. "/large/big") end,
+    short = function() hash.file(dir .. "/note") end,
   },
   ["tar.pack"] = {
-    long = function() tar.pack { root = dir .. "/large", paths = { "*" }, file = dir .. "/into/t" } end,
-    short = function() assert(tar.pack { root = dir .. "/small", paths = { "*" }, file = dir .. "/into/t" }) end,
+    long = function()
+      tar.pack { root = dir .. "/large", paths = { "*" }, file = dir .. "/into/t" }
+    end,
+    short = function()
+      assert(tar.pack { root = dir .. "/small", paths = { "*" }, file = dir .. "/into/t" })
+    end,
     whole = function() return #assert(tar.list { file = dir .. "/into/t" }) == 1 end,
   },
   ["tar.pack, searching"] = {
@@ -132,7 +154,8 @@ local operations = {
     quick = true, -- the content is skipped, not read
   },
   ["context:wait"] = { long = function()
-    local context <close> = assert(tar.context { dir = dir .. "/large", dockerfile_text = "FROM scratch" })
+    local context <close> =
+      assert(tar.context { dir = dir .. "/large", dockerfile_text = "FROM scratch" })
     http.request { url = server.url .. "/silent", body_fd = context:fd() }
   end },
   ["fs.remove"] = {
@@ -158,7 +181,9 @@ local names = {}
 for name in pairs(operations) do names[#names + 1] = name end
 table.sort(names)
 
-local function reason() return error_value.new { kind = "cancelled", message = "no longer wanted" } end
+local function reason()
+  return error_value.new { kind = "cancelled", message = "no longer wanted" }
+end
 
 -- Cancels the task and gives what becomes of it.
 local function cancel(running)
@@ -186,7 +211,8 @@ describe("cancelling", function()
   end)
   after_each(function()
     task.sleep(0)
-    assert.is_true(descriptors() <= open + 4, "descriptors are left open") -- kept connections, keepers
+    -- kept connections, keepers
+    assert.is_true(descriptors() <= open + 4, "descriptors are left open")
     database:close()
     empty()
   end)
@@ -196,7 +222,8 @@ describe("cancelling", function()
     local function clean()
       if name:find "repo" then assert.equal(0, box:kill_helpers()) end
       local left = fs.list(dir .. "/into")
-      assert.is_true(#left == 0 or #left == 1 and operation.whole ~= nil and operation.whole(), left[1])
+      assert.is_true(#left == 0 or #left == 1 and operation.whole ~= nil and operation.whole(),
+        left[1])
     end
     local before = operation.before or function() end
 

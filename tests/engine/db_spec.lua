@@ -15,7 +15,8 @@ describe("db", function()
   end)
 
   it("gives rows with their types", function()
-    local inserted = assert(base:exec("INSERT INTO t (b) VALUES (?), (?), (?), (NULL)", 7, 1.5, "x\0y"))
+    local inserted =
+      assert(base:exec("INSERT INTO t (b) VALUES (?), (?), (?), (NULL)", 7, 1.5, "x\0y"))
     assert.equal(4, inserted.changes)
     assert.equal(4, inserted.last_id)
     local rows = assert(base:exec("SELECT a, b FROM t ORDER BY a"))

@@ -61,7 +61,8 @@ describe("fs", function()
 
   it("matches as Go's filepath.Match does, and **", function()
     local table_of = {
-      { "*", "abc", true }, { "*", "a/c", false }, { "a*/b", "abc/b", true }, { "a?c", "a/c", false },
+      { "*", "abc", true }, { "*", "a/c", false }, { "a*/b", "abc/b", true },
+      { "a?c", "a/c", false },
       { "[a-c]x", "bx", true }, { "[^a-c]x", "bx", false }, { "*", ".hidden", true },
       { "\\*", "*", true }, { "\\*", "a", false }, { "**/x", "x", true }, { "**/x", "a/b/x", true },
       { "**/x", "ax", false }, { "a/**", "a/b/c", true }, { "a**b", "a/x/b", true },
@@ -112,7 +113,8 @@ describe("fs", function()
     assert.equal("", fs.read(dir .. "/null"))
     assert.equal("link", fs.stat(dir .. "/null").type)
     assert.equal(null, fs.stat("/dev/null").type)
-    for name, failure in pairs { read = select(2, fs.read(dir)), write = select(2, fs.write(dir, "x")),
+    for name,
+      failure in pairs { read = select(2, fs.read(dir)), write = select(2, fs.write(dir, "x")),
       append = select(2, fs.append(dir, "x")) } do
       assert.equal(dir .. " is a directory, not a file", failure.message, name)
     end
@@ -121,7 +123,9 @@ describe("fs", function()
   it("reads a pipe that orch was given, as shells do for <(command)", function()
     local script = ('{ sleep 0.05; echo given; } | "$0" lua %s/read.lua'):format(dir)
     assert(fs.write(dir .. "/read.lua", 'io.write(assert(require "orch.fs".read("/dev/fd/0")))'))
-    local result = assert(proc.run { argv = { "sh", "-c", script, fs.real_path "/proc/self/exe" }, timeout = 30 })
+    local result =
+      assert(proc.run { argv = { "sh", "-c", script, fs.real_path "/proc/self/exe" },
+      timeout = 30 })
     assert.equal("given\n", result.stdout)
   end)
 

@@ -13,14 +13,19 @@ local function some(list, least, most)
   return table.concat(pieces)
 end
 
-local path_pieces = { "/", "//", ".", "..", "a", "B9", "%20", "%2F", "%2f", "%", "é", "ሴ", "~", "-_.", ":", "@",
-  "+", "=", "&", "'", "(", ")", "*", "!", ",", ";", "$", "|", "/../", "/./", "%zz", " ", "\"", "<", "\\", "😀" }
-local query_pieces = { "a", "b", "Z", "a-", "%20", "%2f", "%2F", "+", "/", "é", "ሴ", "~", "=", "==", "&", "&&", ":",
+local path_pieces = { "/", "//", ".", "..", "a", "B9", "%20", "%2F", "%2f", "%", "é", "ሴ", "~",
+  "-_.", ":", "@",
+  "+", "=", "&", "'", "(", ")", "*", "!", ",", ";", "$", "|", "/../", "/./", "%zz", " ", "\"", "<",
+  "\\", "😀" }
+local query_pieces = { "a", "b", "Z", "a-", "%20", "%2f", "%2F", "+", "/", "é", "ሴ", "~", "=", "==",
+  "&", "&&", ":",
   "%E1%88%B4", "@", "!", "'", "*", "(", "1", "😀", "%zz", "%", ",", ";", "$", "?", " " }
 local value_pieces = { "a", "B", " ", "  ", "\t", "\"", ",", ";", "é", "x=y", "ሴ", "0", ":", "/" }
-local hosts = { "example.com", "EXAMPLE.com:8443", "h:443", "h:80", "localhost:5000", "[::1]:9000", "[fe80::1]",
+local hosts = { "example.com", "EXAMPLE.com:8443", "h:443", "h:80", "localhost:5000", "[::1]:9000",
+  "[fe80::1]",
   "u:p@h.x", "10.0.0.1:1" }
-local names = { "X-Amz-Target", "x-amz-meta", "X-Amz-Meta-A", "Content-Type", "A-b", "a", "Zz", "Accept",
+local names = { "X-Amz-Target", "x-amz-meta", "X-Amz-Meta-A", "Content-Type", "A-b", "a", "Zz",
+  "Accept",
   "User-Agent", "Expect", "X-Amzn-Trace-Id" }
 
 local function random_request()
@@ -40,11 +45,15 @@ local function random_request()
   local path = not s3 and math.random() < 0.1 and "" or "/" .. some(path_pieces, 0, 8)
   local query = math.random() < 0.3 and "" or "?" .. some(query_pieces, 0, 10)
   return {
-    method = pick { "GET", "POST", "PUT", "DELETE", "HEAD" }, s3 = s3, headers = json.array(headers),
-    url = pick { "http", "https" } .. "://" .. pick(hosts) .. path .. query .. (math.random() < 0.1 and "#f" or ""),
-    body = some(value_pieces, 0, 9), time = math.random(0, 4102444800), service = s3 and "s3" or "ecr",
+    method = pick { "GET", "POST", "PUT", "DELETE", "HEAD" }, s3 = s3,
+    headers = json.array(headers),
+    url = pick { "http", "https" } .. "://" .. pick(hosts) .. path .. query
+      .. (math.random() < 0.1 and "#f" or ""),
+    body = some(value_pieces, 0, 9), time = math.random(0, 4102444800),
+    service = s3 and "s3" or "ecr",
     access_key = "AKID" .. math.random(1e9), secret_key = hash.base64(hash.random(30, "raw")),
-    session_token = math.random() < 0.3 and hash.base64(hash.random(90, "raw")) or nil, region = "eu-west-1",
+    session_token = math.random() < 0.3 and hash.base64(hash.random(90, "raw")) or nil,
+    region = "eu-west-1",
   }, sent
 end
 
@@ -63,7 +72,8 @@ describe("hash.sigv4 and botocore", function()
       requests[i], lines[i] = { request, sent }, json.encode(request)
     end
     local reply = assert(proc.run {
-      argv = { "/usr/bin/python3", "-I", here .. "/servers/botocore_sign.py" }, input = table.concat(lines, "\n"),
+      argv = { "/usr/bin/python3", "-I", here .. "/servers/botocore_sign.py" },
+      input = table.concat(lines, "\n"),
       timeout = 120, split = true,
     })
     assert.equal(0, reply.code, reply.stderr)

@@ -15,7 +15,8 @@ end
 local function basic(more)
   local options = {
     url = "https://example.amazonaws.com/", access_key = "AKIDEXAMPLE", time = 1440938160,
-    secret_key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", region = "us-east-1", service = "service",
+    secret_key = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", region = "us-east-1",
+    service = "service",
   }
   for key, value in pairs(more or {}) do options[key] = value end
   return options
@@ -124,7 +125,9 @@ describe("hash.sigv4", function()
     assert.equal("orch", signed.headers["user-agent"])
     assert.is_true(secret.is(signed.headers["x-amz-security-token"]))
     assert.matches("\nx%-amz%-security%-token:%*%*%*\n", signed.canonical_request)
-    for _, text in ipairs { signed.canonical_request, signed.string_to_sign, signed.headers.authorization } do
+    for _,
+      text in ipairs { signed.canonical_request, signed.string_to_sign,
+      signed.headers.authorization } do
       assert.not_matches("hunter2", text)
       assert.not_matches("TOKEN", text)
     end
@@ -133,7 +136,8 @@ describe("hash.sigv4", function()
   it("says the host as botocore does", function()
     for url, host in pairs {
       ["http://h:80"] = "h", ["http://h:443/"] = "h:443", ["https://h:443/"] = "h",
-      ["https://U:p@H:8443?x"] = "h:8443", ["http://[::1]:80/"] = "[::1]", ["http://[::1]:5/"] = "[::1]:5",
+      ["https://U:p@H:8443?x"] = "h:8443", ["http://[::1]:80/"] = "[::1]",
+      ["http://[::1]:5/"] = "[::1]:5",
       ["http://h:/"] = "h", ["http://h:0080/"] = "h", ["http://a@b@c:1#x"] = "c:1",
     } do
       assert.equal(host, hash.sigv4(basic { url = url }).headers.host)
@@ -144,7 +148,8 @@ describe("hash.sigv4", function()
   end)
 
   it("gives S3 the payload's hash as a header and leaves the path", function()
-    local signed = hash.sigv4(basic { s3 = true, url = "https://b.s3.amazonaws.com/a//b/../%20c", body = "x" })
+    local signed =
+      hash.sigv4(basic { s3 = true, url = "https://b.s3.amazonaws.com/a//b/../%20c", body = "x" })
     assert.equal(hash.sha256 "x", signed.headers["x-amz-content-sha256"])
     assert.matches("^GET\n/a//b/%.%./%%20c\n\n", signed.canonical_request)
     signed = hash.sigv4(basic { s3 = true, payload = "UNSIGNED-PAYLOAD" })
@@ -158,20 +163,23 @@ describe("hash.sigv4", function()
   it("keeps what is secret a secret", function()
     local signed = hash.sigv4(basic {
       access_key = secret.new("AKIDSECRET", "AWS_ACCESS_KEY_ID"), body = secret.new("b", "BODY"),
-      headers = { ["X-Api-Key"] = secret.new(" hunter2  x ", "API"), list = { "a", secret.new("hunter3", "L") } },
+      headers = { ["X-Api-Key"] = secret.new(" hunter2  x ", "API"),
+        list = { "a", secret.new("hunter3", "L") } },
     })
     assert.is_true(secret.is(signed.headers.authorization))
     assert.is_true(secret.is(signed.headers["x-api-key"]))
     assert.matches("\nx%-api%-key:%*%*%*\n", signed.canonical_request)
     assert.matches("\nlist:a,%*%*%*\n", signed.canonical_request)
     local plain = hash.sigv4(basic {
-      access_key = "AKIDSECRET", body = "b", headers = { ["X-Api-Key"] = "hunter2 x", list = "a,hunter3" },
+      access_key = "AKIDSECRET", body = "b",
+      headers = { ["X-Api-Key"] = "hunter2 x", list = "a,hunter3" },
     })
     assert.equal(plain.signature, signed.signature)
     local url = hash.sigv4_presign(basic { expires = 1, session_token = secret.new("TOKEN", "T") })
     assert.is_true(secret.is(url.url))
     assert.not_matches("TOKEN", url.canonical_request)
-    assert.is_true(secret.is(hash.sigv4_presign(basic { expires = 1, secret_key = secret.new("k", "K") }).url))
+    assert.is_true(secret.is(hash.sigv4_presign(basic { expires = 1,
+      secret_key = secret.new("k", "K") }).url))
   end)
 
   it("takes an empty session token for none and now for the time", function()

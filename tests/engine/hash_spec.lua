@@ -17,10 +17,12 @@ end
 
 describe("hash digests", function()
   it("agree with the published values", function()
-    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", hash.sha256 "abc")
+    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+      hash.sha256 "abc")
     assert.equal("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", hash.sha256 "")
     assert.equal(hash.sha256 "abc", hash.hex(hash.sha256("abc", "raw")))
-    assert.equal("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843", -- RFC 4231, case 2
+    -- RFC 4231, case 2
+    assert.equal("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
       hash.hmac_sha256("Jefe", "what do ya want for nothing?"))
     assert.equal(32, #hash.hmac_sha256(secret.new("k", "K"), secret.new("d", "D"), "raw"))
     assert.equal(hash.hmac_sha256("k", ""), hash.hmac_sha256(secret.new("k", "K"), ""))
@@ -63,7 +65,9 @@ describe("hash.base64", function()
   end)
 
   it("is strict", function()
-    for _, text in ipairs { "Z", "Zg", "Zg=", "Zg===", "Zm9", "Zm9=v", "=", "Z===", "====", "Zh==", "Zm9=",
+    for _,
+      text in ipairs { "Z", "Zg", "Zg=", "Zg===", "Zm9", "Zm9=v", "=", "Z===", "====", "Zh==",
+      "Zm9=",
       "Zm9vZ", "-__-", "Zg==Zg==", "Zm9v=", "Z!==", "Zm9v\0", "Zm9v\xff" } do
       local data, err = hash.unbase64(text)
       assert.is_nil(data)
@@ -89,7 +93,8 @@ describe("hash.base64", function()
 
   it("gives a secret for a secret, with its name", function()
     local password = secret.new("hunter2", "PASS")
-    for _, form in ipairs { hash.base64(password), hash.base64(password, "url"), hash.hex(password) } do
+    for _,
+      form in ipairs { hash.base64(password), hash.base64(password, "url"), hash.hex(password) } do
       assert.is_true(secret.is(form))
       assert.equal("PASS", secret.name(form))
       assert.equal("***", tostring(form))

@@ -48,7 +48,8 @@ describe("http.request that is cancelled", function()
   end)
 
   it("ends while its reader pauses", function()
-    cancelled({ url = server.url .. "/bytes?n=50000000", stream = true }, 0.05, function() task.sleep(10) end)
+    cancelled({ url = server.url .. "/bytes?n=50000000", stream = true }, 0.05,
+      function() task.sleep(10) end)
   end)
 
   it("ends while it sends", function()

@@ -33,7 +33,8 @@ describe("http.request that fails", function()
     local _, err = http.request { url = "http://127.0.0.1:1/x" }
     assert.equal("net", err.kind)
     assert.equal(7, err.code)
-    assert.matches("127.0.0.1:1: Connection refused; is a server running there", err.message, 1, true)
+    assert.matches("127.0.0.1:1: Connection refused; is a server running there", err.message, 1,
+      true)
     _, err = http.request { url = "http://no-such-host.invalid/", timeout = 3 }
     if err.kind ~= "timeout" then
       assert.equal("net", err.kind)
@@ -50,7 +51,9 @@ describe("http.request that fails", function()
   end)
 
   it("tells broken answers from broken connections", function()
-    for _, path in ipairs { "/truncated", "/badchunk", "/cutchunk", "/garbled", "/badstatus", "/longline" } do
+    for _,
+      path in ipairs { "/truncated", "/badchunk", "/cutchunk", "/garbled", "/badstatus",
+      "/longline" } do
       fails("remote", path)
     end
     for _, path in ipairs { "/empty", "/reset" } do fails("net", path) end
@@ -65,7 +68,9 @@ describe("http.request that fails", function()
 
   it("has ceilings", function()
     fails("limit", "/endless")
-    for _, path in ipairs { "/flood?s=100", "/flood?s=103", "/trailers" } do fails("limit", path, { timeout = 20 }) end
+    for _, path in ipairs { "/flood?s=100", "/flood?s=103", "/trailers" } do
+      fails("limit", path, { timeout = 20 })
+    end
     fails("limit", "/lines")
     fails("limit", "/bytes?n=17000000")
     assert.matches("100 bytes", fails("limit", "/bytes?n=101", { body_max = 100 }).message)
@@ -90,7 +95,8 @@ describe("http.request that fails", function()
     fails("timeout", "/half", { idle_timeout = 0.03 })
     assert.equal("..........", assert(get("/drip?pause=0.01", { idle_timeout = 0.5 })).body)
     local _, err = http.request { url = "http://192.0.2.1/", connect_timeout = 0.05 }
-    assert.is_true(err.kind == "timeout" or err.kind == "net", err.message) -- net where no route leads there
+    -- net where no route leads there
+    assert.is_true(err.kind == "timeout" or err.kind == "net", err.message)
   end)
 
   it("takes no reader's pause for a server's silence", function()
@@ -105,7 +111,8 @@ describe("http.request that fails", function()
     for _, place in ipairs { { server.url }, { "http://d", socket.path } } do
       for i = 1, 10 do
         local reply = assert(http.request {
-          url = place[1] .. "/reject" .. (i % 2 == 0 and "?rude" or ""), unix = place[2], body = ("x"):rep(5000000),
+          url = place[1] .. "/reject" .. (i % 2 == 0 and "?rude" or ""), unix = place[2],
+          body = ("x"):rep(5000000),
         })
         assert.equal(400, reply.status)
         assert.equal("no", reply.body)
@@ -115,7 +122,8 @@ describe("http.request that fails", function()
 
   it("is usage when the URL is none", function()
     for _, url in ipairs {
-      "nonsense", "http://", "ht!tp://x/", "file:///etc/passwd", "gopher://x/", "http://u:p@x/", "http://x:99999/",
+      "nonsense", "http://", "ht!tp://x/", "file:///etc/passwd", "gopher://x/", "http://u:p@x/",
+      "http://x:99999/",
       "http://a b/",
     } do
       local reply, err = http.request { url = url, timeout = 1 }
@@ -211,9 +219,11 @@ describe("http.request with body_fd", function()
   it("sends a file by its name, with its length", function()
     local path = servers.dir .. "/http.py"
     local stat = assert(fs.stat(path))
-    local reply = assert(http.request { url = "http://d/count", unix = socket.path, body_file = path })
+    local reply =
+      assert(http.request { url = "http://d/count", unix = socket.path, body_file = path })
     assert.equal(tostring(stat.size), reply.body:match("^%d+"))
-    local none, err = http.request { url = "http://d/count", unix = socket.path, body_file = "/no/such" }
+    local none, err = http.request { url = "http://d/count", unix = socket.path,
+      body_file = "/no/such" }
     assert.is_nil(none)
     assert.equal("missing", err.kind)
     assert.matches("/no/such", err.message)

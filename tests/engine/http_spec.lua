@@ -30,7 +30,8 @@ describe("http.request", function()
   it("gets", function()
     local reply = assert(get("/hello"))
     assert.same({
-      status = 200, body = "hello", url = server.url .. "/hello", headers = { ["content-length"] = "5" },
+      status = 200, body = "hello", url = server.url .. "/hello",
+      headers = { ["content-length"] = "5" },
     }, reply)
   end)
 
@@ -46,7 +47,8 @@ describe("http.request", function()
     local number = assert(get("/connection")).body
     for _ = 1, 3 do assert.equal(number, assert(get("/connection")).body) end
     for _ = 1, 3 do
-      assert.equal("1", assert(http.request { url = "http://d/connection", unix = socket.path }).body)
+      assert.equal("1",
+        assert(http.request { url = "http://d/connection", unix = socket.path }).body)
     end
   end)
 
@@ -66,17 +68,21 @@ describe("http.request", function()
     assert.not_matches("Expect", reply.body)
     assert.matches("\nUser%-Agent: orch/", reply.body)
     assert.matches("\n\ntext$", reply.body)
-    assert.equal("5000000 length", assert(get("/count", { body = ("x"):rep(5000000), method = "PUT" })).body)
+    assert.equal("5000000 length",
+      assert(get("/count", { body = ("x"):rep(5000000), method = "PUT" })).body)
     assert.matches("\nContent%-Length: 0\n", assert(get("/echo", { method = "POST" })).body)
   end)
 
   it("sends headers as they are given", function()
     local text = assert(get("/echo", {
       headers = {
-        ["Content-Type"] = "application/x-tar", X = { "a", "b" }, Empty = "", Number = 5, Host = "other:1",
+        ["Content-Type"] = "application/x-tar", X = { "a", "b" }, Empty = "", Number = 5,
+        Host = "other:1",
       },
     })).body
-    for _, line in ipairs { "Content-Type: application/x-tar", "X: a\nX: b", "Empty:", "Number: 5", "Host: other:1" } do
+    for _,
+      line in ipairs { "Content-Type: application/x-tar", "X: a\nX: b", "Empty:", "Number: 5",
+      "Host: other:1" } do
       assert.truthy(text:find("\n" .. line .. "\n", 1, true), line)
     end
   end)
@@ -89,7 +95,8 @@ describe("http.request", function()
     assert.matches("\nAuthorization: Bearer t0ken\n", reply.body)
     assert.matches("\n\nb0dy$", reply.body)
     local _, err = http.request {
-      url = "http://127.0.0.1:1/?" .. token, headers = { A = token }, basic = { user = "u", password = token },
+      url = "http://127.0.0.1:1/?" .. token, headers = { A = token },
+      basic = { user = "u", password = token },
     }
     assert.equal("net", err.kind)
     assert.not_matches("t0ken", err.message)
@@ -148,7 +155,9 @@ describe("http.request", function()
   it("runs 200 requests side by side", function()
     local tasks = {}
     for i = 1, 200 do
-      tasks[i] = task.spawn(function() return assert(get("/echo", { body = "body " .. i })).body end)
+      tasks[i] = task.spawn(function()
+        return assert(get("/echo", { body = "body " .. i })).body
+      end)
     end
     for i, each in ipairs(tasks) do
       local ok, body = each:join()
@@ -190,7 +199,8 @@ describe("http.request", function()
     end)
 
     it("follows on the same host with everything", function()
-      local reply = assert(get("/redirect?to=/echo", { redirects = 1, headers = { ["X-Token"] = "abc" } }))
+      local reply =
+        assert(get("/redirect?to=/echo", { redirects = 1, headers = { ["X-Token"] = "abc" } }))
       assert.equal(server.url .. "/echo", reply.url)
       assert.matches("\nX%-Token: abc\n", reply.body)
     end)
@@ -199,7 +209,8 @@ describe("http.request", function()
       local token = secret.new("tell-nobody", "T")
       local reply = assert(get("/redirect?to=" .. other.url .. "/echo", {
         redirects = 2, basic = { user = "u", password = token },
-        headers = { Authorization = token, ["X-Amz-Security-Token"] = token, Cookie = token, Accept = "a/b" },
+        headers = { Authorization = token, ["X-Amz-Security-Token"] = token, Cookie = token,
+          Accept = "a/b" },
       }))
       assert.equal(other.url .. "/echo", reply.url)
       assert.matches("\nAccept: a/b\n", reply.body)
@@ -210,7 +221,8 @@ describe("http.request", function()
     end)
 
     it("gives none on the way back either", function()
-      local reply = assert(get("/redirect?to=" .. other.url .. "/redirect%3Fto%3D" .. server.url .. "/echo", {
+      local reply =
+        assert(get("/redirect?to=" .. other.url .. "/redirect%3Fto%3D" .. server.url .. "/echo", {
         redirects = 2, headers = { ["X-Token"] = "abc" },
       }))
       assert.equal(server.url .. "/echo", reply.url)
@@ -218,8 +230,10 @@ describe("http.request", function()
     end)
 
     it("does not send a body twice", function()
-      assert.equal(307, assert(get("/redirect?s=307&to=/echo", { redirects = 3, body = "x" })).status)
-      assert.equal(302, assert(get("/redirect?to=/echo", { redirects = 3, method = "DELETE" })).status)
+      assert.equal(307,
+        assert(get("/redirect?s=307&to=/echo", { redirects = 3, body = "x" })).status)
+      assert.equal(302,
+        assert(get("/redirect?to=/echo", { redirects = 3, method = "DELETE" })).status)
     end)
 
     it("stops at the limit, at other protocols and at a socket's end", function()
@@ -229,9 +243,12 @@ describe("http.request", function()
       assert.equal("remote", err.kind)
       _, err = get("/redirect?to=http://u:p@127.0.0.1/", { redirects = 3 })
       assert.equal("remote", err.kind)
-      _, err = http.request { url = "http://d/redirect?to=" .. other.url .. "/hello", unix = socket.path, redirects = 3 }
+      _, err = http.request { url = "http://d/redirect?to=" .. other.url .. "/hello",
+        unix = socket.path, redirects = 3 }
       assert.equal("remote", err.kind)
-      local reply = assert(http.request { url = "http://d/redirect?to=/hello", unix = socket.path, redirects = 3 })
+      local reply =
+        assert(http.request { url = "http://d/redirect?to=/hello", unix = socket.path,
+        redirects = 3 })
       assert.equal("hello", reply.body)
     end)
 
@@ -245,7 +262,8 @@ describe("http.request", function()
   describe("proxies of the environment", function()
     it("are passed by for a loopback address and a socket", function()
       -- the suite itself has no proxy set; a child has one that nobody serves
-      local out = servers.orch({ http_proxy = "http://127.0.0.1:1", all_proxy = "http://127.0.0.1:1" }, [[
+      local out =
+        servers.orch({ http_proxy = "http://127.0.0.1:1", all_proxy = "http://127.0.0.1:1" }, [[
         local http, url, socket = require "orch.http", ...
         print(http.request { url = url }, http.request { url = "http://d/hello", unix = socket })
         local _, err = http.request { url = "http://192.0.2.1/" }

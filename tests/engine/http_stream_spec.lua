@@ -77,7 +77,8 @@ describe("http.stream", function()
     assert.equal("http", err.op)
     assert.error_matches(function() http.stream { port = 1 } end, "either 'unix' or 'host'")
     assert.error_matches(function() http.stream { host = "a/b", port = 1 } end, "no host's name")
-    assert.error_matches(function() http.stream { unix = "x", bogus = 1 } end, "unknown option 'bogus'")
+    assert.error_matches(function() http.stream { unix = "x", bogus = 1 } end,
+      "unknown option 'bogus'")
   end)
 
   it("raises when used after close", function()
@@ -138,7 +139,8 @@ describe("http.upgrade", function()
   end)
 
   it("sends what makes it an upgrade, over TCP too", function()
-    local _, err = http.upgrade { host = "127.0.0.1", port = tonumber(server.port), path = "/echo", method = "GET",
+    local _, err = http.upgrade { host = "127.0.0.1", port = tonumber(server.port), path = "/echo",
+      method = "GET",
       headers = { Upgrade = "h2c" } }
     assert.is_nil(err and err.kind)
     local log = assert(http.request { url = server.url .. "/log" }).body
@@ -149,7 +151,8 @@ describe("http.upgrade", function()
   end)
 
   it("makes any other status an error with the server's words", function()
-    for status, kind in pairs { [404] = "missing", [403] = "auth", [409] = "conflict", [500] = "remote" } do
+    for status,
+      kind in pairs { [404] = "missing", [403] = "auth", [409] = "conflict", [500] = "remote" } do
       local _, err = http.upgrade { unix = socket.path, path = "/status?s=" .. status }
       assert.equal(kind, err.kind)
       assert.equal(status, err.code)
@@ -159,7 +162,8 @@ describe("http.upgrade", function()
 
   it("does not trust the answer", function()
     for path, kind in pairs {
-      ["/garbled"] = "remote", ["/badstatus"] = "remote", ["/endless"] = "limit", ["/longline"] = "limit",
+      ["/garbled"] = "remote", ["/badstatus"] = "remote", ["/endless"] = "limit",
+      ["/longline"] = "limit",
       ["/lines"] = "limit", ["/empty"] = "net",
     } do
       local stream, err = http.upgrade { unix = socket.path, path = path, timeout = 5 }
@@ -181,6 +185,7 @@ describe("http.upgrade", function()
     for _, path in ipairs { "x", "/a b", "/a\r\nX: y" } do
       assert.error_matches(function() http.upgrade { unix = "x", path = path } end, "path")
     end
-    assert.error_matches(function() http.upgrade { unix = "x", path = "/", method = "A B" } end, "method")
+    assert.error_matches(function() http.upgrade { unix = "x", path = "/", method = "A B" } end,
+      "method")
   end)
 end)

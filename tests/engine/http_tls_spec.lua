@@ -12,10 +12,13 @@ describe("http.request over TLS", function()
   end
 
   local function certificate(name, subject, ca)
-    local request = { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes",
+    local request = { "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt",
+      "ec_paramgen_curve:P-256", "-nodes",
       "-days", "2", "-keyout", name .. ".key", "-out", name .. ".pem", "-subj", "/CN=" .. name,
       "-addext", "subjectAltName=" .. subject }
-    if ca then table.move({ "-CA", ca .. ".pem", "-CAkey", ca .. ".key" }, 1, 4, #request + 1, request) end
+    if ca then
+      table.move({ "-CA", ca .. ".pem", "-CAkey", ca .. ".key" }, 1, 4, #request + 1, request)
+    end
     run(table.unpack(request))
   end
 
@@ -50,11 +53,13 @@ describe("http.request over TLS", function()
 
   it("accepts one whose authority is named, and keeps the connection", function()
     for _ = 1, 2 do
-      local reply = assert(http.request { url = server.url .. "/connection", ca_file = dir .. "/ours.pem" })
+      local reply =
+        assert(http.request { url = server.url .. "/connection", ca_file = dir .. "/ours.pem" })
       assert.equal(200, reply.status)
     end
     local reply <close> =
-      assert(http.request { url = server.url .. "/bytes?n=3000000", ca_file = dir .. "/ours.pem", stream = true })
+      assert(http.request { url = server.url .. "/bytes?n=3000000", ca_file = dir .. "/ours.pem",
+        stream = true })
     local size = 0
     for piece in function() return reply:read() end do size = size + #piece end
     assert.equal(3000000, size)
@@ -94,14 +99,16 @@ describe("http.request over TLS", function()
 
   it("refuses to be led from https to http", function()
     local _, err = http.request {
-      url = server.url .. "/redirect?to=" .. plain.url .. "/hello", ca_file = dir .. "/ours.pem", redirects = 2,
+      url = server.url .. "/redirect?to=" .. plain.url .. "/hello", ca_file = dir .. "/ours.pem",
+      redirects = 2,
     }
     assert.equal("remote", err.kind)
     assert.matches("https to plain http", err.message)
   end)
 
   it("carries a raw stream", function()
-    local place = { host = "127.0.0.1", port = tonumber(server.port), tls = true, ca_file = dir .. "/ours.pem" }
+    local place = { host = "127.0.0.1", port = tonumber(server.port), tls = true,
+      ca_file = dir .. "/ours.pem" }
     local stream <close> = assert(http.stream(place))
     assert(stream:write("GET /bytes?n=3000000 HTTP/1.1\r\n\r\n"))
     local size = 0
@@ -113,7 +120,8 @@ describe("http.request over TLS", function()
 
   it("carries an upgrade, whose sending side can be ended first", function()
     local stream <close> = assert(http.upgrade {
-      host = "127.0.0.1", port = tonumber(server.port), tls = true, ca_file = dir .. "/ours.pem", path = "/upgrade",
+      host = "127.0.0.1", port = tonumber(server.port), tls = true, ca_file = dir .. "/ours.pem",
+      path = "/upgrade",
     })
     assert(stream:write("abc"))
     assert(stream:shutdown())

@@ -43,7 +43,8 @@ describe("json.decode", function()
   end)
 
   it("refuses what is no document", function()
-    for _, text in ipairs { "", " ", "{", "[1,]", "{'a':1}", "[1] 2", "nul", "\xef\xbb\xbf1", '"\xff"',
+    for _,
+      text in ipairs { "", " ", "{", "[1,]", "{'a':1}", "[1] 2", "nul", "\xef\xbb\xbf1", '"\xff"',
       '"\\ud800"', "01", "+1", "[NaN]", '{"a\\u0000":1}', "\0" } do
       local value, err = json.decode(text)
       assert.is_nil(value)
@@ -85,8 +86,11 @@ describe("json.encode", function()
   end)
 
   it("brings every document back", function()
-    for _, text in ipairs { "[]", "{}", "[[],{}]", [[{"a":[],"b":{"c":[null]}}]], "1", "-0.0", "1.0", "0.1",
-      "1e300", "true", "null", [["\u0000\u001F\"\\/"]], "[9223372036854775807,0.30000000000000004]" } do
+    for _,
+      text in ipairs { "[]", "{}", "[[],{}]", [[{"a":[],"b":{"c":[null]}}]], "1", "-0.0", "1.0",
+      "0.1",
+      "1e300", "true", "null", [["\u0000\u001F\"\\/"]],
+      "[9223372036854775807,0.30000000000000004]" } do
       assert.equal(text, round(text))
     end
   end)
@@ -124,7 +128,8 @@ describe("json.encode", function()
   end)
 
   it("escapes every control character, those of C1 too", function()
-    assert.equal([["\u001Ba\u007F\u0080b\u009Fü\u00A0"]], json.encode "\27a\127\u{80}b\u{9f}ü\u{a0}":gsub("\u{a0}", "\\u00A0"))
+    assert.equal([["\u001Ba\u007F\u0080b\u009Fü\u00A0"]],
+      json.encode "\27a\127\u{80}b\u{9f}ü\u{a0}":gsub("\u{a0}", "\\u00A0"))
     for code = 1, 0xff do
       local text = "a" .. utf8.char(code) .. "b"
       assert.not_matches("[%c\127]", json.encode(text))
@@ -173,7 +178,8 @@ describe("json.encode", function()
 
   it("writes secrets only when told to, as a secret", function()
     local value = { user = "u", password = secret.new('p"w', "PW") }
-    assert.has_error(function() json.encode(value) end, "json.encode: a secret cannot be written as JSON at .password")
+    assert.has_error(function() json.encode(value) end,
+      "json.encode: a secret cannot be written as JSON at .password")
     local text = json.encode(value, { open_secrets = true })
     assert.is_true(secret.is(text))
     assert.equal("PW", secret.name(text))

@@ -28,8 +28,10 @@ describe("1,500 at once with 1,024 descriptors", function()
 
   local function output(chunk)
     assert(fs.write(dir .. "/many.lua", PRELUDE .. chunk))
-    local result = assert(proc.run { argv = { "/bin/sh", "-c", "ulimit -n 1024; exec \"$0\" lua \"$@\"",
-      fs.real_path("/proc/self/exe"), dir .. "/many.lua", dir, server.url }, split = true, timeout = 120 })
+    local result =
+      assert(proc.run { argv = { "/bin/sh", "-c", "ulimit -n 1024; exec \"$0\" lua \"$@\"",
+      fs.real_path("/proc/self/exe"), dir .. "/many.lua", dir, server.url }, split = true,
+        timeout = 120 })
     return result.stdout, result.stderr
   end
 

@@ -31,7 +31,8 @@ describe("mask, attacked,", function()
       out_a[i] = a:feed(("hunter22"):sub(i, i))
       out_b[i] = b:feed(("hunter21"):sub(i, i))
     end
-    assert.same({ "***", "hunter21" }, { table.concat(out_a) .. a:flush(), table.concat(out_b) .. b:flush() })
+    assert.same({ "***", "hunter21" },
+      { table.concat(out_a) .. a:flush(), table.concat(out_b) .. b:flush() })
     -- what one has held back is not the beginning of what another one prints
     a:feed "hunt"
     assert.equal("er22", b:feed "er22" .. b:flush())

@@ -67,7 +67,8 @@ describe("mask", function()
     local m = masker("-----BEGIN KEY-----\nMIIEvQ1\n  indented value\r\n}\nab\n-----END KEY-----\n")
     masks(m, "}\n-----BEGIN KEY-----\nab", "}\n-----BEGIN KEY-----\nab")
     masks(m, "a MIIEvQ1 b indented value c", "a *** b *** c")
-    masks(m, "<-----BEGIN KEY-----\nMIIEvQ1\n  indented value\r\n}\nab\n-----END KEY-----\n>", "<***>")
+    masks(m, "<-----BEGIN KEY-----\nMIIEvQ1\n  indented value\r\n}\nab\n-----END KEY-----\n>",
+      "<***>")
     masks(m, "-----BEGIN KEY-----\r\nMIIEvQ1\r\n", "-----BEGIN KEY-----\r\n***\r\n")
   end)
 
@@ -102,7 +103,9 @@ describe("mask", function()
   end)
 
   it("masks base64 wherever the secret stands in the encoded text", function()
-    for _, value in ipairs { "correct horse", "\xff\xfe\xfb\xf0?>?>abc", "twelve bytes", "eleven byte" } do
+    for _,
+      value in ipairs { "correct horse", "\xff\xfe\xfb\xf0?>?>abc", "twelve bytes",
+      "eleven byte" } do
       local m = masker(value)
       for before = 0, 3 do
         for after = 0, 3 do
@@ -111,7 +114,8 @@ describe("mask", function()
             local encoded = alphabet == "url" and hash.base64(text, "url") or hash.base64(text)
             local shown = m:apply(encoded)
             assert.is_truthy(shown:find("***", 1, true), encoded)
-            assert.is_true(#shown:gsub("%*+", "") <= 2 * ((before + 2) // 3) + 2 * before + 2 * after + 3, shown)
+            assert.is_true(#shown:gsub("%*+", "") <= 2 * ((before + 2) // 3) + 2 * before
+              + 2 * after + 3, shown)
             masks(m, encoded, shown)
           end
         end
@@ -173,7 +177,8 @@ describe("mask", function()
   it("masks bytes of all kinds", function()
     masks(masker "\0\1\2\3\0", "x\0\1\2\3\0y", "x***y")
     masks(masker("%%%%", "\\\\\\\\", "''''"), "%%%% \\\\\\\\ ''''", "*** *** ***")
-    masks(masker("%%%%", "\\\\\\\\", "''''"), [[%25%25%25%25 \\\\\\\\ '\'''\'''\'''\'']], "*** *** ***")
+    masks(masker("%%%%", "\\\\\\\\", "''''"), [[%25%25%25%25 \\\\\\\\ '\'''\'''\'''\'']],
+      "*** *** ***")
   end)
 
   -- Every occurrence of every secret, and the union of those that overlap.
@@ -181,7 +186,9 @@ describe("mask", function()
     local covers, out, from = {}, {}, 1
     for at = 1, #text do
       for _, value in ipairs(values) do
-        if text:sub(at, at + #value - 1) == value then covers[at] = math.max(covers[at] or 0, at + #value) end
+        if text:sub(at, at + #value - 1) == value then
+          covers[at] = math.max(covers[at] or 0, at + #value)
+        end
       end
     end
     local hidden = 0
@@ -205,7 +212,8 @@ describe("mask", function()
     for _ = 1, 400 do
       local values = {}
       for i = 1, math.random(6) do values[i] = random_text(math.random(4, 12), { "a", "b" }) end
-      local m, text = masker(table.unpack(values)), random_text(math.random(0, 120), { "a", "b", "b", "a", "\n" })
+      local m, text = masker(table.unpack(values)),
+        random_text(math.random(0, 120), { "a", "b", "b", "a", "\n" })
       local expected, cuts, at = model(values, text), {}, 0
       assert.equal(expected, m:apply(text))
       repeat
@@ -221,8 +229,10 @@ describe("mask", function()
     local value = "k/y 1'\n\\\"é and a good deal more of it, so that lines are too short"
     local m = masker(value, "a%b c\\d", ("xY3/"):rep(20))
     local encoded = hash.base64(value)
-    local parts = { value, "\n", "\r", "\r\n", " ", "%", "\\", "'\\''", "a%25b+c%5Cd", "a%b c\\\\d", encoded,
-      encoded:sub(1, 10), encoded:sub(11), ("xY3/"):rep(16), ("xY3/"):rep(4), ("u"):rep(61), "\\u00e9", "k", "k/",
+    local parts = { value, "\n", "\r", "\r\n", " ", "%", "\\", "'\\''", "a%25b+c%5Cd", "a%b c\\\\d",
+      encoded,
+      encoded:sub(1, 10), encoded:sub(11), ("xY3/"):rep(16), ("xY3/"):rep(4), ("u"):rep(61),
+      "\\u00e9", "k", "k/",
       "k%2Fy+1%27%0A", "\\u005c" }
     for _ = 1, 600 do
       local text = random_text(math.random(1, 12), parts)
@@ -246,8 +256,8 @@ describe("a program that has a secret", function()
 
   local HAVE <const> = 'require("orch.secret").new("correct horse", "S")\n'
 
-  -- What the shell command prints and leaves when the engine runs the chunk in an empty directory, as nobody if
-  -- we are root.
+  -- What the shell command prints and leaves when the engine runs the chunk in an empty directory,
+  -- as nobody if we are root.
   local function run(before, chunk)
     assert(fs.write(dir .. "/chunk.lua", before .. chunk))
     assert(fs.make_dir(dir .. "/cwd"))
@@ -264,7 +274,9 @@ describe("a program that has a secret", function()
     require("orch.task").sleep(5)]]
 
   it("leaves no core", function()
-    if not run("", CRASH):find("core") then return pending "no core here without a secret either" end
+    if not run("", CRASH):find("core") then
+      return pending "no core here without a secret either"
+    end
     assert(fs.remove(dir .. "/cwd"))
     assert.is_nil(run(HAVE, CRASH):find("core"))
   end)

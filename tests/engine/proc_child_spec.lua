@@ -111,7 +111,8 @@ describe("a child", function()
   end)
 
   it("loses nothing when one output is full and the other is read", function()
-    local child = sh("head -c 2000000 /dev/zero >&2 & for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.01; done; wait",
+    local child =
+      sh("head -c 2000000 /dev/zero >&2 & for i in 1 2 3 4 5 6 7 8; do echo $i; sleep 0.01; done; wait",
       { split = true })
     local got = { stdout = 0, stderr = 0 }
     for piece, stream in child.read, child do
@@ -149,7 +150,8 @@ describe("a child", function()
       local child = require "orch.proc".start { argv = { "/bin/sh", "-c", "cat; echo err >&2" }, inherit = true }
       local nothing = child:read()
       return nothing == nil and child:wait().code == 0 and 0 or 1]]))
-    local result = assert(proc.run { argv = { fs.real_path("/proc/self/exe"), "lua", script }, input = "through",
+    local result =
+      assert(proc.run { argv = { fs.real_path("/proc/self/exe"), "lua", script }, input = "through",
       split = true })
     os.remove(script)
     assert.same({ 0, "through", "err\n" }, { result.code, result.stdout, result.stderr })
@@ -186,7 +188,8 @@ describe("cancelling a child", function()
   end)
 
   it("lets it end in its own way", function()
-    local child = sh "exec 2>/dev/null; trap 'echo bye; exit' TERM; echo ready; while :; do sleep 0.01; done"
+    local child =
+      sh "exec 2>/dev/null; trap 'echo bye; exit' TERM; echo ready; while :; do sleep 0.01; done"
     assert.equal("ready\n", child:read())
     child:cancel()
     assert.equal("bye\n", read_all(child))
@@ -256,7 +259,9 @@ describe("cancelling a child", function()
   it("is held back by orch.cleanup", function()
     local result
     local running = task.spawn(function()
-      orch.cleanup(function() result = proc.run { argv = { "sh", "-c", "sleep 0.03; echo cleaned" } } end)
+      orch.cleanup(function()
+        result = proc.run { argv = { "sh", "-c", "sleep 0.03; echo cleaned" } }
+      end)
     end)
     task.sleep(0.01)
     running:cancel(require "orch.error".new { kind = "cancelled", message = "stop" })

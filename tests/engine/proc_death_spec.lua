@@ -9,7 +9,8 @@ local SHIM <const> = fs.stat(LIBRARIES .. "/lib/orch-shim") and LIBRARIES .. "/l
   or LIBRARIES .. "/../lib/orch/orch-shim"
 local STOP <const>, CONT <const> = 19, 18
 local ESCAPE <const>, parent_of <const> = trees.ESCAPE, trees.parent_of
-local marked <const>, wait_until <const>, none_left <const> = trees.marked, trees.wait_until, trees.none_left
+local marked <const>, wait_until <const>, none_left <const> = trees.marked, trees.wait_until,
+  trees.none_left
 
 -- Somebody kills or stops orch, its nursery, or a keeper.
 describe("the shim's death", function()
@@ -36,7 +37,8 @@ describe("the shim's death", function()
     assert(fs.make_dir(dir .. "/tree"))
     for _, last in ipairs { "sleep 1000", "trap '' TERM; while :; do sleep 0.01; done" } do
       local environment = trees.environment(mark)
-      local orch = assert(proc.start { argv = { PROGRAM, "lua", dir .. "/script.lua", dir, ESCAPE .. last },
+      local orch =
+        assert(proc.start { argv = { PROGRAM, "lua", dir .. "/script.lua", dir, ESCAPE .. last },
         env = environment })
       assert.matches("ready", orch:read())
       local second -- orch itself, below our own shim
@@ -49,7 +51,9 @@ describe("the shim's death", function()
       assert(proc.run { argv = { "kill", "-9", second } })
       assert.is_true(none_left(mark, 2))
       assert.equal(9, assert(orch:wait()).signal)
-      for _, name in ipairs(fs.list(dir .. "/tree")) do assert(fs.remove(dir .. "/tree/" .. name)) end
+      for _, name in ipairs(fs.list(dir .. "/tree")) do
+        assert(fs.remove(dir .. "/tree/" .. name))
+      end
     end
   end)
 
@@ -98,7 +102,8 @@ describe("the shim's death", function()
     end
   end)
 
-  -- Runs an orch by a shell that goes on when it was killed; prepare(program's process id) comes before that.
+  -- Runs an orch by a shell that goes on when it was killed; prepare(program's process id) comes
+  -- before that.
   local function kill_orch(prepare)
     assert(fs.write(dir .. "/script.lua", [[
       local dir, script = ...

@@ -6,7 +6,9 @@ describe("proc.kill", function()
     local child = proc.start { argv = { "/bin/sh", "-c", "echo $$; exec sleep 1000" } }
     assert.is_true(proc.kill(math.tointeger(tonumber((child:read():gsub("%s", "")))), 15))
     assert.equal(15, assert(child:wait()).signal)
-    for _, bad in ipairs { -1, 0, 1, "all", 1 << 40 } do assert.has_error(function() proc.kill(bad, 15) end) end
+    for _, bad in ipairs { -1, 0, 1, "all", 1 << 40 } do
+      assert.has_error(function() proc.kill(bad, 15) end)
+    end
   end)
 
   it("tells of a process that is not there", function()
@@ -35,7 +37,8 @@ describe("many children", function()
       local results = orch.all(branches)
       for i = 1, 2000 do assert(results["b" .. i] == i .. "\n") end
       print "all"]]))
-    local result = assert(proc.run { argv = { "/bin/sh", "-c", "ulimit -n 1024; exec \"$0\" lua \"$1\"",
+    local result =
+      assert(proc.run { argv = { "/bin/sh", "-c", "ulimit -n 1024; exec \"$0\" lua \"$1\"",
       fs.real_path("/proc/self/exe"), script }, timeout = 120 })
     os.remove(script)
     assert.equal("all\n", result.stdout)
@@ -60,7 +63,8 @@ describe("many children", function()
       for i = 5, 8 do assert(tostring(select(2, waiting[i]:join())) == "no longer wanted") end
       assert(select(2, late:join(10)) == 0, "lost")
       print "all"]]))
-    local result = assert(proc.run { argv = { "/bin/sh", "-c", "ulimit -n 192; exec \"$0\" lua \"$1\"",
+    local result =
+      assert(proc.run { argv = { "/bin/sh", "-c", "ulimit -n 192; exec \"$0\" lua \"$1\"",
       fs.real_path("/proc/self/exe"), script }, timeout = 60 })
     os.remove(script)
     assert.equal("all\n", result.stdout)

@@ -94,7 +94,9 @@ describe("the shim", function()
   it("keeps one program after another, and nothing of those before", function()
     local keepers, descriptors = {}, nil
     for i = 1, 20 do
-      local result = assert(proc.run { argv = { "/bin/sh", "-c", "sleep 0.01; echo $PPID; ls /proc/$PPID/fd | wc -l" },
+      local result =
+        assert(proc.run { argv = { "/bin/sh", "-c",
+        "sleep 0.01; echo $PPID; ls /proc/$PPID/fd | wc -l" },
         input = i % 2 == 0 and "x" or nil, split = i % 3 == 0 })
       local keeper, count = result.stdout:match("(%d+)%s+(%d+)")
       keepers[keeper], descriptors = true, descriptors or count
@@ -122,10 +124,13 @@ describe("the shim", function()
   end)
 
   it("gives the program usual signals and no descriptor of ours", function()
-    local given = { ["0"] = true, ["1"] = true, ["2"] = true, ["3"] = true } -- 3: ls reads the directory
+    -- 3: ls reads the directory
+    local given = { ["0"] = true, ["1"] = true, ["2"] = true, ["3"] = true }
     for _, fd in ipairs(fs.list("/proc/self/fdinfo")) do -- what orch itself was given
       local info = fs.read("/proc/self/fdinfo/" .. fd)
-      if info and tonumber(info:match("flags:%s*(%d+)"), 8) & tonumber("2000000", 8) == 0 then given[fd] = true end
+      if info and tonumber(info:match("flags:%s*(%d+)"), 8) & tonumber("2000000", 8) == 0 then
+        given[fd] = true
+      end
     end
     local result = assert(proc.run { argv = { "/bin/sh", "-c",
       "ls /proc/self/fd; grep -E 'Sig(Ign|Blk)' /proc/self/status" } })

@@ -113,13 +113,16 @@ describe("proc.run", function()
   end)
 
   it("refuses options it does not know, and wrong types", function()
-    refused("proc.run: unknown option 'shell' (known: argv, ", proc.run, { argv = { "x" }, shell = true })
+    refused("proc.run: unknown option 'shell' (known: argv, ", proc.run,
+      { argv = { "x" }, shell = true })
     refused("proc.start: unknown option 'args'", proc.start, { args = {} })
     refused("option 'argv' is missing", proc.run, {})
     refused("option 'argv' is empty", proc.run, { argv = {} })
     refused("element 2 of 'argv' must be a string, got table", proc.run, { argv = { "x", {} } })
-    refused("option 'timeout' must be a number, zero or more", proc.run, { argv = { "x" }, timeout = -1 })
-    refused("option 'output_max' must be a whole number", proc.run, { argv = { "x" }, output_max = 1.5 })
+    refused("option 'timeout' must be a number, zero or more", proc.run,
+      { argv = { "x" }, timeout = -1 })
+    refused("option 'output_max' must be a whole number", proc.run,
+      { argv = { "x" }, output_max = 1.5 })
     refused("expected a table of options, got string", proc.run, "true")
   end)
 end)
@@ -139,7 +142,8 @@ describe("the environment of a program", function()
 
   it("opens secrets there and in arguments and input", function()
     local password = secret.new("hunter2-and-more", "PASSWORD")
-    assert.equal("hunter2-and-more", assert(sh([[printf %s "$P"]], { env = { P = password } })).stdout)
+    assert.equal("hunter2-and-more",
+      assert(sh([[printf %s "$P"]], { env = { P = password } })).stdout)
     assert.equal("a=hunter2-and-more",
       assert(proc.run { argv = { "/usr/bin/printf", "%s", "a=" .. password } }).stdout)
     assert.equal("hunter2-and-more", output_of("cat", { input = password }))
@@ -151,7 +155,8 @@ describe("the environment of a program", function()
 
   it("refuses names and values that none can hold", function()
     for _, bad in ipairs { { ["A=B"] = "x" }, { [""] = "x" }, { ["A\0"] = "x" }, { A = "x\0y" } } do
-      refused("option 'env': a name or value that no environment can hold", sh, "true", { env = bad })
+      refused("option 'env': a name or value that no environment can hold", sh, "true",
+        { env = bad })
     end
     refused("option 'env' must map names to strings", sh, "true", { env = { "x" } })
     refused("string expected", sh, "true", { env = { A = {} } })
@@ -160,17 +165,21 @@ describe("the environment of a program", function()
 
   it("has the PATH in which the program is looked up", function()
     program("tool", "#!/bin/sh\necho mine")
-    assert.equal("mine\n", assert(proc.run { argv = { "tool" }, env = { PATH = "/nowhere:" .. dir } }).stdout)
-    assert.equal("mine\n", assert(proc.run { argv = { "tool" }, env = { PATH = ":" }, cwd = dir }).stdout)
+    assert.equal("mine\n",
+      assert(proc.run { argv = { "tool" }, env = { PATH = "/nowhere:" .. dir } }).stdout)
+    assert.equal("mine\n",
+      assert(proc.run { argv = { "tool" }, env = { PATH = ":" }, cwd = dir }).stdout)
     local _, failure = proc.run { argv = { "tool" }, env = { PATH = "/nowhere" } }
-    assert.same({ "missing", "no program 'tool' in PATH (/nowhere)" }, { failure.kind, failure.message })
+    assert.same({ "missing", "no program 'tool' in PATH (/nowhere)" },
+      { failure.kind, failure.message })
     assert.equal("x\n", assert(proc.run { argv = { "echo", "x" }, env = {} }).stdout)
   end)
 
   it("finds no directory and no plain file in PATH", function()
     assert(fs.make_dir(dir .. "/first/tool"))
     program("tool", "x", tonumber("644", 8))
-    local _, failure = proc.run { argv = { "tool" }, env = { PATH = dir .. ":" .. dir .. "/first" } }
+    local _, failure = proc.run { argv = { "tool" },
+      env = { PATH = dir .. ":" .. dir .. "/first" } }
     assert.equal("missing", failure.kind)
   end)
 end)
@@ -199,7 +208,8 @@ describe("a program that cannot be run", function()
     local path = program("script", "#!/no/such/interpreter\n")
     for _, failure in ipairs { failure_of(path), failure_of("./script", { cwd = dir }) } do
       assert.equal("missing", failure.kind)
-      assert.matches("script: the interpreter that its first line names is not there", failure.message, 1, true)
+      assert.matches("script: the interpreter that its first line names is not there",
+        failure.message, 1, true)
     end
   end)
 
@@ -217,7 +227,8 @@ describe("a program that cannot be run", function()
     assert.equal("missing", failure.kind)
     assert.matches(dir .. "/absent", failure.message, 1, true)
     program("file", "")
-    assert.matches("directory " .. dir .. "/file", failure_of("/bin/true", { cwd = dir .. "/file" }).message, 1, true)
+    assert.matches("directory " .. dir .. "/file",
+      failure_of("/bin/true", { cwd = dir .. "/file" }).message, 1, true)
     assert.equal(fs.real_path(dir) .. "\n", assert(proc.run { argv = { "pwd" }, cwd = dir }).stdout)
   end)
 end)

@@ -126,7 +126,8 @@ describe("repo", function()
       like_git(into, app, "feature/greeting")
     end)
 
-    it("writes only what differs, and what was changed, deleted or turned into a directory", function()
+    it("writes only what differs, and what was changed, deleted or turned into a directory",
+      function()
       local _, into = checkout { url = box.app }
       assert.equal(0, checkout { url = box.app, into = into }.files)
       box:sh([[cd "$1"; echo x >> extras/hello.sh; rm extras/hello; chmod +x extras/größe.txt
@@ -153,7 +154,8 @@ describe("repo", function()
     it("refuses what is neither empty nor a repository, and a tree that git works in", function()
       local into = box:fresh()
       box:sh([[mkdir "$1"; touch "$1/file"]], into)
-      fails("conflict", "neither empty nor a git repository: it holds file", { url = box.app, into = into })
+      fails("conflict", "neither empty nor a git repository: it holds file",
+        { url = box.app, into = into })
       fails("conflict", "no directory", { url = box.app, into = into .. "/file" })
       local _, tree = checkout { url = box.app }
       box:sh([[touch "$1/.git/index.lock"]], tree)
@@ -214,33 +216,41 @@ describe("repo", function()
     it("gives credentials to whom they are for, and to nobody else", function()
       local private = server.url .. "/private/app.git"
       fails("auth", "none were given", { url = private })
-      fails("auth", "refused the credentials of user 'ada'", { url = private, user = "ada", password = "wrong" })
-      local options = { url = private, user = "ada", password = secret.new(server.password, "TOKEN"), mirror = box:fresh() }
+      fails("auth", "refused the credentials of user 'ada'",
+        { url = private, user = "ada", password = "wrong" })
+      local options = { url = private, user = "ada",
+        password = secret.new(server.password, "TOKEN"), mirror = box:fresh() }
       local _, into = checkout(options)
-      assert.equal("", box:sh([[grep -rl "$2" "$1" "$3" || :]], into, server.password, options.mirror))
+      assert.equal("",
+        box:sh([[grep -rl "$2" "$1" "$3" || :]], into, server.password, options.mirror))
       _, into = checkout { url = private:gsub("//", "//ada:" .. server.password .. "@") .. "" }
       assert.equal(private, box:git { "-C", into, "remote", "get-url", "origin" })
       server:forget()
       local there = server.url .. "/redirect/app.git"
       checkout { url = there, user = "ada", password = server.password }
-      fails("auth", "another server", { url = server.url .. "/redirect/private/app.git", user = "ada",
+      fails("auth", "another server",
+        { url = server.url .. "/redirect/private/app.git", user = "ada",
         password = server.password })
       assert.is_false(server:other_saw "authorization")
     end)
 
     it("tells what is wrong", function()
-      fails("missing", "^no branch or tag 'mian' in http://[%d.:]+/app.git; near: main$", { url = app, ref = "mian" })
-      fails("missing", "no branch or tag 'mian' in /.*; near: main$", { url = box.app, ref = "mian" })
+      fails("missing", "^no branch or tag 'mian' in http://[%d.:]+/app.git; near: main$",
+        { url = app, ref = "mian" })
+      fails("missing", "no branch or tag 'mian' in /.*; near: main$",
+        { url = box.app, ref = "mian" })
       fails("missing", "no ref 'refs/pull/9/head'", { url = app, ref = "refs/pull/9/head" })
       fails("missing", "no commit 1+ in http", { url = app, sha = ("1"):rep(40) })
-      fails("missing", "nor in the history of refs/heads/main", { url = app, ref = "main", sha = ("1"):rep(40) })
+      fails("missing", "nor in the history of refs/heads/main",
+        { url = app, ref = "main", sha = ("1"):rep(40) })
       fails("missing", "no commit 1111111 in /", { url = box.app, sha = "1111111" })
       fails("missing", "no git repository at /", { url = box.dir .. "/nothing" })
       fails("missing", "not visible", { url = server.url .. "/nothing.git" })
       fails("missing", "404", { url = server.url .. "/status/404/app.git" })
       fails("auth", "403", { url = server.url .. "/status/403/app.git" })
       fails("remote", "500", { url = server.url .. "/status/500/app.git" })
-      fails("remote", "no answer that a git server gives", { url = server.url .. "/status/200/app.git" })
+      fails("remote", "no answer that a git server gives",
+        { url = server.url .. "/status/200/app.git" })
       fails("net", "127.0.0.1", { url = "http://127.0.0.1:1/app.git" })
       fails("net", "nosuch.invalid", { url = "http://ada:secret@nosuch.invalid/app.git" })
       fails("usage", "cannot make out", { url = "ftp://ada:secret@host/app.git" })
@@ -265,7 +275,8 @@ describe("repo", function()
       local err = fails("timeout", "^nothing came from http://[%d.:]+/slow/app.git for 0.3 s",
         { url = server.url .. "/slow/app.git", idle_timeout = 0.3 })
       assert.equal("checkout", err.op)
-      fails("timeout", "was not there after 0.2 s", { url = server.url .. "/slow/app.git", timeout = 0.2,
+      fails("timeout", "was not there after 0.2 s",
+        { url = server.url .. "/slow/app.git", timeout = 0.2,
         mirror = box:fresh() })
     end)
   end)
@@ -290,7 +301,8 @@ describe("repo", function()
       "repo.checkout: unknown option 'branch'")
     assert.error_matches(function() repo.checkout { url = "/x" } end, "option 'into' is missing")
     assert.error_matches(function() repo.checkout { url = "/x\0", into = "/y" } end, "NUL")
-    assert.error_matches(function() repo.checkout { url = "/x", into = "/y", ref = "" } end, "empty")
+    assert.error_matches(function() repo.checkout { url = "/x", into = "/y", ref = "" } end,
+      "empty")
     assert.error_matches(function() repo.info { path = "/x" } end, "unknown option 'path'")
   end)
 end)

@@ -37,7 +37,8 @@ E]], path, tostring(sshd.port), key, known)
   local function checkout(url, command, into)
     local result = assert(proc.run {
       argv = { program, "lua", box.dir .. "/ask.lua", url, into },
-      env = { PATH = os.getenv "PATH", HOME = box.dir, ORCH_LUA = os.getenv "ORCH_LUA", GIT_SSH_COMMAND = command,
+      env = { PATH = os.getenv "PATH", HOME = box.dir, ORCH_LUA = os.getenv "ORCH_LUA",
+        GIT_SSH_COMMAND = command,
         ASAN_OPTIONS = os.getenv "ASAN_OPTIONS", LSAN_OPTIONS = os.getenv "LSAN_OPTIONS" },
     })
     return result.stdout
@@ -52,12 +53,17 @@ E]], path, tostring(sshd.port), key, known)
 local r, err = require "orch.repo".checkout { url = (...), into = (select(2, ...)) }
 print(r and r.sha or err.kind .. ": " .. err.message)
 E]], box.dir)
-    local port = tonumber(box:sh [[python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])']])
-    sshd = { port = port, child = assert(proc.start { argv = { SSHD, "-D", "-e", "-f", "/dev/null", "-p", tostring(port),
-      "-o", "ListenAddress=127.0.0.1", "-o", "HostKey=" .. box.dir .. "/host", "-o", "PidFile=none", "-o", "UsePAM=no",
+    local port =
+      tonumber(box:sh [[python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])']])
+    sshd = { port = port,
+      child =
+      assert(proc.start { argv = { SSHD, "-D", "-e", "-f", "/dev/null", "-p", tostring(port),
+      "-o", "ListenAddress=127.0.0.1", "-o", "HostKey=" .. box.dir .. "/host", "-o", "PidFile=none",
+      "-o", "UsePAM=no",
       "-o", "StrictModes=no", "-o", "AuthorizedKeysFile=" .. box.dir .. "/authorized" } }) }
     while not assert(sshd.child:read()):find "listening" do end
-    box:sh([[cd "$1"; printf '[127.0.0.1]:%s %s\n' "$2" "$(cat host.pub)" > known; : > nobody]], box.dir, tostring(port))
+    box:sh([[cd "$1"; printf '[127.0.0.1]:%s %s\n' "$2" "$(cat host.pub)" > known; : > nobody]],
+      box.dir, tostring(port))
   end)
 
   teardown(function()
@@ -86,7 +92,8 @@ E]], box.dir)
   it("tells what ssh said", function()
     local good = config("good", box.dir .. "/mine", box.dir .. "/known")
     local into = box:fresh()
-    assert.matches("^missing: .*box:/nothing.git.*not appear to be a git", checkout("box:/nothing.git", good, into))
+    assert.matches("^missing: .*box:/nothing.git.*not appear to be a git",
+      checkout("box:/nothing.git", good, into))
     assert.matches("^auth: .*Permission denied", checkout("box:" .. box.app,
       config("wrong", box.dir .. "/other", box.dir .. "/known"), into))
     assert.matches("^auth: .*Host key verification failed", checkout("box:" .. box.app,

@@ -28,7 +28,8 @@ describe("repo.checkout writes", function()
     return bare, work
   end
 
-  -- A repository whose commit's tree is given as git mktree takes it: "mode type name" with %s for ids.
+  -- A repository whose commit's tree is given as git mktree takes it: "mode type name" with %s for
+  -- ids.
   local function crafted(name, build)
     local bare = ("%s/git/%s.git"):format(box.dir, name)
     box:git { "init", "-q", "-b", "main", "--bare", bare }
@@ -41,7 +42,8 @@ describe("repo.checkout writes", function()
         local id = entry[3]:gsub("%x%x", function(hex) return string.char(tonumber(hex, 16)) end)
         bytes[#bytes + 1] = ("%s %s\0"):format(entry[1], entry[2]) .. id
       end
-      return git({ "hash-object", "-w", "-t", "tree", "--literally", "--stdin" }, table.concat(bytes))
+      return git({ "hash-object", "-w", "-t", "tree", "--literally", "--stdin" },
+        table.concat(bytes))
     end
     git { "update-ref", "refs/heads/main", git { "commit-tree", "-m", name, build(blob, tree) } }
     return bare
@@ -66,8 +68,10 @@ describe("repo.checkout writes", function()
       printf g > .git-blame-ignore-revs; printf h > git~2; printf i > "back\\slash"]])))
   end)
 
-  it("unchanged files with the time they had in the checkout before, when those are kept", function()
-    local bare, work = made("times", "mkdir d; for i in 1 2 3; do echo $i > f$i; echo $i > d/f$i; done; ln -s f1 l; chmod +x d/f3")
+  it("unchanged files with the time they had in the checkout before, when those are kept",
+    function()
+    local bare, work = made("times",
+      "mkdir d; for i in 1 2 3; do echo $i > f$i; echo $i > d/f$i; done; ln -s f1 l; chmod +x d/f3")
     local times = box:fresh() .. "/kept/times"
     local function fresh(kept)
       local into = box:fresh()
@@ -121,7 +125,8 @@ describe("repo.checkout writes", function()
 
   it("submodules, to any depth, with credentials for their own server only", function()
     local function add(work, name)
-      box:git { "-C", work, "-c", "protocol.file.allow=always", "submodule", "add", "-q", "-b", "main", "../" .. name .. ".git", "mods/" .. name }
+      box:git { "-C", work, "-c", "protocol.file.allow=always", "submodule", "add", "-q", "-b",
+        "main", "../" .. name .. ".git", "mods/" .. name }
       box:git { "-C", work, "commit", "-qm", "with " .. name }
     end
     made("inner", "echo inner > file")
@@ -135,14 +140,18 @@ describe("repo.checkout writes", function()
     box:git { "clone", "-q", box.dir .. "/git/outer.git", outer_work }
     add(outer_work, "middle")
     box:git { "-C", outer_work, "push", "-q", "origin", "main" }
-    for _, url in ipairs { box.dir .. "/git/outer.git", server.url .. "/outer.git", server.url .. "/private/outer.git" } do
+    for _,
+      url in ipairs { box.dir .. "/git/outer.git", server.url .. "/outer.git",
+      server.url .. "/private/outer.git" } do
       local into = box:fresh()
-      local options = { url = url, into = into, submodules = true, mirror = box:fresh(), user = "ada", password = server.password }
+      local options = { url = url, into = into, submodules = true, mirror = box:fresh(),
+        user = "ada", password = server.password }
       local result = assert(repo.checkout(options))
       assert.equal("with middle", result.subject)
       assert.equal("inner\n", fs.read(into .. "/mods/middle/mods/inner/file"))
       assert.equal("", box:git { "-C", into, "status", "--porcelain" })
-      assert.not_matches("\n[-+]", "\n" .. box:git { "-C", into, "submodule", "status", "--recursive" })
+      assert.not_matches("\n[-+]",
+        "\n" .. box:git { "-C", into, "submodule", "status", "--recursive" })
       assert.equal(0, assert(repo.checkout(options)).files)
     end
     local into = box:fresh()
@@ -153,11 +162,13 @@ describe("repo.checkout writes", function()
 
   it("no submodule from this machine for a repository elsewhere", function()
     local bare = crafted("thief", function(blob, tree)
-      return tree({ "100644", ".gitmodules", blob(('[submodule "x"]\n\tpath = x\n\turl = %s\n'):format(box.app)) },
+      return tree({ "100644", ".gitmodules",
+        blob(('[submodule "x"]\n\tpath = x\n\turl = %s\n'):format(box.app)) },
         { "160000", "x", box:git { "-C", box.app, "rev-parse", "main" } })
     end)
     local into = box:fresh()
-    local _, err = repo.checkout { url = server.url .. "/thief.git", into = into, submodules = true }
+    local _, err = repo.checkout { url = server.url .. "/thief.git", into = into,
+      submodules = true }
     assert.equal("failed", err.kind)
     assert.matches("submodule x: refused to read", err.message)
     assert.is_nil(fs.stat(into))
@@ -168,26 +179,48 @@ describe("repo.checkout writes", function()
     local cases = {
       ["a hook"] = function(blob, tree)
         local id = blob "#!/bin/sh\n"
-        return tree { "40000", ".git", tree { "40000", "hooks", tree { "100755", "post-checkout", id } } }
+        return tree { "40000", ".git",
+          tree { "40000", "hooks", tree { "100755", "post-checkout", id } } }
       end,
-      ["another case of .git"] = function(blob, tree) return tree { "40000", ".GIT", tree { "100644", "config", blob "x" } } end,
-      ["a short name of .git"] = function(blob, tree) return tree { "40000", "GIT~1", tree { "100644", "config", blob "x" } } end,
-      ["a stream of .git"] = function(blob, tree) return tree { "40000", ".git::$INDEX_ALLOCATION", tree { "100644", "x", blob "x" } } end,
-      ["dots behind .git"] = function(blob, tree) return tree { "40000", ".git . .", tree { "100644", "x", blob "x" } } end,
-      ["an ignored character in .git"] = function(blob, tree) return tree { "40000", ".g\u{200c}it", tree { "100644", "x", blob "x" } } end,
+      ["another case of .git"] = function(blob, tree)
+        return tree { "40000", ".GIT", tree { "100644", "config", blob "x" } }
+      end,
+      ["a short name of .git"] = function(blob, tree)
+        return tree { "40000", "GIT~1", tree { "100644", "config", blob "x" } }
+      end,
+      ["a stream of .git"] = function(blob, tree)
+        return tree { "40000", ".git::$INDEX_ALLOCATION", tree { "100644", "x", blob "x" } }
+      end,
+      ["dots behind .git"] = function(blob, tree)
+        return tree { "40000", ".git . .", tree { "100644", "x", blob "x" } }
+      end,
+      ["an ignored character in .git"] = function(blob, tree)
+        return tree { "40000", ".g\u{200c}it", tree { "100644", "x", blob "x" } }
+      end,
       ["a .git further down"] = function(blob, tree)
-        return tree { "40000", "sub", tree { "40000", ".git", tree { "100644", "config", blob "x" } } }
+        return tree { "40000", "sub",
+          tree { "40000", ".git", tree { "100644", "config", blob "x" } } }
       end,
-      ["a backslash"] = function(blob, tree) return tree { "100644", "a\\.git\\config", blob "x" } end,
-      ["two dots"] = function(blob, tree) return tree { "40000", "..", tree { "100644", "escaped", blob "x" } } end,
-      ["one dot"] = function(blob, tree) return tree { "40000", ".", tree { "100644", "escaped", blob "x" } } end,
-      ["a slash in a name"] = function(blob, tree) return tree { "100644", "../escaped", blob "x" } end,
+      ["a backslash"] = function(blob, tree)
+        return tree { "100644", "a\\.git\\config", blob "x" }
+      end,
+      ["two dots"] = function(blob, tree)
+        return tree { "40000", "..", tree { "100644", "escaped", blob "x" } }
+      end,
+      ["one dot"] = function(blob, tree)
+        return tree { "40000", ".", tree { "100644", "escaped", blob "x" } }
+      end,
+      ["a slash in a name"] = function(blob, tree)
+        return tree { "100644", "../escaped", blob "x" }
+      end,
       ["a root"] = function(blob, tree) return tree { "100644", "/tmp/escaped", blob "x" } end,
       ["a link, then a path through it"] = function(blob, tree)
-        return tree({ "120000", "door", blob(box.dir) }, { "40000", "door", tree { "100644", "escaped", blob "x" } })
+        return tree({ "120000", "door", blob(box.dir) },
+          { "40000", "door", tree { "100644", "escaped", blob "x" } })
       end,
       ["a path, then a link over it"] = function(blob, tree)
-        return tree({ "40000", "door", tree { "100644", "escaped", blob "x" } }, { "120000", "door", blob(box.dir) })
+        return tree({ "40000", "door", tree { "100644", "escaped", blob "x" } },
+          { "120000", "door", blob(box.dir) })
       end,
     }
     local names = {}
@@ -211,7 +244,8 @@ describe("repo.checkout writes", function()
     local bare
 
     setup(function()
-      bare = made("many", [[i=0; while [ $i -lt 100 ]; do mkdir -p d$i/e; j=0; while [ $j -lt 50 ]; do
+      bare = made("many",
+        [[i=0; while [ $i -lt 100 ]; do mkdir -p d$i/e; j=0; while [ $j -lt 50 ]; do
         echo "$i $j of many" > d$i/e/f$j; j=$((j+1)); done; i=$((i+1)); done]])
     end)
 

@@ -3,7 +3,9 @@ local proc = require "orch.proc"
 local secret = require "orch.secret"
 local task = require "orch.task"
 
-local function opened(value) return assert(proc.run { argv = { "/usr/bin/printf", "%s", value } }).stdout end
+local function opened(value)
+  return assert(proc.run { argv = { "/usr/bin/printf", "%s", value } }).stdout
+end
 
 describe("a secret", function()
   local password
@@ -62,7 +64,9 @@ describe("a secret", function()
   end)
 
   it("makes secrets when it is put together with text", function()
-    for _, each in ipairs { "a" .. password, password .. "b", "a" .. password .. "b", 1 .. password .. 2.5,
+    for _,
+      each in ipairs { "a" .. password, password .. "b", "a" .. password .. "b",
+      1 .. password .. 2.5,
       password .. password } do
       assert.is_true(secret.is(each))
       assert.equal("***", tostring(each))
@@ -99,12 +103,15 @@ describe("a secret", function()
     for i = 0, 255 do bytes[#bytes + 1] = string.char(i) end
     local all = table.concat(bytes)
     assert.equal(all, assert(proc.run { argv = { "cat" }, input = secret.new(all, "ALL") }).stdout)
-    assert.equal(all .. all, assert(proc.run { argv = { "cat" }, input = all .. secret.new(all, "ALL") }).stdout)
+    assert.equal(all .. all,
+      assert(proc.run { argv = { "cat" }, input = all .. secret.new(all, "ALL") }).stdout)
   end)
 
   it("is told from other values", function()
     assert.is_true(secret.is(password))
-    for _, value in ipairs { "hunter2!", 1, {}, io.stdout, secret.masker() } do assert.is_false(secret.is(value)) end
+    for _, value in ipairs { "hunter2!", 1, {}, io.stdout, secret.masker() } do
+      assert.is_false(secret.is(value))
+    end
     assert.is_false(secret.is(nil))
     assert.has_error(function() secret.name("text") end)
   end)
@@ -160,7 +167,8 @@ describe("a masker", function()
     add "secret"
     add "secret-and-more"
     add "secret-and"
-    assert.equal("*** *** *** *** -x", masker:apply "secret secret-and-more secret-and secret-and -x")
+    assert.equal("*** *** *** *** -x",
+      masker:apply "secret secret-and-more secret-and secret-and -x")
     assert.equal("***-mor", masker:apply "secret-and-mor")
   end)
 
@@ -175,7 +183,8 @@ describe("a masker", function()
     add "{\n  \"token\": \"abcdefgh\",\n  \"n\": 1\n}\n-----BEGIN KEY-----\nMIIEabcd==\n-----END KEY-----\n"
     assert.equal("  ***", masker:apply '  "token": "abcdefgh",')
     assert.equal("key: ***", masker:apply "key: MIIEabcd==")
-    for _, plain in ipairs { "{", "}", "----", "-----BEGIN KEY-----", "-----END KEY-----", "MIIE" } do
+    for _,
+      plain in ipairs { "{", "}", "----", "-----BEGIN KEY-----", "-----END KEY-----", "MIIE" } do
       assert.equal(plain, masker:apply(plain))
     end
   end)

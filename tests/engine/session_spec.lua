@@ -44,7 +44,8 @@ describe("session", function()
   -- The daemon of a scene, listening.
   local function start(scene, value)
     local socket = dir .. "/socket"
-    daemon = assert(proc.start { argv = { "/usr/bin/python3", servers.dir .. "/daemon.py", socket, scene,
+    daemon =
+      assert(proc.start { argv = { "/usr/bin/python3", servers.dir .. "/daemon.py", socket, scene,
       json.encode(value == nil and json.null or value) }, grace = 0.1 })
     held = ""
     assert.equal("ready", line())
@@ -97,18 +98,22 @@ describe("session", function()
 
   it("answers what a daemon asks, and nothing to strangers", function()
     local s <close> = assert(open(start("ask", {
-      { HEALTH, "" }, { CREDENTIALS, "mine.example:5000" }, { CREDENTIALS, "other.example" }, { SECRET, "tok" },
-      { SECRET, "nope" }, { CHECK, "" }, { CHECK, "git" }, { "/moby.filesync.v1.Auth/GetTokenAuthority", "x" },
+      { HEALTH, "" }, { CREDENTIALS, "mine.example:5000" }, { CREDENTIALS, "other.example" },
+      { SECRET, "tok" },
+      { SECRET, "nope" }, { CHECK, "" }, { CHECK, "git" },
+      { "/moby.filesync.v1.Auth/GetTokenAuthority", "x" },
       { "/moby.filesync.v1.FileSend/DiffCopy", "" },
     }), {
       shared_key = "k3y",
-      credentials = { ["mine.example:5000"] = { username = "u", password = secret.new("pw", "P") } },
+      credentials =
+        { ["mine.example:5000"] = { username = "u", password = secret.new("pw", "P") } },
       secrets = { tok = secret.new("s3cret", "T") },
       ssh = { default = "/none" },
     }))
     assert.matches("^%x+$", s:id())
     local said_all = said()
-    assert.same({ { "0", "\8\1" }, { "0", "\10\1u\18\2pw" }, { "0", "" }, { "0", "\10\6s3cret" }, { "5", json.null },
+    assert.same({ { "0", "\8\1" }, { "0", "\10\1u\18\2pw" }, { "0", "" }, { "0", "\10\6s3cret" },
+      { "5", json.null },
       { "0", "" }, { "5", json.null }, { "12", json.null }, { "3", json.null } }, said_all.answers)
     assert.matches("POST /v1.41/session HTTP/1.1\r\n", said_all.head, 1, true)
     assert.matches("Session%-Uuid: " .. s:id(), said_all.head)
@@ -134,7 +139,8 @@ describe("session", function()
     write("big", ("0123456789abcdef"):rep(10000))
     assert(fs.make_dir(context .. "/empty"))
     assert(fs.symlink("a/b", context .. "/link"))
-    assert(proc.run { argv = { "sh", "-c", "ln a.txt z-hard; mkfifo f; chmod 4755 a-" }, cwd = context })
+    assert(proc.run { argv = { "sh", "-c", "ln a.txt z-hard; mkfifo f; chmod 4755 a-" },
+      cwd = context })
     local answer, stats = files {}
     assert.equal("a a/b a/b/c a- a.txt big empty f link z-hard", paths(answer))
     assert.same({ ["a/b/c"] = "deep", ["a.txt"] = "beside", big = 160000 }, answer.content)
@@ -165,7 +171,8 @@ try: os.setxattr("d", "user.k", b"")
 except OSError: os.setxattr("d", "trusted.k", b"")]] } })
     if set.code ~= 0 then return pending "skipped where nobody may set a capability" end
     local of = {}
-    for _, stat in ipairs(files({}).stats) do of[stat.path] = stat.attributes:gsub("%x%x", function(byte)
+    for _,
+      stat in ipairs(files({}).stats) do of[stat.path] = stat.attributes:gsub("%x%x", function(byte)
       return string.char(tonumber(byte, 16))
     end) end
     assert.equal("\10\19security.capability\18\20\1\0\0\2\0\32" .. ("\0"):rep(14), of["d/program"])
@@ -175,7 +182,8 @@ except OSError: os.setxattr("d", "trusted.k", b"")]] } })
 
   it("sends nothing but entries when nothing is asked for", function()
     write("one", "1")
-    local s <close> = assert(open(start("files", { meta = { { "dir-name", "context" } }, want = json.array {} }),
+    local s <close> =
+      assert(open(start("files", { meta = { { "dir-name", "context" } }, want = json.array {} }),
       { dirs = { context = context } }))
     assert.same({}, said().content)
     s:wait()
@@ -183,13 +191,19 @@ except OSError: os.setxattr("d", "trusted.k", b"")]] } })
   end)
 
   it("leaves out what the patterns exclude", function()
-    for _, name in ipairs { "keep", "drop.log", "d/drop.log", "d/keep.log", "vendor/x/y", "only/z" } do write(name, name) end
+    for _,
+      name in ipairs { "keep", "drop.log", "d/drop.log", "d/keep.log", "vendor/x/y", "only/z" } do
+      write(name, name)
+    end
     local answer = files { meta = { { "dir-name", "context" }, { "exclude-patterns", "**/*.log" },
-      { "exclude-patterns", "!d/keep.log" }, { "exclude-patterns", "vendor" }, { "exclude-patterns", "#not a comment" },
+      { "exclude-patterns", "!d/keep.log" }, { "exclude-patterns", "vendor" },
+      { "exclude-patterns", "#not a comment" },
       { "exclude-patterns", "only" } } }
     assert.equal("d d/keep.log keep", paths(answer))
     stop()
-    answer = files { meta = { { "dir-name", "context" }, { "include-patterns", "vendor/x" }, { "include-patterns", "k*" } } }
+    answer =
+      files { meta = { { "dir-name", "context" }, { "include-patterns", "vendor/x" },
+      { "include-patterns", "k*" } } }
     assert.equal("keep vendor vendor/x vendor/x/y", paths(answer))
   end)
 
@@ -200,7 +214,9 @@ except OSError: os.setxattr("d", "trusted.k", b"")]] } })
       { "exclude-patterns", "!x{2}/*" }, { "exclude-patterns", "!d/b" } } }
     assert.equal("d d/b slash", paths(answer)) -- fsutil looks for a directory "x{2}"
     stop()
-    answer = files { meta = { { "dir-name", "context" }, { "include-patterns", "d" }, { "include-patterns", "." },
+    answer =
+      files { meta = { { "dir-name", "context" }, { "include-patterns", "d" },
+      { "include-patterns", "." },
       { "followpaths", "d/a" } } }
     assert.equal("#c d d/a d/b slash xx xx/a", paths(answer))
   end)
@@ -218,7 +234,9 @@ except OSError: os.setxattr("d", "trusted.k", b"")]] } })
   it("goes where a link leads the first time that it comes to it, as fsutil does", function()
     for _, name in ipairs { "d/k", "d/other", "e/k", "w/x" } do write(name, name) end
     assert(fs.symlink("d", context .. "/link"))
-    for i, name in ipairs { "e", "w" } do assert(fs.symlink("../" .. name, context .. "/d/l" .. i)) end
+    for i, name in ipairs { "e", "w" } do
+      assert(fs.symlink("../" .. name, context .. "/d/l" .. i))
+    end
     local function follow(...)
       local meta = { { "dir-name", "context" } }
       for _, path in ipairs { ... } do meta[#meta + 1] = { "followpaths", path } end
@@ -249,25 +267,30 @@ except OSError: os.setxattr("d", "trusted.k", b"")]] } })
   end)
 
   it("serves a text as the Dockerfile", function()
-    local answer = files({ meta = { { "dir-name", "dockerfile" }, { "followpaths", "Dockerfile" } } },
+    local answer =
+      files({ meta = { { "dir-name", "dockerfile" }, { "followpaths", "Dockerfile" } } },
       { dockerfile_text = "FROM x\n" })
     assert.same({ Dockerfile = "FROM x\n" }, answer.content)
   end)
 
   it("refuses a directory that is not given", function()
-    local _ <close> = assert(open(start("ask", { { "/moby.filesync.v1.FileSync/DiffCopy", "" } }), { dirs = { x = dir } }))
+    local _ <close> =
+      assert(open(start("ask", { { "/moby.filesync.v1.FileSync/DiffCopy", "" } }),
+      { dirs = { x = dir } }))
     assert.same({ { "5", json.null } }, said().answers)
   end)
 
   it("tells the daemon and the caller of a pattern that is none", function()
-    local answer, _, err = files { meta = { { "dir-name", "context" }, { "exclude-patterns", "[a" } } }
+    local answer, _, err =
+      files { meta = { { "dir-name", "context" }, { "exclude-patterns", "[a" } } }
     assert.matches("pattern", answer.error)
     assert.equal("usage", err.kind)
   end)
 
   it("tells of a file that cannot be read", function()
     write("gone", "x")
-    assert(proc.run { argv = { "sh", "-c", "rm gone && mkdir deep && cd deep && for i in $(seq 1100); do mkdir d && cd d; done" },
+    assert(proc.run { argv = { "sh", "-c",
+      "rm gone && mkdir deep && cd deep && for i in $(seq 1100); do mkdir d && cd d; done" },
       cwd = context })
     local answer, _, err = files {}
     assert.matches("deeper than 1000", answer.error)
@@ -286,20 +309,24 @@ while True:
     s.sendall(d)
 ]], dir .. "/agent" } })
     assert.matches("up", echo:read())
-    local s <close> = assert(open(start("ssh", { bytes = 100000 }), { ssh = { default = dir .. "/agent" } }))
+    local s <close> =
+      assert(open(start("ssh", { bytes = 100000 }), { ssh = { default = dir .. "/agent" } }))
     assert.same({ bytes = 100000, status = "0" }, said())
     assert.equal(1, s:stats().agents)
     echo:wait()
   end)
 
   it("writes what is exported, whole or not at all", function()
-    local s <close> = assert(open(start("output", { pieces = { "abc", ("x"):rep(100000), "" } }), { output = dir .. "/out" }))
+    local s <close> =
+      assert(open(start("output", { pieces = { "abc", ("x"):rep(100000), "" } }),
+      { output = dir .. "/out" }))
     assert.same({ status = "0" }, said())
     s:wait()
     assert.equal(100003, s:stats().output)
     assert.equal("abc" .. ("x"):rep(100000), fs.read(dir .. "/out"))
     stop()
-    local cut <close> = assert(open(start("output", { pieces = { "abc" }, cut = true }), { output = dir .. "/cut" }))
+    local cut <close> =
+      assert(open(start("output", { pieces = { "abc" }, cut = true }), { output = dir .. "/cut" }))
     task.sleep(0.05)
     cut:close()
     local left = fs.list(dir)
@@ -319,7 +346,9 @@ while True:
     end)
 
     it("ends at data of no stream, at pings of a wrong size, at a table bomb", function()
-      for _, frame in ipairs { { 0, 0, 0, "00", 1 }, { 6, 0, 0, "0011", 1 }, { 1, 5, 1, "ffffffffffffff7f", 1 },
+      for _,
+        frame in ipairs { { 0, 0, 0, "00", 1 }, { 6, 0, 0, "0011", 1 },
+        { 1, 5, 1, "ffffffffffffff7f", 1 },
         { 8, 0, 0, "00000000", 1 }, { 9, 4, 1, "00", 1 } } do
         local err = spoilt("frames", { frame })
         assert.equal("remote", err.kind, err.message)
@@ -355,7 +384,9 @@ while True:
 
     it("ends when files are asked for that it never told of, or twice", function()
       write("f", "x")
-      for _, packets in ipairs { { "08011807" }, { "0801", "0801" }, { "0802" }, { "08" }, { "080118ffffffffffff01" } } do
+      for _,
+        packets in ipairs { { "08011807" }, { "0801", "0801" }, { "0802" }, { "08" },
+        { "080118ffffffffffff01" } } do
         local err = spoilt("packets", packets, { dirs = { context = context } })
         assert.equal("remote", err.kind, err.message)
         stop()
@@ -363,7 +394,9 @@ while True:
     end)
 
     it("tells that a daemon refuses, and why", function()
-      for status, kind in pairs { ["404 Not Found"] = "missing", ["400 Bad Request"] = "usage", ["500 No"] = "remote" } do
+      for status,
+        kind in pairs { ["404 Not Found"] = "missing", ["400 Bad Request"] = "usage",
+        ["500 No"] = "remote" } do
         local s, err = open(start("refuse", status))
         assert.is_nil(s)
         assert.equal(kind, err.kind)
@@ -421,7 +454,8 @@ while True:
   end)
 
   it("fails for a directory and a socket that are not there", function()
-    local s, err = session.open { unix = dir .. "/none", api = "1.41", dirs = { context = dir .. "/missing" } }
+    local s, err = session.open { unix = dir .. "/none", api = "1.41",
+      dirs = { context = dir .. "/missing" } }
     assert.is_nil(s)
     assert.equal("missing", err.kind)
     s, err = session.open { unix = dir .. "/none", api = "1.41" }
@@ -430,10 +464,15 @@ while True:
   end)
 
   it("refuses what it does not know", function()
-    assert.error_matches(function() session.open { unix = "/x", api = "1.41", secret = {} } end, "unknown option 'secret'")
-    assert.error_matches(function() session.open { unix = "/x", api = "1/../x" } end, "'api' must be a version")
-    assert.error_matches(function() session.open { unix = "/x", api = "1.41", dirs = { a = 1 } } end, "'a' must be a string")
-    assert.error_matches(function() session.open { unix = "/x", api = "1.41", credentials = { h = { username = "u" } } } end,
+    assert.error_matches(function() session.open { unix = "/x", api = "1.41", secret = {} } end,
+      "unknown option 'secret'")
+    assert.error_matches(function() session.open { unix = "/x", api = "1/../x" } end,
+      "'api' must be a version")
+    assert.error_matches(function() session.open { unix = "/x", api = "1.41",
+      dirs = { a = 1 } } end, "'a' must be a string")
+    assert.error_matches(function()
+      session.open { unix = "/x", api = "1.41", credentials = { h = { username = "u" } } }
+    end,
       "'h' has no password")
     assert.error_matches(function()
       session.open { unix = "/x", api = "1.41", secrets = { s = ("x"):rep(500 * 1024 + 1) } }

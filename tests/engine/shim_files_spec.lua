@@ -5,14 +5,16 @@ local proc = require "orch.proc"
 -- Frames of engine/shim/wire.h.
 local function frame(kind, ...)
   local texts = table.pack(...)
-  return string.pack(">c1s4", kind, texts.n > 0 and table.concat(texts, "\0", 1, texts.n) .. "\0" or "")
+  return string.pack(">c1s4", kind,
+    texts.n > 0 and table.concat(texts, "\0", 1, texts.n) .. "\0" or "")
 end
 
 local function bytes_frame(kind, bytes) return string.pack(">c1s4", kind, bytes) end
 
 -- What `orch-shim files` answers to these, as { { kind, payload }… }.
 local function answers(input)
-  local result = assert(proc.run { argv = { library.shim(), "files" }, input = input, split = true })
+  local result =
+    assert(proc.run { argv = { library.shim(), "files" }, input = input, split = true })
   assert.equal(0, result.code)
   local list, at = {}, 1
   while at <= #result.stdout do
@@ -34,12 +36,16 @@ describe("the shim's files", function()
   before_each(function() dir = assert(fs.make_temp("/tmp/orch-spec-")) end)
   after_each(function() assert(fs.remove(dir)) end)
 
-  it("are written, appended to, looked at, listed, read and removed, in the order asked for", function()
+  it("are written, appended to, looked at, listed, read and removed, in the order asked for",
+    function()
     local list = answers(table.concat {
-      frame("d", dir .. "/a/b", "448"), frame("w", dir .. "/a/b/f", tostring(tonumber("640", 8)), "1"),
-      bytes_frame("w", "one\0"), bytes_frame("w", "two"), frame "g", frame("a", dir .. "/a/b/f", "0", "0"),
+      frame("d", dir .. "/a/b", "448"),
+      frame("w", dir .. "/a/b/f", tostring(tonumber("640", 8)), "1"),
+      bytes_frame("w", "one\0"), bytes_frame("w", "two"), frame "g",
+      frame("a", dir .. "/a/b/f", "0", "0"),
       bytes_frame("w", "!"), frame "g", frame("s", dir .. "/a/b/f"), frame("l", dir .. "/a/b"),
-      frame("r", dir .. "/a/b/f", "100"), frame("p", dir .. "/a/../a/b"), frame("x", dir .. "/a"), frame("s", dir .. "/a"),
+      frame("r", dir .. "/a/b/f", "100"), frame("p", dir .. "/a/../a/b"), frame("x", dir .. "/a"),
+      frame("s", dir .. "/a"),
     })
     local kinds = {}
     for i, each in ipairs(list) do kinds[i] = each[1] end
@@ -55,7 +61,8 @@ describe("the shim's files", function()
   it("are no FIFOs, which nobody may ever write to", function()
     assert.equal(0, assert(proc.run { argv = { "mkfifo", dir .. "/fifo" } }).code)
     local list = answers(frame("r", dir .. "/fifo", "100"))
-    assert.same({ "conflict", dir .. "/fifo is a FIFO, not a file" }, { texts_of(list[1][2])[1], texts_of(list[1][2])[3] })
+    assert.same({ "conflict", dir .. "/fifo is a FIFO, not a file" },
+      { texts_of(list[1][2])[1], texts_of(list[1][2])[3] })
   end)
 
   it("say whether a directory may be written in", function()
@@ -66,7 +73,8 @@ describe("the shim's files", function()
 
   it("refuse a file that is too large, and a port where nobody listens", function()
     assert(fs.write(dir .. "/big", ("x"):rep(200000)))
-    local list = answers(frame("r", dir .. "/big", "100000") .. frame("t", "127.0.0.1", "1", "500", "")
+    local list = answers(frame("r", dir .. "/big", "100000")
+      .. frame("t", "127.0.0.1", "1", "500", "")
       .. frame("t", "nowhere", "1", "500", ""))
     local last = #list
     assert.equal("limit", texts_of(list[last - 2][2])[1])
@@ -84,9 +92,12 @@ describe("the shim's files", function()
   end)
 
   it("end at what is no request, without an answer to it", function()
-    for _, garbage in ipairs { "x", frame "?", string.pack(">c1I4", "r", 0xffffffff), "r\0\0\1\0abc", frame "w",
+    for _,
+      garbage in ipairs { "x", frame "?", string.pack(">c1I4", "r", 0xffffffff), "r\0\0\1\0abc",
+      frame "w",
       frame("w", dir .. "/f", "0", "0") .. bytes_frame("w", "half") } do
-      local result = assert(proc.run { argv = { library.shim(), "files" }, input = garbage, timeout = 5 })
+      local result =
+        assert(proc.run { argv = { library.shim(), "files" }, input = garbage, timeout = 5 })
       assert.equal(0, result.code)
       assert.is_nil(fs.stat(dir .. "/f"))
     end

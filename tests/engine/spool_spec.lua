@@ -126,11 +126,13 @@ describe("spool", function()
       s:frame("x")
       local good, err = s:close()
       report { good = good == nil, kind = err.kind, message = err.message, pending = s:pending(), again = s:close() }]]
-    local result = assert(proc.run { env = environment, argv = { "/bin/sh", "-c", '"$@" | head -c 3', "sh",
+    local result =
+      assert(proc.run { env = environment, argv = { "/bin/sh", "-c", '"$@" | head -c 3', "sh",
       table.unpack(argv) } })
     assert.equal("000", result.stdout)
     local values = reported()
-    assert.same({ good = true, kind = "io", message = values.message, pending = 0, again = true }, values)
+    assert.same({ good = true, kind = "io", message = values.message, pending = 0, again = true },
+      values)
     assert.matches("cannot write output", values.message)
   end)
 
@@ -201,7 +203,8 @@ describe("spool", function()
       local s = assert(spool.open(1))
       for i = 1, 50 do s:write(block(i)) end
       assert(s:close())]]
-    assert(proc.run { env = environment, argv = { "/bin/sh", "-c", 'echo before > "$0"; "$@" >> "$0"', dir .. "/out",
+    assert(proc.run { env = environment,
+      argv = { "/bin/sh", "-c", 'echo before > "$0"; "$@" >> "$0"', dir .. "/out",
       table.unpack(argv) } })
     local text = assert(fs.read(dir .. "/out"))
     assert.equal("before\n0000001\n", text:sub(1, 15))

@@ -16,7 +16,9 @@ local function sh(script, ...)
 end
 
 -- A request closes the descriptor of its body, whatever happens.
-local function close(fd) http.request { url = "http://127.0.0.1:1/", method = "PUT", body_fd = fd } end
+local function close(fd)
+  http.request { url = "http://127.0.0.1:1/", method = "PUT", body_fd = fd }
+end
 
 describe("tar.context", function()
   local dir, file
@@ -60,7 +62,8 @@ describe("tar.context", function()
       python3 -c 'import socket; socket.socket(socket.AF_UNIX).bind("sock")'; chown -R 1:1 a]], dir)
     local sent = assert(send())
     assert.same({ files = 6, bytes = 17, excluded = 0 }, sent)
-    assert.equal(table.concat({ "./", "Dockerfile", "a/", "a/b/", "a/b/f", "a-b/", "a-b/g", "empty/", "hard",
+    assert.equal(table.concat({ "./", "Dockerfile", "a/", "a/b/", "a/b/f", "a-b/", "a-b/g",
+      "empty/", "hard",
       "link", "pipe", "" }, "\n"), sh("tar tf \"$1\"", file))
     assert.equal("12\n", sh("tar tvf \"$1\" | grep -c ' 0/0 '", file):gsub("^11", "12"))
     sh("mkdir \"$1.x\"; tar xf \"$1\" -C \"$1.x\"; diff -r --no-dereference -x pipe \"$1.x\" \"$2\" | grep -v sock | grep . && exit 1; true",
@@ -75,7 +78,8 @@ os.setxattr(sys.argv[1], "security.capability", bytes.fromhex("01000002002000000
     if set.code ~= 0 then return pending "skipped where nobody may set a capability" end
     assert(fs.write(dir .. "/b", "content"))
     assert(send())
-    assert.equal("{'SCHILY.xattr.security.capability': '\\x01\\x00\\x00\\x02\\x00 " .. ("\\x00"):rep(14) .. "'} {} b'content'\n",
+    assert.equal("{'SCHILY.xattr.security.capability': '\\x01\\x00\\x00\\x02\\x00 "
+      .. ("\\x00"):rep(14) .. "'} {} b'content'\n",
       sh([[python3 -c 'import sys, tarfile
 t = tarfile.open(sys.argv[1])
 print(t.getmember("a").pax_headers, t.getmember("b").pax_headers, t.extractfile("b").read())' "$1"]], file))
@@ -141,7 +145,8 @@ print(t.getmember("a").pax_headers, t.getmember("b").pax_headers, t.extractfile(
   end)
 
   it("sends the Dockerfile even when it is excluded, with the directories above", function()
-    sh("cd \"$1\"; mkdir -p x/y; cp Dockerfile x/y/D; echo > x/y/other; echo '*' > .dockerignore", dir)
+    sh("cd \"$1\"; mkdir -p x/y; cp Dockerfile x/y/D; echo > x/y/other; echo '*' > .dockerignore",
+      dir)
     assert.same({ ".", "Dockerfile" }, names())
     assert.same({ ".", "x", "x/y", "x/y/D" }, names { dockerfile = "x/y/D" })
     assert.same({ ".", ".dockerignore", "Dockerfile" }, names { classic = true })
@@ -191,7 +196,8 @@ print(t.getmember("a").pax_headers, t.getmember("b").pax_headers, t.extractfile(
 
   it("breaks the archive off and tells why, when a file changes", function()
     sh("truncate -s 200M \"$1/growing\"; echo > \"$1/z\"", dir)
-    local writer = assert(proc.start { argv = { "sh", "-c", "while :; do echo x >> \"$1\"; sleep 0.02; done",
+    local writer =
+      assert(proc.start { argv = { "sh", "-c", "while :; do echo x >> \"$1\"; sleep 0.02; done",
       "sh", dir .. "/growing" } })
     local _, err = send()
     writer:cancel()
@@ -235,6 +241,7 @@ print(t.getmember("a").pax_headers, t.getmember("b").pax_headers, t.extractfile(
   end)
 
   it("refuses unknown options", function()
-    assert.error_matches(function() tar.context { dir = dir, file = "x" } end, "unknown option 'file'")
+    assert.error_matches(function() tar.context { dir = dir, file = "x" } end,
+      "unknown option 'file'")
   end)
 end)

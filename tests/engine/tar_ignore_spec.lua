@@ -55,11 +55,16 @@ describe("tar.ignore", function()
     { "[a-c]/x", "b/x/y", true }, { "*/x", "b/x/y/z", true }, { "*", "b/x", true },
     { ".", "a", false }, { "**", "a/b", true }, { "!x", "x", false }, { "a\\\\b", "a\\b", true },
     -- the daemon's expression quotes '.', '+', '(', ')' and '$', but not these
-    { "a|b", "a|b", true }, { "a|b", "a", false }, { "a*|b", "axe", true }, { "x*|b", "q/ab", true },
-    { "x*|b", "xyz/q", true }, { "*.c|y|z", "ayb", true }, { "*.c|^y|z", "ayb", false }, { "q|*.c", "q.d", true },
-    { "?{2}", "ab", true }, { "?{2}", "abc", false }, { "a{2,}?", "aaaax", true }, { "a{2,}?", "ax", false },
-    { "a{,2}?", "a{,2}x", true }, { "a{0,1}?", "x", true }, { "a{01}?", "a{01}x", true }, { "\\d{1,3}", "123", true },
-    { "\\d{1,3}", "1234", false }, { "a{2}", "aa", false }, { "^{0}x*", "qx", false }, { "\\x{e9}", "é", true },
+    { "a|b", "a|b", true }, { "a|b", "a", false }, { "a*|b", "axe", true },
+    { "x*|b", "q/ab", true },
+    { "x*|b", "xyz/q", true }, { "*.c|y|z", "ayb", true }, { "*.c|^y|z", "ayb", false },
+    { "q|*.c", "q.d", true },
+    { "?{2}", "ab", true }, { "?{2}", "abc", false }, { "a{2,}?", "aaaax", true },
+    { "a{2,}?", "ax", false },
+    { "a{,2}?", "a{,2}x", true }, { "a{0,1}?", "x", true }, { "a{01}?", "a{01}x", true },
+    { "\\d{1,3}", "123", true },
+    { "\\d{1,3}", "1234", false }, { "a{2}", "aa", false }, { "^{0}x*", "qx", false },
+    { "\\x{e9}", "é", true },
     { "a/*/x\\", "a/b/x$c", true }, { "a/*[]x]", "a/b]", true }, { "a/*[-x]", "a/b-", true },
   }
   for _, case in ipairs(cases) do
@@ -71,7 +76,8 @@ describe("tar.ignore", function()
   it("refuses what Docker refuses, and names the line", function()
     for _, text in ipairs { "!", "[a", "bar/[", "a\\", "[]", "[a-]", "[-a]", "! ", "!/", "[z-a]",
       "[[:foo:]]", "x\\z?\\8*", "a\\é",
-      "*|{2}", "?{2}{3}", "?{1001}", "?{3,1}", "*/**/{2}x", "\\x{}", "\\x{110000}", ".[-a]*", "*[]" } do
+      "*|{2}", "?{2}{3}", "?{1001}", "?{3,1}", "*/**/{2}x", "\\x{}", "\\x{110000}", ".[-a]*",
+      "*[]" } do
       local matcher, err = tar.ignore("# first\n" .. text)
       assert.is_nil(matcher, text)
       assert.equal("usage", err.kind)

@@ -32,7 +32,8 @@ describe("tar.pack", function()
   for name, filter in pairs { gzip = "gzip -dc", zstd = "zstd -qdc", none = "cat" } do
     it("writes what GNU tar reads, with digests, in " .. name, function()
       local packed = assert(pack({ "." }, { compression = name }))
-      local sums = sh("sha256sum < \"$1\"; " .. filter .. " \"$1\" | sha256sum; stat -c %s \"$1\"", file)
+      local sums = sh("sha256sum < \"$1\"; " .. filter .. " \"$1\" | sha256sum; stat -c %s \"$1\"",
+        file)
       assert.equal(sums, ("%s  -\n%s  -\n%d\n"):format(packed.digest:sub(8), packed.diff_id:sub(8),
         packed.size))
       sh([[mkdir "$2"; tar xpf "$1" -C "$2"; diff -r --no-dereference "$3" "$2"; test "$2/a/z" -ef "$2/a/x.txt"
@@ -46,7 +47,8 @@ describe("tar.pack", function()
       local back = assert(tar.unpack { file = file, into = dir .. "/back", list = true })
       assert.same(packed.paths, back.paths)
       assert.equal(packed.entries, back.entries)
-      sh("diff -r --no-dereference \"$1\" \"$2\"; test \"$2/a/z\" -ef \"$2/a/x.txt\"", root, dir .. "/back")
+      sh("diff -r --no-dereference \"$1\" \"$2\"; test \"$2/a/z\" -ef \"$2/a/x.txt\"", root,
+        dir .. "/back")
     end)
   end
 
@@ -116,7 +118,8 @@ describe("tar.pack", function()
 
   it("tells when a file changes while it is read", function()
     sh("truncate -s 400M \"$1/growing\"", root)
-    local writer = assert(proc.start { argv = { "sh", "-c", "while :; do echo x >> \"$1\"; sleep 0.02; done",
+    local writer =
+      assert(proc.start { argv = { "sh", "-c", "while :; do echo x >> \"$1\"; sleep 0.02; done",
       "sh", root .. "/growing" } })
     local _, err = pack({ "growing" }, { compression = "none" })
     writer:cancel()
@@ -150,7 +153,8 @@ describe("tar.pack", function()
   end)
 
   it("stops at a thousand directories", function()
-    sh("cd \"$1\"; python3 -c 'import os\nfor i in range(1010): os.mkdir(\"d\"); os.chdir(\"d\")'", root)
+    sh("cd \"$1\"; python3 -c 'import os\nfor i in range(1010): os.mkdir(\"d\"); os.chdir(\"d\")'",
+      root)
     local _, err = pack { "d" }
     assert.equal("limit", err.kind)
     sh("rm -r \"$1/d\"", root)

@@ -44,7 +44,8 @@ describe("tar.unpack", function()
   local function read(path) return (assert(fs.read(into .. "/" .. path))) end
 
   local refused = {
-    failed = { "absolute", "absolute_dir", "dotdot", "dotdot_inside", "dotdot_dir", "through_absolute",
+    failed = { "absolute", "absolute_dir", "dotdot", "dotdot_inside", "dotdot_dir",
+      "through_absolute",
       "through_relative", "through_chain", "through_deep", "through_proc", "through_dir",
       "through_symlink", "through_dangling", "link_absolute", "link_dotdot", "link_symlink",
       "link_through", "link_dir", "link_into", "fifo", "char_device", "block_device", "top_file",
@@ -100,7 +101,8 @@ describe("tar.unpack", function()
     assert.equal(0, fs.stat(into .. "/none").mode)
     assert(fs.chmod(into .. "/none", 448)) -- for a find that is not root's
     local modes = sh("cd \"$1\"; find . -mindepth 1 -printf '%P %m\\n' | sort", into)
-    assert.equal("again 750\nagain/f 644\nnone 700\nnone/f 755\nro 555\nro/f 444\nsticky 1777\n", modes)
+    assert.equal("again 750\nagain/f 644\nnone 700\nnone/f 755\nro 555\nro/f 444\nsticky 1777\n",
+      modes)
     assert(unpack "modes") -- into directories that may not be written
   end)
 
@@ -129,7 +131,8 @@ describe("tar.unpack", function()
       make(case)
       assert(fs.remove(into))
       assert(fs.make_dir(into))
-      return sh("python3 \"$@\"", here .. "/servers/no_openat2.py", "/proc/" .. pid .. "/exe", "lua",
+      return sh("python3 \"$@\"", here .. "/servers/no_openat2.py", "/proc/" .. pid .. "/exe",
+        "lua",
         dir .. "/script.lua", dir .. "/t", into)
     end
     for _, case in ipairs(refused.failed) do assert.equal("failed\n", kind(case), case) end
@@ -169,7 +172,8 @@ describe("tar.unpack", function()
       mkdir -p "$(printf 'n%.0s' $(seq 200))"; touch -d @1 a d]], made)
     for _, how in ipairs { "--format=gnu -Scf", "--format=posix -Scf", "--format=ustar -zcf",
       "--format=gnu -I zstd -Scf", "--format=v7 -cf" } do
-      sh("cd \"$1\"; tar " .. how .. " ../t $(ls | grep -v " .. ((how:find "v7" or how:find "ustar") and "nn" or "zz") .. ")", made)
+      sh("cd \"$1\"; tar " .. how .. " ../t $(ls | grep -v "
+        .. ((how:find "v7" or how:find "ustar") and "nn" or "zz") .. ")", made)
       assert(fs.remove(into))
       assert(fs.make_dir(into))
       assert(tar.unpack { file = dir .. "/t", into = into })
@@ -192,7 +196,8 @@ describe("tar.unpack", function()
   it("refuses unknown options", function()
     assert.error_matches(function() tar.unpack { file = "x", into = "y", owner = true } end,
       "unknown option 'owner'")
-    assert.error_matches(function() tar.list { file = "x", into = "y" } end, "unknown option 'into'")
+    assert.error_matches(function() tar.list { file = "x", into = "y" } end,
+      "unknown option 'into'")
   end)
 
   it("is cancelled in mid-flight", function()

@@ -2,7 +2,9 @@ local error_value = require "orch.error"
 local orch = require "orch"
 local task = require "orch.task"
 
-local function reason(text) return error_value.new { kind = "cancelled", message = text or "no longer wanted" } end
+local function reason(text)
+  return error_value.new { kind = "cancelled", message = text or "no longer wanted" }
+end
 
 local function never() task.sleep(1000) end
 
@@ -202,7 +204,8 @@ describe("the end of a task", function()
       return "result"
     end):join()
     assert.same({ true, "result", true }, { good, result, ended })
-    assert.same({ "cancelled", "the task that started this one has ended" }, { why.kind, why.message })
+    assert.same({ "cancelled", "the task that started this one has ended" },
+      { why.kind, why.message })
   end)
 
   it("by an error cancels what it did not join", function()

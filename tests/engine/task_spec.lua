@@ -2,7 +2,9 @@ local error_value = require "orch.error"
 local orch = require "orch"
 local task = require "orch.task"
 
-local function reason(text) return error_value.new { kind = "cancelled", message = text or "no longer wanted" } end
+local function reason(text)
+  return error_value.new { kind = "cancelled", message = text or "no longer wanted" }
+end
 
 local function never() task.sleep(1000) end
 
@@ -43,7 +45,8 @@ describe("task", function()
     local function wrong() return nil + 1 end
     local _, failure = task.spawn(function() wrong() end):join()
     assert.equal("usage", failure.kind)
-    assert.matches("task_spec%.lua:%d+: attempt to perform arithmetic on a nil value", failure.message)
+    assert.matches("task_spec%.lua:%d+: attempt to perform arithmetic on a nil value",
+      failure.message)
     assert.matches("task_spec%.lua:%d+: in.*wrong", failure.traceback)
     assert.equal(failure.message, tostring(failure))
     for _, value in ipairs { "words", 12, { 1 } } do
@@ -262,7 +265,8 @@ describe("a call that waits", function()
       __eq = function() turn() return true end, __len = function() turn() return 6 end,
       __pairs = function() turn() return next, {} end })
     assert.same({ 1, 2, 3, "4", true, 6 },
-      { waits.x, waits + 1, waits(), waits .. "", waits == setmetatable({}, getmetatable(waits)), #waits })
+      { waits.x, waits + 1, waits(), waits .. "", waits == setmetatable({}, getmetatable(waits)),
+        #waits })
     for _ in pairs(waits) do error "empty" end
     assert.same({ true, "caught" }, { select(1, pcall(turn)), select(2, xpcall(function()
       turn()

@@ -4,10 +4,14 @@ local support = require "e2e.support"
 local term = require "orch.term"
 
 describe("term.printable", function()
-  local function check(expected, text, colours) assert.equal(expected, term.printable(text, colours)) end
+  local function check(expected, text, colours)
+    assert.equal(expected, term.printable(text, colours))
+  end
 
   it("leaves plain text, tabs and UTF-8 as they are", function()
-    for _, text in ipairs { "", "make: *** [all] Error 1", "a\tb", "naïve 日本語 👍", "e\u{301}" } do check(text, text) end
+    for _, text in ipairs { "", "make: *** [all] Error 1", "a\tb", "naïve 日本語 👍", "e\u{301}" } do
+      check(text, text)
+    end
   end)
 
   it("shows control characters", function()
@@ -102,7 +106,9 @@ end)
 local function in_terminal(code, typed)
   local path = os.tmpname()
   assert(fs.write(path, code))
-  local result = assert(proc.run { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/screen.py", "80x24", typed,
+  local result =
+    assert(proc.run { argv = { "/usr/bin/python3", support.root .. "/tests/e2e/screen.py", "80x24",
+    typed,
     "--", support.orch, "lua", path }, timeout = 30 })
   os.remove(path)
   return require "orch.json".decode(result.stdout)
@@ -114,7 +120,8 @@ describe("term.read_line", function()
       print(term.is_tty(0), term.size(1))
       print("ask>")
       print("got " .. term.read_line())]], "wait:ask> type:hello\\r")
-    assert.same({ "true\t80\t24", "ask>", "hello", "got hello" }, { seen.screen[1]:gsub("%s+", "\t"), seen.screen[2],
+    assert.same({ "true\t80\t24", "ask>", "hello", "got hello" },
+      { seen.screen[1]:gsub("%s+", "\t"), seen.screen[2],
       seen.screen[3], seen.screen[4] })
   end)
 
@@ -144,7 +151,8 @@ describe("term.read_line", function()
   it("is an error where there is no terminal", function()
     local path = os.tmpname()
     assert(fs.write(path, "print(select(2, require 'orch.term'.read_line()).kind)"))
-    local result = assert(proc.run { argv = { support.orch, "lua", path }, input = "typed\n", timeout = 10 })
+    local result =
+      assert(proc.run { argv = { support.orch, "lua", path }, input = "typed\n", timeout = 10 })
     os.remove(path)
     assert.equal("missing\n", result.stdout)
   end)

@@ -14,7 +14,9 @@ end
 
 local function integer(number, value) return varint(number << 3) .. varint(value) end
 local function text(number, value) return varint(number << 3 | 2) .. varint(#value) .. value end
-local function time(number, seconds, nanos) return text(number, integer(1, seconds) .. integer(2, nanos)) end
+local function time(number, seconds, nanos)
+  return text(number, integer(1, seconds) .. integer(2, nanos))
+end
 
 local function decode(message) return trace.decode(hash.base64(message)) end
 
@@ -25,22 +27,27 @@ local function vertex_message(v)
   local parts = { text(1, v.digest), text(3, v.name), unknown, integer(4, v.cached and 1 or 0) }
   for _, input in ipairs(v.inputs) do parts[#parts + 1] = text(2, input) end
   if v.started then parts[#parts + 1] = time(5, v.started, 0) end
-  if v.completed then parts[#parts + 1] = time(6, v.completed // 1 | 0, math.floor(v.completed % 1 * 1e9)) end
+  if v.completed then
+    parts[#parts + 1] = time(6, v.completed // 1 | 0, math.floor(v.completed % 1 * 1e9))
+  end
   if v.error then parts[#parts + 1] = text(7, v.error) end
   return table.concat(parts) .. text(8, "group")
 end
 
 local sample = {
   vertexes = {
-    { digest = "sha256:1", name = "[1/2] FROM busybox", inputs = {}, cached = true, started = 1700000000.0 },
+    { digest = "sha256:1", name = "[1/2] FROM busybox", inputs = {}, cached = true,
+      started = 1700000000.0 },
     { digest = "sha256:2", name = "[2/2] RUN x", inputs = { "sha256:1", "" }, cached = false,
       completed = 1700000001.5, error = "exit code: 7" },
   },
-  statuses = { { id = "transferring context:", vertex = "sha256:1", name = "", current = 31, total = -1,
+  statuses =
+    { { id = "transferring context:", vertex = "sha256:1", name = "", current = 31, total = -1,
     timestamp = 1700000000.25 } },
   logs = { { vertex = "sha256:2", stream = 2, data = "a\0\xffb\n", timestamp = 5.0 },
     { vertex = "sha256:2", stream = 1, data = "" } },
-  warnings = { { vertex = "sha256:2", level = 1, short = "odd", detail = { "x", "y" }, url = "https://e" },
+  warnings =
+    { { vertex = "sha256:2", level = 1, short = "odd", detail = { "x", "y" }, url = "https://e" },
     { vertex = "", level = 0, short = "", detail = {} } },
 }
 
@@ -48,7 +55,8 @@ local function encode(response)
   local parts = { unknown }
   for _, v in ipairs(response.vertexes) do parts[#parts + 1] = text(1, vertex_message(v)) end
   for _, s in ipairs(response.statuses) do
-    parts[#parts + 1] = text(2, text(1, s.id) .. text(2, s.vertex) .. text(3, s.name) .. integer(4, s.current) ..
+    parts[#parts + 1] = text(2,
+      text(1, s.id) .. text(2, s.vertex) .. text(3, s.name) .. integer(4, s.current) ..
       integer(5, s.total) .. time(6, s.timestamp // 1 | 0, math.floor(s.timestamp % 1 * 1e9)))
   end
   for _, l in ipairs(response.logs) do
@@ -57,7 +65,8 @@ local function encode(response)
   end
   for _, w in ipairs(response.warnings) do
     parts[#parts + 1] = text(4, text(1, w.vertex) .. integer(2, w.level) .. text(3, w.short) ..
-      text(4, w.detail[1] or ""):rep(w.detail[1] and 1 or 0) .. text(4, w.detail[2] or ""):rep(w.detail[2] and 1 or 0) ..
+      text(4, w.detail[1] or ""):rep(w.detail[1] and 1 or 0)
+        .. text(4, w.detail[2] or ""):rep(w.detail[2] and 1 or 0) ..
       (w.url and text(5, w.url) or "") .. text(7, "range"))
   end
   return table.concat(parts)
@@ -78,7 +87,8 @@ local function random_response()
     local inputs = {}
     for k = 1, math.random(0, 4) do inputs[k] = random_text() end
     response.vertexes[i] = { digest = random_text(), name = random_text(), inputs = inputs,
-      cached = math.random() < 0.5, started = math.random() < 0.5 and math.random(0, 1 << 31) + 0.0 or nil,
+      cached = math.random() < 0.5,
+      started = math.random() < 0.5 and math.random(0, 1 << 31) + 0.0 or nil,
       error = math.random() < 0.5 and "e" .. random_text() or nil }
   end
   for i = 1, math.random(0, 3) do
@@ -90,7 +100,8 @@ local function random_response()
   end
   for i = 1, math.random(0, 3) do
     response.warnings[i] = { vertex = random_text(), level = math.random(0), short = random_text(),
-      detail = { random_text(), random_text() }, url = math.random() < 0.5 and "u" .. random_text() or nil }
+      detail = { random_text(), random_text() },
+      url = math.random() < 0.5 and "u" .. random_text() or nil }
   end
   return response
 end

@@ -38,8 +38,8 @@ local function none_left(mark, seconds)
   return gone
 end
 
--- A program that leaves the tree in every way there is: twice forked, a session of its own, stopped,
--- deaf to TERM. Each says so in a file; then it prints "ready" and does the last line.
+-- A program that leaves the tree in every way there is: twice forked, a session of its own,
+-- stopped, deaf to TERM. Each says so in a file; then it prints "ready" and does the last line.
 local ESCAPE <const> = [[
   export DIR=$1
   (setsid sh -c 'echo > $DIR/session; exec sleep 1000' &)

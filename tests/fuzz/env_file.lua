@@ -1,5 +1,5 @@
--- Files of variables: the first line is a value, the rest a file. Errors are refusals; what is set is read again,
--- and nothing else changes.
+-- Files of variables: the first line is a value, the rest a file. Errors are refusals; what is set
+-- is read again, and nothing else changes.
 local env_file = require "orch.env_file"
 local error_value = require "orch.error"
 
@@ -18,9 +18,12 @@ return function(bytes)
   end
   local again = env_file.parse(written, "f")
   assert(again.SET == value and again._2 == "7", "what was set is not read again")
-  assert(env_file.set(written, { SET = value, _2 = 7 }, "f") == written, "setting twice is not setting once")
+  assert(env_file.set(written, { SET = value, _2 = 7 }, "f") == written,
+    "setting twice is not setting once")
   for name, old in pairs(values) do
-    local follows = text:find("[$][{]?SET") or text:find("[$][{]?_2") -- another's value may be made of these
-    assert(follows or name == "SET" or name == "_2" or again[name] == old, "another variable changed")
+    -- another's value may be made of these
+    local follows = text:find("[$][{]?SET") or text:find("[$][{]?_2")
+    assert(follows or name == "SET" or name == "_2" or again[name] == old,
+      "another variable changed")
   end
 end

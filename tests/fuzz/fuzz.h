@@ -1,4 +1,5 @@
-/* What the fuzz targets share. libFuzzer calls LLVMFuzzerTestOneInput with one input after another. */
+/* What the fuzz targets share. libFuzzer calls LLVMFuzzerTestOneInput with one input after
+   another. */
 #ifndef FUZZ_FUZZ_H
 #define FUZZ_FUZZ_H
 
@@ -19,8 +20,8 @@ struct fuzz_input {
 
 /* A byte, 0 at the end. */
 unsigned fuzz_byte(struct fuzz_input *input);
-/* The text up to the next stop (taken too) or the end, in a block of just its size, so that a sanitizer sees
-   each byte read behind it. Caller frees with mem_free. */
+/* The text up to the next stop (taken too) or the end, in a block of just its size, so that a
+   sanitizer sees each byte read behind it. Caller frees with mem_free. */
 char *fuzz_text(struct fuzz_input *input, char stop);
 
 #endif

@@ -70,7 +70,8 @@ static void check_order(const struct sigv4_spec *spec, const struct sigv4_result
     for (size_t i = 0; i < spec->header_count; i++)
         turned[i] = spec->headers[spec->header_count - 1 - i];
     other.headers = all_names_differ(spec) ? turned : spec->headers;
-    fuzz_check(sigv4_sign(&other, &again, &err) && strcmp(again.signature, result->signature) == 0 &&
+    fuzz_check(sigv4_sign(&other, &again, &err) &&
+        strcmp(again.signature, result->signature) == 0 &&
                    strcmp(again.shown.data, result->shown.data) == 0,
                "the order of headers means nothing");
     sigv4_fini(&again);

@@ -33,10 +33,12 @@ struct http_stream *http_stream_start(struct loop *loop, const struct http_strea
                                       http_stream_done *done, void *arg, struct err *err)
 {
     (void)loop, (void)err;
-    struct outcome *outcome = (struct outcome *)spec->peer.ca_file; /* any pointer that is borrowed */
+    /* any pointer that is borrowed */
+    struct outcome *outcome = (struct outcome *)spec->peer.ca_file;
     struct http_stream *stream = mem_alloc(sizeof *stream);
     *stream = (struct http_stream){.at = outcome->data, .end = outcome->data + outcome->size,
-                                   .piece = outcome->piece, .connected = done, .connected_arg = arg};
+                                   .piece = outcome->piece, .connected = done,
+                                       .connected_arg = arg};
     buf_init(&stream->unread, outcome->size);
     return outcome->stream = stream;
 }

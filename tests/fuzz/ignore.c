@@ -7,8 +7,8 @@
 #include "base/path.h"
 #include "fuzz.h"
 
-/* What the walk says about the path, each directory above it asked first. Sets *closed when a directory was
-   said to hold nothing that is sent. */
+/* What the walk says about the path, each directory above it asked first. Sets *closed when a
+   directory was said to hold nothing that is sent. */
 static bool walk(struct ignore *ignore, const char *path, bool *closed)
 {
     const size_t size = ignore_state_size(ignore);
@@ -52,7 +52,8 @@ static bool any_line(const char *text, const char *path)
     return found;
 }
 
-/* fsutil enters no directory that the text of no exception begins with, though these mean more than they say. */
+/* fsutil enters no directory that the text of no exception begins with, though these mean more than
+   they say. */
 static bool says_what_it_means(const char *text)
 {
     for (; *text; text++)
@@ -74,7 +75,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_check(excluded == walk(ignore, path, &again), "asked twice, the same is said");
         fuzz_check(excluded || !closed || !says_what_it_means(text),
                    "nothing below a directory that is not entered is sent");
-        if (!strchr(text, '!') && !strstr(text, "\xef\xbb\xbf")) /* which only the first line may begin with */
+        /* which only the first line may begin with */
+        if (!strchr(text, '!') && !strstr(text, "\xef\xbb\xbf"))
             fuzz_check(excluded == any_line(text, path), "the lines decide one by one");
     }
     ignore_free(ignore);

@@ -1,4 +1,5 @@
--- What json.decode takes, json.encode writes, and that reads as the same; a document, and line by line.
+-- What json.decode takes, json.encode writes, and that reads as the same; a document, and line by
+-- line.
 local json = require "orch.json"
 
 local function again(text)
@@ -8,7 +9,8 @@ local function again(text)
     return
   end
   local once = json.encode(value)
-  local copy = assert(json.decode(once) ~= nil and { json.decode(once) }, "what was written is no JSON")
+  local copy = assert(json.decode(once) ~= nil and { json.decode(once) },
+    "what was written is no JSON")
   assert(json.encode(copy[1]) == once, "written and read again, it is another value")
   local pretty = json.encode(value, { pretty = true, sort = false })
   assert(json.encode((json.decode(pretty))) == once, "written for people, it is another value")

@@ -1,4 +1,5 @@
-/* A byte for the size of the pieces, secrets each ended by a NUL, an empty one, and a text to mask. */
+/* A byte for the size of the pieces, secrets each ended by a NUL, an empty one, and a text to
+   mask. */
 #include "base/mask.h"
 
 #include <string.h>

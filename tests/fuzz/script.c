@@ -1,4 +1,5 @@
-/* Runs the function that the Lua file FUZZ_SCRIPT returns on each input, with the engine's modules. */
+/* Runs the function that the Lua file FUZZ_SCRIPT returns on each input, with the engine's
+   modules. */
 #include <stdio.h>
 #include <stdlib.h>
 

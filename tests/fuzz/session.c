@@ -1,5 +1,6 @@
-/* What a daemon says on a build session. The first byte tells how the rest is read: even, as the bytes that come;
-   odd, as orders to make calls, messages and frames, since hardly an input would get past HTTP/2 by itself. */
+/* What a daemon says on a build session. The first byte tells how the rest is read: even, as the
+   bytes that come; odd, as orders to make calls, messages and frames, since hardly an input would
+   get past HTTP/2 by itself. */
 #include "prim/session.h"
 
 #include <fcntl.h>
@@ -20,7 +21,7 @@ enum { OUT_MAX = 8 << 20, IN_MAX = 1 << 20, TURNS_MAX = 2000 };
 static const char password[] = "pass-hunter2-word", secret[] = "secret-hunter2-value";
 static const char outside[] = "foreign";
 
-/* --- the connection, in place of prim/session_wire.c -------------------------------------------------- */
+/* --- the connection, in place of prim/session_wire.c ------------------------------------------ */
 
 struct session_wire {
     session_wire_done *done;
@@ -88,14 +89,15 @@ ssize_t session_wire_send(struct session_wire *w, const char *data, size_t len, 
     return (ssize_t)len;
 }
 
-/* --- orders --------------------------------------------------------------------------------------------- */
+/* --- orders ----------------------------------------------------------------------------------- */
 
 static const char preface[] = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 enum { H2_DATA = 0, H2_HEADERS = 1, H2_RESET = 3, H2_SETTINGS = 4, H2_WINDOW = 8 };
 enum { END_STREAM = 1, END_HEADERS = 4 };
 
-static void add_frame(struct buf *to, unsigned type, unsigned flags, unsigned id, const void *payload,
+static void add_frame(struct buf *to, unsigned type, unsigned flags, unsigned id,
+    const void *payload,
                       size_t len)
 {
     const char head[9] = {(char)(len >> 16), (char)(len >> 8), (char)len, (char)type, (char)flags,
@@ -192,7 +194,7 @@ static void follow(struct fuzz_input *in, struct buf *to)
     }
 }
 
-/* --- the session ---------------------------------------------------------------------------------------- */
+/* --- the session ------------------------------------------------------------------------------ */
 
 static char scratch[64];
 
@@ -243,7 +245,8 @@ static int lowest_free_descriptor(void)
 static void run(struct loop *loop)
 {
     const struct session_gift dirs[] = {{.name = "context", .value = "context", .len = 7}};
-    const struct session_gift secrets[] = {{.name = "TOKEN", .value = secret, .len = sizeof secret - 1}};
+    const struct session_gift secrets[] =
+        {{.name = "TOKEN", .value = secret, .len = sizeof secret - 1}};
     const struct session_gift logins[] = {{.name = "registry.test", .value = "ada", .len = 3,
                                            .more = password, .more_len = sizeof password - 1}};
     const struct session_gift agents[] = {{.name = "default", .value = "no-agent", .len = 8}};

@@ -57,7 +57,8 @@ static void check(const struct request *request, const uint8_t *data, size_t siz
     fuzz_check((S_ISREG(st.st_mode) ? (size_t)st.st_size : 0) == input_length(data, size),
                "the input is what was sent");
     char *path = request_program(request, &err);
-    fuzz_check(path ? strchr(path, '/') != NULL : err.kind == ERR_MISSING, "a path, or none is there");
+    fuzz_check(path ? strchr(path, '/') != NULL : err.kind == ERR_MISSING,
+        "a path, or none is there");
     mem_free(path);
 }
 

@@ -65,7 +65,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct seen seen = {.from = (const char *)data, .to = (const char *)data + size};
     const struct trace_sink sink = {
-        .arg = &seen, .vertex = on_vertex, .status = on_status, .log = on_log, .warning = on_warning,
+        .arg = &seen, .vertex = on_vertex, .status = on_status, .log = on_log,
+            .warning = on_warning,
     };
     struct err err = {0};
     const bool good = trace_decode(data, size, &sink, &err);

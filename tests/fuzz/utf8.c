@@ -33,11 +33,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     buf_init(&clean, 3 * size);
     buf_init(&again, 3 * size);
     check_chars(text, size);
-    fuzz_check(utf8_clean(text, size, &clean) && utf8_valid(clean.data ? clean.data : "", clean.len),
+    fuzz_check(utf8_clean(text, size, &clean) &&
+        utf8_valid(clean.data ? clean.data : "", clean.len),
                "what was cleaned is valid");
     fuzz_check(!valid || (clean.len == size && (!size || memcmp(clean.data, text, size) == 0)),
                "what is valid stays as it is");
-    fuzz_check(utf8_clean(clean.data ? clean.data : "", clean.len, &again) && again.len == clean.len,
+    fuzz_check(utf8_clean(clean.data ? clean.data : "", clean.len, &again) &&
+        again.len == clean.len,
                "cleaning twice is cleaning once");
     struct err err;
     err_set(&err, ERR_FAILED, "%s", text);

@@ -1,5 +1,5 @@
--- What the README shows is run: its recipes are checked and planned, its verb is called, its commands
--- are looked for.
+-- What the README shows is run: its recipes are checked and planned, its verb is called, its
+-- commands are looked for.
 local fs = require "orch.fs"
 local json = require "orch.json"
 local proc = require "orch.proc"

@@ -13,10 +13,13 @@ local TYPES <const> = {
 
 local function stub_of(name) return assert(fs.read("lua/orch/meta/" .. name .. ".lua")) end
 
--- The names that a stub gives to the table: functions, and fields that are documented on a class of that name.
+-- The names that a stub gives to the table: functions, and fields that are documented on a class of
+-- that name.
 local function described(stub, object, separator)
   local names = {}
-  for name in stub:gmatch("\nfunction " .. object .. "%" .. separator .. "([%w_]+)%(") do names[name] = "function" end
+  for name in stub:gmatch("\nfunction " .. object .. "%" .. separator .. "([%w_]+)%(") do
+    names[name] = "function"
+  end
   return names
 end
 
@@ -75,7 +78,8 @@ describe("stubs", function()
       for line in stub:gmatch("[^\n]*") do
         local name, parameters = line:match("^function ([%w_.:]+)(%b()) end$")
         for parameter in (parameters or ""):gmatch("[%w_.]+") do
-          assert.is_true(told[parameter], ("%s: %s does not tell of %s"):format(file, name, parameter))
+          assert.is_true(told[parameter],
+            ("%s: %s does not tell of %s"):format(file, name, parameter))
         end
         if name then
           assert.is_true(said, ("%s: nothing is said of %s"):format(file, name))

@@ -1,5 +1,5 @@
--- Rules of style that a machine can see. There is no list of exceptions: a rule that the tree does not keep yet is
--- skipped with the count of places, and holds from the day on which there is none.
+-- Rules of style that a machine can see. There is no list of exceptions: a rule that the tree does
+-- not keep yet is skipped with the count of places, and holds from the day on which there is none.
 package.path = "tests/tidy/?.lua;" .. package.path
 local fs = require "orch.fs"
 local sources = require "sources"
@@ -16,14 +16,17 @@ local function all(...)
 end
 
 local c_files = all({ "engine", ".c" }, { "engine", ".h" })
-local lua_files = all({ "lua", ".lua" }, { "tests", ".lua" }, { "recipes", ".lua" }, { "examples", ".lua" })
+local lua_files = all({ "lua", ".lua" }, { "tests", ".lua" }, { "recipes", ".lua" },
+  { "examples", ".lua" })
 
--- Reports the places: as a failure where the rule is kept by the tree, as skipped where it is not yet.
+-- Reports the places: as a failure where the rule is kept by the tree, as skipped where it is not
+-- yet.
 local function kept(found) assert.same({}, found) end
 
 local function not_yet(found, rule)
   if #found == 0 then return end
-  local shown = table.concat(found, "\n    ", 1, math.min(#found, os.getenv("STYLE_ALL") and #found or 5))
+  local shown = table.concat(found, "\n    ", 1,
+    math.min(#found, os.getenv("STYLE_ALL") and #found or 5))
   pending(("%d places: %s\n    %s"):format(#found, rule, shown))
 end
 
@@ -36,7 +39,8 @@ local function longer_than(files, limit)
   return found
 end
 
--- Functions of C by their first and last lines: in our layout a body's braces stand in the first column.
+-- Functions of C by their first and last lines: in our layout a body's braces stand in the first
+-- column.
 local function long_functions(limit)
   local found = {}
   for _, file in ipairs(c_files) do
@@ -45,7 +49,9 @@ local function long_functions(limit)
       if line:find("^%a.*%(") and not line:find(";%s*$") then name = line:match("([%w_]+)%(") end
       if line == "{" then from = i end
       if line == "}" and from then
-        if i - from - 1 > limit then found[#found + 1] = ("%s:%d: %s has %d lines"):format(file, from, name, i - from - 1) end
+        if i - from - 1 > limit then
+          found[#found + 1] = ("%s:%d: %s has %d lines"):format(file, from, name, i - from - 1)
+        end
         from = nil
       end
     end
@@ -58,7 +64,9 @@ describe("style", function()
     local found = {}
     for _, file in ipairs(c_files) do
       local code = sources.code_of(assert(fs.read(file)))
-      for _, name in ipairs { "strcpy", "strcat", "sprintf", "vsprintf", "strtok", "gets", "atoi", "atol", "system", "popen",
+      for _,
+        name in ipairs { "strcpy", "strcat", "sprintf", "vsprintf", "strtok", "gets", "atoi",
+        "atol", "system", "popen",
         "alloca" } do
         if code:find("%f[%w_]" .. name .. "%s*%(") then found[#found + 1] = file .. ": " .. name end
       end
@@ -67,8 +75,10 @@ describe("style", function()
   end)
 
   it("sees calls, not words in comments and strings", function()
-    local code = sources.code_of('a(); /* gets( */ b("atoi(\\"", \'"\'); // system(\nc / d; strcpy(x);')
-    assert.is_nil(code:find("gets", 1, true) or code:find("atoi", 1, true) or code:find("system", 1, true))
+    local code =
+      sources.code_of('a(); /* gets( */ b("atoi(\\"", \'"\'); // system(\nc / d; strcpy(x);')
+    assert.is_nil(code:find("gets", 1, true) or code:find("atoi", 1, true)
+      or code:find("system", 1, true))
     assert.truthy(code:find("strcpy(x);", 1, true))
     assert.truthy(code:find("c / d", 1, true))
     assert.equal(1, select(2, code:gsub("\n", "")))
@@ -76,10 +86,14 @@ describe("style", function()
 
   it("leaves no work marked as undone", function()
     local found = {}
-    for _, file in ipairs(all({ "engine", ".c" }, { "engine", ".h" }, { "lua", ".lua" }, { "recipes", ".lua" }, { "examples", ".lua" })) do
+    for _,
+      file in ipairs(all({ "engine", ".c" }, { "engine", ".h" }, { "lua", ".lua" },
+      { "recipes", ".lua" }, { "examples", ".lua" })) do
       for i, line in ipairs(sources.lines_of(file)) do
         for _, word in ipairs { "TODO", "FIXME", "XXX" } do
-          if line:find("%f[%w]" .. word .. "%f[%W]") then found[#found + 1] = ("%s:%d"):format(file, i) end
+          if line:find("%f[%w]" .. word .. "%f[%W]") then
+            found[#found + 1] = ("%s:%d"):format(file, i)
+          end
         end
       end
     end
@@ -88,12 +102,16 @@ describe("style", function()
 
   it("ends lines and files as text does", function()
     local found = {}
-    for _, file in ipairs(all({ "engine", ".c" }, { "engine", ".h" }, { "lua", ".lua" }, { "tests", ".lua" }, { "recipes", ".lua" })) do
+    for _,
+      file in ipairs(all({ "engine", ".c" }, { "engine", ".h" }, { "lua", ".lua" },
+      { "tests", ".lua" }, { "recipes", ".lua" })) do
       local text = assert(fs.read(file))
       if text:sub(-1) ~= "\n" then found[#found + 1] = file .. ": no end of line at its end" end
       if not utf8.len(text) then found[#found + 1] = file .. ": is no UTF-8" end
       for i, line in ipairs(sources.lines_of(file)) do
-        if line:find("[ \t\r]$") then found[#found + 1] = ("%s:%d: white space at the end"):format(file, i) end
+        if line:find("[ \t\r]$") then
+          found[#found + 1] = ("%s:%d: white space at the end"):format(file, i)
+        end
         if line:find("^ *\t") then found[#found + 1] = ("%s:%d: a tab"):format(file, i) end
       end
     end
@@ -119,27 +137,35 @@ describe("style", function()
     kept(longer_than(sources.below("engine", ".h"), 120))
     local written = {}
     for _, file in ipairs(sources.below("lua", ".lua")) do
-      if file ~= "lua/orch/meta/verbs.lua" then written[#written + 1] = file end -- `orch verbs --stub` writes it
+      -- `orch verbs --stub` writes it
+      if file ~= "lua/orch/meta/verbs.lua" then written[#written + 1] = file end
     end
     kept(longer_than(written, 300))
   end)
 
-  it("keeps C under 400 lines", function() not_yet(longer_than(sources.below("engine", ".c"), 400), "files of more than 400 lines") end)
+  it("keeps C under 400 lines", function()
+    not_yet(longer_than(sources.below("engine", ".c"), 400), "files of more than 400 lines")
+  end)
 
-  it("keeps specs under 300 lines", function() not_yet(longer_than(sources.below("tests", ".lua"), 300), "specs of more than 300 lines") end)
+  it("keeps specs under 300 lines", function()
+    not_yet(longer_than(sources.below("tests", ".lua"), 300), "specs of more than 300 lines")
+  end)
 
   it("keeps functions of C under 60 lines", function() kept(long_functions(60)) end)
 
-  it("keeps lines under 100 columns", function()
+  -- A message stays in one piece, for who looks for it; so does what an editor reads as one line.
+  it("keeps lines under 100 columns, but for what strings and annotations say", function()
     local found = {}
     for _, files in ipairs { c_files, lua_files } do
       for _, file in ipairs(files) do
-        for i, line in ipairs(sources.lines_of(file)) do
+        for i, line in ipairs(sources.split(sources.without_texts(assert(fs.read(file))))) do
           local columns = utf8.len(line) or #line
-          if columns > COLUMNS then found[#found + 1] = ("%s:%d: %d columns"):format(file, i, columns) end
+          if columns > COLUMNS and not line:find("^%s*%-%-%-[@|]") then
+            found[#found + 1] = ("%s:%d: %d columns"):format(file, i, columns)
+          end
         end
       end
     end
-    not_yet(found, "lines of more than 100 columns")
+    kept(found)
   end)
 end)

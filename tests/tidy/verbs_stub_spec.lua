@@ -13,28 +13,38 @@ describe("the stub of the verbs", function()
   it("is what `orch verbs --stub` writes", function()
     local environment = fs.environment()
     environment.ORCH_PATH = nil
-    local result = assert(proc.run { argv = { assert(fs.real_path("/proc/self/exe")), "verbs", "--stub" }, cwd = "lua",
+    local result =
+      assert(proc.run { argv = { assert(fs.real_path("/proc/self/exe")), "verbs", "--stub" },
+      cwd = "lua",
       env = environment, split = true })
     assert.equal(0, result.code, result.stderr)
     assert.equal(assert(fs.read("lua/orch/meta/verbs.lua")), result.stdout)
   end)
 end)
 
--- The options that the engine's own refusal of a wrong one lists, and those that the stub gives to a class.
-local function known(make) return sorted_words(tostring(select(2, pcall(make, { no_such_option = 1 }))):match("known: ([^)]*)")) end
+-- The options that the engine's own refusal of a wrong one lists, and those that the stub gives to
+-- a class.
+local function known(make)
+  return sorted_words(tostring(select(2,
+    pcall(make, { no_such_option = 1 }))):match("known: ([^)]*)"))
+end
 
 local function described(class)
   local stub = "\n" .. assert(fs.read("lua/orch/meta/orch.lua"))
-  local fields, names = assert(stub:match("\n%-%-%-@class %(exact%) " .. class .. "\n(.-)\n[^-]")), {}
+  local fields, names = assert(stub:match("\n%-%-%-@class %(exact%) " .. class .. "\n(.-)\n[^-]")),
+    {}
   for name in fields:gmatch("@field ([%w_]+)") do names[#names + 1] = name end
   return sorted_words(table.concat(names, ", "))
 end
 
 describe("the stub of what recipes are made of", function()
-  for class, make in pairs { ["orch.JobDescription"] = orch.job, ["orch.PipelineDescription"] = orch.pipeline,
+  for class,
+    make in pairs { ["orch.JobDescription"] = orch.job,
+    ["orch.PipelineDescription"] = orch.pipeline,
     ["orch.VerbDescription"] = orch.verb, ["orch.HostDescription"] = orch.host,
     ["orch.DockerDescription"] = orch.docker,
-    ["orch.ServiceDescription"] = function(service) orch.docker { image = "x", services = { service } } end } do
+    ["orch.ServiceDescription"] =
+      function(service) orch.docker { image = "x", services = { service } } end } do
     it("lists each option of " .. class .. ", and no other", function()
       assert.same(known(make), described(class))
     end)
@@ -71,9 +81,12 @@ describe("an editor with LuaLS", function()
     local _ <close> = setmetatable({}, { __close = function() assert(fs.remove(dir)) end })
     assert(fs.make_dir(dir .. "/p"))
     assert(fs.write(dir .. "/p/recipe.lua", MISTAKES))
-    assert(fs.write(dir .. "/p/.luarc.json", ('{ "runtime.version": "Lua 5.4", "workspace.library": [%q] }')
+    assert(fs.write(dir .. "/p/.luarc.json",
+      ('{ "runtime.version": "Lua 5.4", "workspace.library": [%q] }')
       :format(fs.real_path("lua/orch/meta"))))
-    local result = assert(proc.run { argv = { "lua-language-server", "--check=" .. dir .. "/p", "--checklevel=Warning",
+    local result =
+      assert(proc.run { argv = { "lua-language-server", "--check=" .. dir .. "/p",
+      "--checklevel=Warning",
       "--logpath=" .. dir .. "/log" }, timeout = 120 })
     local wrong, expected, number = {}, {}, 0
     for line in result.stdout:gmatch("recipe%.lua:(%d+):") do wrong[tonumber(line)] = true end

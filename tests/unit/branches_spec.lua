@@ -2,7 +2,9 @@ local error_value = require "orch.error"
 local orch = require "orch"
 local task = require "orch.task"
 
-local function reason(text) return error_value.new { kind = "cancelled", message = text or "no longer wanted" } end
+local function reason(text)
+  return error_value.new { kind = "cancelled", message = text or "no longer wanted" }
+end
 
 local function never() task.sleep(1000) end
 
@@ -91,7 +93,8 @@ describe("orch.all", function()
     for _, bad in ipairs { { turn }, { a = 1 }, { a = turn, b = "x" }, 1, "x" } do
       local good, failure = pcall(function() orch.all(bad) end)
       assert.is_false(good)
-      assert.matches("branches_spec%.lua:%d+: orch%.all: expected { name = function, … }", tostring(failure))
+      assert.matches("branches_spec%.lua:%d+: orch%.all: expected { name = function, … }",
+        tostring(failure))
     end
     assert.has_error(function() orch.all() end)
   end)
@@ -151,7 +154,9 @@ describe("orch.timeout", function()
       ended = ended + 1
       turn()
     end
-    local good, failure = pcall(orch.timeout, 0.02, function() orch.all { a = branch, b = branch } end)
+    local good, failure = pcall(orch.timeout, 0.02, function()
+      orch.all { a = branch, b = branch }
+    end)
     assert.same({ false, "timeout", 2 }, { good, failure.kind, ended })
   end)
 

@@ -2,7 +2,9 @@ local error_value = require "orch.error"
 local orch = require "orch"
 local task = require "orch.task"
 
-local function reason(text) return error_value.new { kind = "cancelled", message = text or "no longer wanted" } end
+local function reason(text)
+  return error_value.new { kind = "cancelled", message = text or "no longer wanted" }
+end
 
 local function never() task.sleep(1000) end
 
@@ -109,7 +111,8 @@ describe("orch.cleanup", function()
       task.spawn(function()
         orch.cleanup(function()
           late = select(2, pcall(orch.timeout, 0.01, never))
-          first = select(2, pcall(orch.all, { bad = function() orch.fail("bad") end, other = never }))
+          first = select(2,
+            pcall(orch.all, { bad = function() orch.fail("bad") end, other = never }))
         end)
       end):join(2)
     end)

@@ -12,8 +12,10 @@ describe("decisions", function()
   -- Where the plan of a job with that body ends, and on what; nil when it does not end early.
   local function ends(body, given)
     local path = dir .. "/r.lua"
-    assert(fs.write(path, 'local orch = require "orch"\nlocal outer = {}\nreturn orch.job { name = "j", run = function(job)\n' .. body .. "\nend }"))
-    local job = plan.plan(recipe.load(path), { project = project.find(dir), params = given }).jobs[1]
+    assert(fs.write(path,
+      'local orch = require "orch"\nlocal outer = {}\nreturn orch.job { name = "j", run = function(job)\n' .. body .. "\nend }"))
+    local job = plan.plan(recipe.load(path),
+      { project = project.find(dir), params = given }).jobs[1]
     if not job.ends then return nil end
     return tonumber(job.ends.where:match(":(%d+)$")) .. " " .. job.ends.message:match("on (.*)")
   end
@@ -23,22 +25,32 @@ describe("decisions", function()
     assert.equal("4 " .. branch, ends "if job.pipeline.git.branch == 'main' then job:run 'x' end")
     assert.equal("4 " .. branch, ends "if 'main' ~= job.pipeline.git.branch then job:run 'x' end")
     assert.equal("5 " .. tag, ends "local tag = job.pipeline.git.tag\nif tag then job:run 'x' end")
-    assert.equal("5 " .. tag, ends "local tag = job.pipeline.git.tag\nif job.name == 'j' and not tag then job:run 'x' end")
-    assert.equal("5 ‹read›", ends "outer.text = job:read 'f'\nif outer.text == '1.2' then job:run 'x' end")
-    assert.equal("5 ‹run.code›", ends "local r = job:run { 'x', check = false }\nwhile r.code ~= 0 do job:run 'x' end")
+    assert.equal("5 " .. tag,
+      ends "local tag = job.pipeline.git.tag\nif job.name == 'j' and not tag then job:run 'x' end")
+    assert.equal("5 ‹read›",
+      ends "outer.text = job:read 'f'\nif outer.text == '1.2' then job:run 'x' end")
+    assert.equal("5 ‹run.code›",
+      ends "local r = job:run { 'x', check = false }\nwhile r.code ~= 0 do job:run 'x' end")
     assert.equal("6 ‹now›", ends "local t\nrepeat t = job:now()\nuntil t == 3")
-    assert.equal("5 ‹read›", ends "local text = job:read 'f'\nlocal is = text == 'x' job:log(tostring(is))")
+    assert.equal("5 ‹read›",
+      ends "local text = job:read 'f'\nlocal is = text == 'x' job:log(tostring(is))")
   end)
 
   it("are found in what is made of an unknown value", function()
-    for _, condition in ipairs { "v:match 'x'", "v:find('x')", "v:sub(1, 2) == 'x'", "v:match 'x' ~= nil", "tonumber(v) == 3",
+    for _,
+      condition in ipairs { "v:match 'x'", "v:find('x')", "v:sub(1, 2) == 'x'",
+      "v:match 'x' ~= nil", "tonumber(v) == 3",
       "string.match(v, 'x')", "not v:find 'x'", "'a' == v:lower()" } do
-      assert.matches("^5 ‹read", ends("local v = job:read 'f'\nif " .. condition .. " then job:run 'x' end"), condition)
+      assert.matches("^5 ‹read",
+        ends("local v = job:read 'f'\nif " .. condition .. " then job:run 'x' end"), condition)
     end
-    for _, condition in ipairs { "job:read 'f' == 'x'", "job:read('f'):find 'x'", "not job:read 'f'", "'x' == job:read 'f'" } do
+    for _,
+      condition in ipairs { "job:read 'f' == 'x'", "job:read('f'):find 'x'", "not job:read 'f'",
+      "'x' == job:read 'f'" } do
       assert.matches("^4 ‹read", ends("if " .. condition .. " then job:run 'x' end"), condition)
     end
-    assert.equal("4 ‹run.code›", ends "if job:run { 'x', check = false }.code == 0 then job:run 'y' end")
+    assert.equal("4 ‹run.code›",
+      ends "if job:run { 'x', check = false }.code == 0 then job:run 'y' end")
     assert.equal("4 ‹read›", ends "local same = job:read 'f' == 'x'\njob:log(tostring(same))")
     assert.is_nil(ends "if job.name == 'j' then job:run(job:read 'f') end")
     assert.is_nil(ends "local v = job:read('f'):match '%S+'\njob:run('x' .. v:lower() .. tonumber(v))")
@@ -53,7 +65,8 @@ describe("decisions", function()
   end)
 
   it("are none where what is decided on is known, or is only passed on", function()
-    assert.is_nil(ends("if job.pipeline.git.branch == 'main' then job:run 'x' end", { ["pipeline.git.branch"] = "main" }))
+    assert.is_nil(ends("if job.pipeline.git.branch == 'main' then job:run 'x' end",
+      { ["pipeline.git.branch"] = "main" }))
     assert.is_nil(ends "local v = job:read 'f'\nif job.name == 'j' then job:run('x ' .. v) end")
     assert.is_nil(ends "local v = job:read 'f'\njob:run { 'if v == x; then y; fi', environment = { V = v } } -- if v == x then")
     assert.is_nil(ends "local v = job:read 'f'\nlocal t = { v = v } for i = 1, 3 do job:run('x' .. t.v .. i) end")
@@ -61,20 +74,28 @@ describe("decisions", function()
 
   it("are found wherever they stand", function()
     for text, line in pairs {
-      ["if\n  v ==\n  'x' then end"] = 6, ["print(v == 'x')"] = 5, ["local y = v and 'a' or 'b'"] = 5, ["local y = f() or v or 2"] = 5,
-      ["local function g(z) return z == 'x' end\ng(v)"] = 5, ["if tostring(v) == 'x' then end"] = 5, ["if ('x' .. v) == 'y' then end"] = 5,
-      ["local z = ({ a = 1 })[v]"] = 5, ["repeat local q = v until q == 'x'"] = 5, ["for i = 1, v.count do f(i) end"] = 5,
-      ["if (job:read { path = 'g' }):match 'x' then end"] = 5, ["if type(v) == 'string' then end"] = 5,
-      ["job:run { 'x', environment = { M = v == 'x' and '1' or '0' } }"] = 5, ["return v == 'x'"] = 5,
-      ["assert(not f(v), 'no')"] = 5, ["while f { v } [1] ~= nil do end"] = 5, ["local t <const> = 1 goto x ::x:: if v then end"] = 5,
+      ["if\n  v ==\n  'x' then end"] = 6, ["print(v == 'x')"] = 5,
+      ["local y = v and 'a' or 'b'"] = 5, ["local y = f() or v or 2"] = 5,
+      ["local function g(z) return z == 'x' end\ng(v)"] = 5, ["if tostring(v) == 'x' then end"] = 5,
+      ["if ('x' .. v) == 'y' then end"] = 5,
+      ["local z = ({ a = 1 })[v]"] = 5, ["repeat local q = v until q == 'x'"] = 5,
+      ["for i = 1, v.count do f(i) end"] = 5,
+      ["if (job:read { path = 'g' }):match 'x' then end"] = 5,
+      ["if type(v) == 'string' then end"] = 5,
+      ["job:run { 'x', environment = { M = v == 'x' and '1' or '0' } }"] = 5,
+      ["return v == 'x'"] = 5,
+      ["assert(not f(v), 'no')"] = 5, ["while f { v } [1] ~= nil do end"] = 5,
+      ["local t <const> = 1 goto x ::x:: if v then end"] = 5,
     } do
-      assert.matches("^" .. line .. " x?‹read", ends("local v, f = job:read 'f', function(...) return ... end\n" .. text) or "", text)
+      assert.matches("^" .. line .. " x?‹read",
+        ends("local v, f = job:read 'f', function(...) return ... end\n" .. text) or "", text)
     end
   end)
 
   it("end a loop that a plan would never leave", function()
     local path = dir .. "/r.lua"
-    assert(fs.write(path, 'local orch = require "orch"\nreturn orch.job { name = "j", run = function(job) while true do job:sleep(1) end end }'))
+    assert(fs.write(path,
+      'local orch = require "orch"\nreturn orch.job { name = "j", run = function(job) while true do job:sleep(1) end end }'))
     local job = plan.plan(recipe.load(path), { project = project.find(dir) }).jobs[1]
     assert.matches("the plan of a job ends after 100000 steps", job.ends.message)
   end)
@@ -82,8 +103,11 @@ describe("decisions", function()
   -- What a program comes to, as it is and with its decisions marked.
   local function outcomes(text)
     local seen = {}
-    local environment = setmetatable({ [decisions.NAME] = function(value) return value end }, { __index = _G })
-    for i, each in ipairs { text, decisions.marked(text) } do seen[i] = table.pack(assert(load(each, "=t", "t", environment))()) end
+    local environment = setmetatable({ [decisions.NAME] = function(value) return value end },
+      { __index = _G })
+    for i, each in ipairs { text, decisions.marked(text) } do
+      seen[i] = table.pack(assert(load(each, "=t", "t", environment))())
+    end
     return seen[1], seen[2]
   end
 

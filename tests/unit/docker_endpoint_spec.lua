@@ -7,7 +7,8 @@ local ssh = require "orch.docker.ssh"
 
 -- A job whose environment says all that orch's own might say otherwise.
 local function job(env)
-  local all = { DOCKER_HOST = "", DOCKER_CONTEXT = "", DOCKER_TLS = "", DOCKER_TLS_VERIFY = "", DOCKER_CERT_PATH = "",
+  local all = { DOCKER_HOST = "", DOCKER_CONTEXT = "", DOCKER_TLS = "", DOCKER_TLS_VERIFY = "",
+    DOCKER_CERT_PATH = "",
     DOCKER_CONFIG = "/nowhere", DOCKER_API_VERSION = "" }
   for name, value in pairs(env or {}) do all[name] = value end
   return { env = all }
@@ -35,42 +36,57 @@ describe("the docker endpoint", function()
   end)
 
   it("is plain tcp on loopback only", function()
-    for host, base in pairs { ["tcp://127.0.0.1:2375"] = "http://127.0.0.1:2375", ["tcp://localhost"] = "http://localhost:2375",
-      ["tcp://[::1]:99/"] = "http://[::1]:99", ["127.0.0.1:5"] = "http://127.0.0.1:5", [":7"] = "http://localhost:7" } do
+    for host,
+      base in pairs { ["tcp://127.0.0.1:2375"] = "http://127.0.0.1:2375",
+      ["tcp://localhost"] = "http://localhost:2375",
+      ["tcp://[::1]:99/"] = "http://[::1]:99", ["127.0.0.1:5"] = "http://127.0.0.1:5",
+      [":7"] = "http://localhost:7" } do
       assert.equal(base, endpoint.parse(host, "DOCKER_HOST").base)
     end
-    for _, host in ipairs { "tcp://10.0.0.9:2375", "tcp://build.example:2375", "tcp://1270.0.0.1", "tcp://127.0.0.1.example" } do
+    for _,
+      host in ipairs { "tcp://10.0.0.9:2375", "tcp://build.example:2375", "tcp://1270.0.0.1",
+      "tcp://127.0.0.1.example" } do
       local failure = refused("without TLS", "usage", endpoint.find, job { DOCKER_HOST = host })
       assert.matches("DOCKER_TLS_VERIFY=1", failure.hint)
     end
   end)
 
   it("is tcp with TLS, also where a variable says 0", function()
-    for _, name in ipairs { "ca.pem", "cert.pem", "key.pem" } do assert(fs.write(dir .. "/" .. name, "x")) end
+    for _, name in ipairs { "ca.pem", "cert.pem", "key.pem" } do
+      assert(fs.write(dir .. "/" .. name, "x"))
+    end
     for name, value in pairs { DOCKER_TLS_VERIFY = "0", DOCKER_TLS = "1" } do
-      local found = endpoint.find(job { DOCKER_HOST = "tcp://build.example", [name] = value, DOCKER_CERT_PATH = dir })[1]
+      local found =
+        endpoint.find(job { DOCKER_HOST = "tcp://build.example", [name] = value,
+        DOCKER_CERT_PATH = dir })[1]
       assert.equal("https://build.example:2376", found.base)
       assert.equal(dir .. "/ca.pem", found.ca_file)
       assert.equal(dir .. "/key.pem", found.key_file)
       assert.same({ host = "build.example", port = 2376, tls = true }, found.place)
     end
     assert(fs.remove(dir .. "/key.pem"))
-    refused("both", "usage", endpoint.find, job { DOCKER_HOST = "tcp://h", DOCKER_TLS_VERIFY = "1", DOCKER_CERT_PATH = dir })
+    refused("both", "usage", endpoint.find,
+      job { DOCKER_HOST = "tcp://h", DOCKER_TLS_VERIFY = "1", DOCKER_CERT_PATH = dir })
     assert(fs.remove(dir .. "/cert.pem"))
-    assert.is_nil(endpoint.find(job { DOCKER_HOST = "tcp://h", DOCKER_TLS_VERIFY = "1", DOCKER_CONFIG = dir })[1].key_file)
+    assert.is_nil(endpoint.find(job { DOCKER_HOST = "tcp://h", DOCKER_TLS_VERIFY = "1",
+      DOCKER_CONFIG = dir })[1].key_file)
   end)
 
   it("is another machine's socket over ssh", function()
-    local found = endpoint.parse("ssh://me@build.example:2222/run/user/5/docker.sock", "DOCKER_HOST")
-    assert.same({ user = "me", host = "build.example", port = "2222", socket = "/run/user/5/docker.sock" }, found.ssh)
+    local found = endpoint.parse("ssh://me@build.example:2222/run/user/5/docker.sock",
+      "DOCKER_HOST")
+    assert.same({ user = "me", host = "build.example", port = "2222",
+      socket = "/run/user/5/docker.sock" }, found.ssh)
     local argv = table.concat(ssh.command(found.ssh, "/t/s"), " ")
     assert.matches("^ssh %-nNT ", argv)
     assert.matches(" %-l me %-p 2222 %-L /t/s:/run/user/5/docker.sock %-%- build.example$", argv)
-    assert.same({ host = "box", socket = "/var/run/docker.sock" }, endpoint.parse("ssh://box", "DOCKER_HOST").ssh)
+    assert.same({ host = "box", socket = "/var/run/docker.sock" },
+      endpoint.parse("ssh://box", "DOCKER_HOST").ssh)
     refused("begins with '%-'", "usage", endpoint.parse, "ssh://-oProxyCommand=x", "DOCKER_HOST")
     refused("begins with '%-'", "usage", endpoint.parse, "ssh://-x@host", "DOCKER_HOST")
     refused("begins with '%-'", "usage", endpoint.parse, "ssh://@host", "DOCKER_HOST")
-    local failure = refused("password", "usage", endpoint.parse, "ssh://me:pw-pw-pw@host", "DOCKER_HOST")
+    local failure = refused("password", "usage", endpoint.parse, "ssh://me:pw-pw-pw@host",
+      "DOCKER_HOST")
     assert.is_nil(failure.message:find("pw-pw", 1, true))
     refused("expected ssh", "usage", endpoint.parse, "ssh://a:b:c", "DOCKER_HOST")
     refused("white space", "usage", endpoint.parse, "ssh://a b", "DOCKER_HOST")
@@ -102,7 +118,8 @@ describe("the docker endpoint", function()
     assert(fs.write(dir .. "/config.json", '{"currentContext": "far"}'))
     assert.equal("far", (context.chosen(job { DOCKER_CONFIG = dir })))
     assert.is_nil((context.chosen(job { DOCKER_CONFIG = dir, DOCKER_CONTEXT = "default" })))
-    assert.equal("/x", endpoint.find(job { DOCKER_CONFIG = dir, DOCKER_HOST = "unix:///x" })[1].unix)
+    assert.equal("/x",
+      endpoint.find(job { DOCKER_CONFIG = dir, DOCKER_HOST = "unix:///x" })[1].unix)
   end)
 
   it("is no context that is not there, broken, or unchecked", function()
@@ -113,7 +130,8 @@ describe("the docker endpoint", function()
     refused("skips the check", "usage", endpoint.find, named "lax")
     refused("without TLS", "usage", endpoint.find, named "plain")
     refused("no docker endpoint", "usage", endpoint.find, named "none")
-    local failure = refused("there is no docker context 'lex'", "missing", endpoint.find, named "lex")
+    local failure = refused("there is no docker context 'lex'", "missing", endpoint.find,
+      named "lex")
     assert.matches("did you mean 'lax'%? %(known: lax, none, plain%)", failure.message)
     assert(fs.write(dir .. "/config.json", "{"))
     refused("config.json: invalid JSON", "usage", endpoint.find, job { DOCKER_CONFIG = dir })

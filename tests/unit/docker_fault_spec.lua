@@ -14,7 +14,8 @@ describe("a registry's fault", function()
       "error parsing HTTP 429 response body: unexpected end of JSON input: \"\"",
       "toomanyrequests: Rate exceeded", "unavailable: service unavailable",
       'Put "http://r/v2/": read tcp 127.0.0.1:1->127.0.0.1:2: read: connection reset by peer',
-      'Get "http://r/v2/": EOF', "unexpected EOF", 'Get "http://r/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
+      'Get "http://r/v2/": EOF', "unexpected EOF",
+      'Get "http://r/v2/": dial tcp 127.0.0.1:1: connect: connection refused',
       "net/http: TLS handshake timeout", "http: server closed idle connection",
       "net/http: request canceled (Client.Timeout exceeded while awaiting headers)",
     } do
@@ -48,15 +49,19 @@ describe("a registry's fault", function()
   end)
 
   it("of its certificate is told by what is wrong with that", function()
-    local function hint(words, name) return fault.of("docker pull", name or "r.example:5000/x:1", words).hint end
+    local function hint(words, name)
+      return fault.of("docker pull", name or "r.example:5000/x:1", words).hint
+    end
     local unknown <const> = "x509: certificate signed by unknown authority"
     assert.matches("/etc/docker/certs.d/r.example:5000/ca.crt", hint(unknown), 1, true)
     assert.matches("certs.d/r.example:5000/", hint(unknown, "r.example:5000"), 1, true)
     assert.matches("certs.d/docker.io/", hint(unknown, "busybox:1.36"), 1, true)
     for words, wanted in pairs {
-      ["x509: certificate has expired or is not yet valid: current time …"] = "r.example:5000 needs a new certificate",
+      ["x509: certificate has expired or is not yet valid: current time …"] =
+        "r.example:5000 needs a new certificate",
       ["x509: certificate is valid for a.example, not r.example"] = "made for the name",
-      ["x509: cannot validate certificate for 10.0.0.1 because it doesn't contain any IP SANs"] = "made for the name",
+      ["x509: cannot validate certificate for 10.0.0.1 because it doesn't contain any IP SANs"] =
+        "made for the name",
       ["tls: first record does not look like a TLS handshake"] = "insecure-registries",
       ["http: server gave HTTP response to HTTPS client"] = "insecure-registries",
     } do assert.matches(wanted, hint(words), 1, true) end
@@ -103,7 +108,8 @@ describe("a registry's fault", function()
   end)
 
   it("of the daemon's own answer keeps the daemon's kind", function()
-    local failure = { kind = "remote", status = 500, message = "docker pull x: Get \"http://r/v2/\": unauthorized: no" }
+    local failure = { kind = "remote", status = 500,
+      message = "docker pull x: Get \"http://r/v2/\": unauthorized: no" }
     assert.equal("auth", fault.of_request("docker pull", "x", failure).kind)
     failure = { kind = "missing", status = 404, message = "docker pull x: no words for it" }
     assert.equal("missing", fault.of_request("docker pull", "x", failure).kind)

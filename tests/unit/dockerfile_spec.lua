@@ -22,8 +22,11 @@ run last $X
 describe("a Dockerfile's instructions", function()
   it("are joined over lines, without comments and here-documents", function()
     local lines = {}
-    for _, each in ipairs(dockerfile.instructions(TEXT)) do lines[#lines + 1] = each.line .. " " .. each.text end
-    assert.same({ "2 FROM busybox AS build", "3 ARG X", "4 RUN echo two", "8 COPY . /x", "10 FROM scratch",
+    for _, each in ipairs(dockerfile.instructions(TEXT)) do
+      lines[#lines + 1] = each.line .. " " .. each.text
+    end
+    assert.same({ "2 FROM busybox AS build", "3 ARG X", "4 RUN echo two", "8 COPY . /x",
+      "10 FROM scratch",
       "11 COPY --from=build /x /y", "12 RUN <<EOF", "15 RUN last $X", "16 RUN last $X" }, lines)
   end)
 
@@ -33,7 +36,9 @@ describe("a Dockerfile's instructions", function()
   end)
 
   it("survive anything", function()
-    for _, text in ipairs { "", "\n\n", "\\", "FROM", "RUN <<EOF", "RUN a \\", "#", "RUN x \\\n#", "\0\1\2",
+    for _,
+      text in ipairs { "", "\n\n", "\\", "FROM", "RUN <<EOF", "RUN a \\", "#", "RUN x \\\n#",
+      "\0\1\2",
       ("RUN \\\n"):rep(1000) } do
       assert.is_table(dockerfile.instructions(text))
     end

@@ -16,11 +16,14 @@ end
 local function sourced(text)
   local file = dir .. "/env"
   assert(fs.write(file, text))
-  local result = assert(proc.run { split = true, env = { PATH = os.getenv("PATH"), LC_ALL = "C.UTF-8" },
+  local result =
+    assert(proc.run { split = true, env = { PATH = os.getenv("PATH"), LC_ALL = "C.UTF-8" },
     argv = { "bash", "--norc", "-c", "set -a; source \"$0\" || exit 9; env -0", file } })
   local values = {}
   for name, value in result.stdout:gmatch("([^=%z]+)=([^%z]*)%z") do values[name] = value end
-  for _, ours in ipairs { "PATH", "PWD", "SHLVL", "_", "LC_ALL", "OLDPWD" } do values[ours] = nil end
+  for _, ours in ipairs { "PATH", "PWD", "SHLVL", "_", "LC_ALL", "OLDPWD" } do
+    values[ours] = nil
+  end
   return values, result
 end
 
@@ -32,12 +35,17 @@ end
 
 -- Texts, each a way to write a part of a value, that both must understand in the same way.
 local PARTS <const> = {
-  "abc", "a-b.c", "7", "%", "=", "x=y", ":/@,+", "é", "日本", "~", "a~b", "!", "]", "[x", "{", "}", "{}", "*", "?", "^",
-  "a#b", "a#", "''", '""', "' '", "'$A `x` \"\\'", "'a\nb'", "'é'", '"a b"', '"é\n"', '"\\$A"', '"\\`x\\`"', '"\\"q\\""',
-  '"\\\\"', '"\\n\\x"', '"a\\\nb"', '"\'"', '"#"', '"  lead"', "$'a\\nb'", "$'\\t\\\\'", "$'\\''", "$'\\x41\\x4'",
-  "$'\\101\\7'", "$'\\e[0m'", "$'\\q'", "$'é'", "\\ ", "\\a", "\\$A", "\\'", '\\"', "\\\\", "\\#", "\\é", "\\\n", "\\;",
+  "abc", "a-b.c", "7", "%", "=", "x=y", ":/@,+", "é", "日本", "~", "a~b", "!", "]", "[x", "{", "}",
+  "{}", "*", "?", "^",
+  "a#b", "a#", "''", '""', "' '", "'$A `x` \"\\'", "'a\nb'", "'é'", '"a b"', '"é\n"', '"\\$A"',
+  '"\\`x\\`"', '"\\"q\\""',
+  '"\\\\"', '"\\n\\x"', '"a\\\nb"', '"\'"', '"#"', '"  lead"', "$'a\\nb'", "$'\\t\\\\'", "$'\\''",
+  "$'\\x41\\x4'",
+  "$'\\101\\7'", "$'\\e[0m'", "$'\\q'", "$'é'", "\\ ", "\\a", "\\$A", "\\'", '\\"', "\\\\", "\\#",
+  "\\é", "\\\n", "\\;",
   "$A", "${A}", '"$A"', '"${A}b"', "${B_1}x", "$_c", "$'\\u00e9'", "$'\\U1F600'", "$'\\cA'",
-  '"!"', '"$"', "a$", '"a$ b"', "$'a'\"b\"'c'd", "a\\&b", "\"\t\"", "'\t'", "~/x", "x:~", "a\"\"b", "{a,b}", "\\~",
+  '"!"', '"$"', "a$", '"a$ b"', "$'a'\"b\"'c'd", "a\\&b", "\"\t\"", "'\t'", "~/x", "x:~", "a\"\"b",
+  "{a,b}", "\\~",
 }
 
 local function generate(random)
@@ -67,7 +75,8 @@ describe("env_file.parse", function()
   with_dir()
 
   it("reads what jobs write", function()
-    assert.same({ ECR_URL = "public.ecr.aws", TAG = "0.1.7", U = "public.ecr.aws/app:0.1.7", EMPTY = "" },
+    assert.same({ ECR_URL = "public.ecr.aws", TAG = "0.1.7", U = "public.ecr.aws/app:0.1.7",
+      EMPTY = "" },
       env_file.parse('# made by a job\nexport ECR_URL="public.ecr.aws"\nTAG=0.1.7\n\nexport U=$ECR_URL/app:${TAG} # x\nEMPTY=', "f"))
     assert.same({}, env_file.parse("", "f"))
     assert.same({}, env_file.parse("\n \t\n# x\n#", "f"))
@@ -75,7 +84,8 @@ describe("env_file.parse", function()
 
   it("agrees with bash on each way to write a value", function()
     for _, part in ipairs(PARTS) do
-      local good, values = pcall(env_file.parse, "A=first B_1=b _c=c\nexport B_1=" .. part .. "\n", "f")
+      local good, values = pcall(env_file.parse, "A=first B_1=b _c=c\nexport B_1=" .. part .. "\n",
+        "f")
       if good then
         assert.same(sourced("A=first B_1=b _c=c\nexport B_1=" .. part .. "\n"), values, part)
       else
@@ -107,9 +117,12 @@ describe("env_file.parse", function()
   end)
 
   it("agrees with bash on comments, separators, continued lines and the last line", function()
-    for _, text in ipairs { "A=1\tB_1=2", "A=1 B_1=$A", "export A=1 B_1=2 # c", "A=1;B_1=2", "A='x'", "A=1\n\n\n",
+    for _,
+      text in ipairs { "A=1\tB_1=2", "A=1 B_1=$A", "export A=1 B_1=2 # c", "A=1;B_1=2", "A='x'",
+      "A=1\n\n\n",
       "export\tA=1", "A=b\\\nc", "A=#x", "A= # x", "A=a #b", "export A=1;export B_1=2",
-      "A=1; # c\n", "B_1=2 A=$B_1", "B_1=0; export B_1=2 A=$B_1", "export A=1 \\\n B_1=2 # c\n_c=3", "A=1\\\n#2", "A=\\\n",
+      "A=1; # c\n", "B_1=2 A=$B_1", "B_1=0; export B_1=2 A=$B_1", "export A=1 \\\n B_1=2 # c\n_c=3",
+      "A=1\\\n#2", "A=\\\n",
       "A=$'\\x417\\1018\\u00e99'", "A=$'\\u00e9\\U1F600\\E'", 'A="$"', "A=$ B_1=a$" } do
       agree(text)
     end
@@ -117,12 +130,17 @@ describe("env_file.parse", function()
 
   it("refuses what only a shell can do, naming file and line", function()
     local cases = {
-      "A=$(date)", "A=`date`", 'A="$(date)"', 'A="`date`"', "A=${B:-x}", "A=${#B}", "A=$1", "A=$?", "A=$$", "A=$((1+1))",
-      "A=1 && B=2", "A=1 | cat", "A=1 > /tmp/x", "A=1 < /tmp/x", "A=(1 2)", "A+=1", "A[0]=1", "echo x", "A=1 echo x",
-      "if true; then", "source x", "export A", "unset A", "A = 1", "1A=x", "A-B=x", "export -p", "A='x", 'A="x', "A=$'x",
-      "A=1 )", "A=x&", "A=x & B=2", "declare A=1", "readonly A=1", "A=~", "A=~/x", "A=x:~/y", 'A="${B"', "A=$\"x\"",
+      "A=$(date)", "A=`date`", 'A="$(date)"', 'A="`date`"', "A=${B:-x}", "A=${#B}", "A=$1", "A=$?",
+      "A=$$", "A=$((1+1))",
+      "A=1 && B=2", "A=1 | cat", "A=1 > /tmp/x", "A=1 < /tmp/x", "A=(1 2)", "A+=1", "A[0]=1",
+      "echo x", "A=1 echo x",
+      "if true; then", "source x", "export A", "unset A", "A = 1", "1A=x", "A-B=x", "export -p",
+      "A='x", 'A="x', "A=$'x",
+      "A=1 )", "A=x&", "A=x & B=2", "declare A=1", "readonly A=1", "A=~", "A=~/x", "A=x:~/y",
+      'A="${B"', "A=$\"x\"",
       "A=$'a\\0b'", "A=1\r\nB=2\r", "A=a\0b", "export A=1 B",
-      "A=x\\", "A=$HOME", "A=${UNSET}/x", 'A="$PATH:/x"', "A=1;;", "; A=1", "A={a,b}", "A=$[1]", "A=$'\\cA'", "A=$'\\U110000'",
+      "A=x\\", "A=$HOME", "A=${UNSET}/x", 'A="$PATH:/x"', "A=1;;", "; A=1", "A={a,b}", "A=$[1]",
+      "A=$'\\cA'", "A=$'\\U110000'",
       "A=1 export B=2", "A=\1",
     }
     for _, text in ipairs(cases) do
@@ -142,8 +160,10 @@ describe("env_file.set", function()
   with_dir()
 
   local ODD <const> = {
-    "", " ", "plain", "a b", "it's", '"q"', "$HOME", "`x`", "a\\b", "\\", "a\nb", "\n", "a\n\n", "é 日本", "#x", "a #b", "a;b", "*",
-    "~", "%d%%", "%1", "\t", "\1\27[0m", "-n", "=", "a=b", "'", "''", "a'b'c", "\r", "!!", "&", "$'x'", "{a,b}", "export A=1",
+    "", " ", "plain", "a b", "it's", '"q"', "$HOME", "`x`", "a\\b", "\\", "a\nb", "\n", "a\n\n",
+    "é 日本", "#x", "a #b", "a;b", "*",
+    "~", "%d%%", "%1", "\t", "\1\27[0m", "-n", "=", "a=b", "'", "''", "a'b'c", "\r", "!!", "&",
+    "$'x'", "{a,b}", "export A=1",
     "x\nexport B_1=2\n", "'\n'",
   }
 
@@ -161,7 +181,9 @@ describe("env_file.set", function()
   end)
 
   it("twice is once, whatever was there", function()
-    for _, before in ipairs { "", "A=old\n", "export A=old\n", "export A='x\ny' # c\nB_1=$A\n", "A=1\nA=2\n", "A=1 B_1=2\n",
+    for _,
+      before in ipairs { "", "A=old\n", "export A=old\n", "export A='x\ny' # c\nB_1=$A\n",
+      "A=1\nA=2\n", "A=1 B_1=2\n",
       "export A=1\nexport A=2\nexport A=3\n", "# export A=1\n", "B_1='\nexport A=no\n'\n" } do
       for _, value in ipairs(ODD) do
         local once = env_file.set(before, { A = value }, "f")
@@ -175,7 +197,9 @@ describe("env_file.set", function()
   end)
 
   it("is not swallowed by a last line that goes on", function()
-    for _, before in ipairs { "A=x\\\n", "A=x \\\n", "export \\\n  A=x \\\n", "A='x' # \\\n", "A=x\\\\\n" } do
+    for _,
+      before in ipairs { "A=x\\\n", "A=x \\\n", "export \\\n  A=x \\\n", "A='x' # \\\n",
+      "A=x\\\\\n" } do
       local text = env_file.set(before, { TAG = "1" }, "f")
       local values = env_file.parse(text, "f")
       assert.same({ A = before:find("\\\\", 1, true) and "x\\" or "x", TAG = "1" }, values)
@@ -201,7 +225,8 @@ describe("env_file.set", function()
     for _, bad in ipairs { "", "1A", "A-B", "A B", "A=", "é", 1 } do
       local good, failure = pcall(env_file.set, "", { [bad] = "x" }, "vars.sh")
       assert.is_false(good)
-      assert.same({ "usage", true }, { failure.kind, failure.message:find("vars.sh", 1, true) ~= nil })
+      assert.same({ "usage", true },
+        { failure.kind, failure.message:find("vars.sh", 1, true) ~= nil })
     end
     for _, bad in ipairs { {}, true, print, "a\0b", secret.new("hunter2", "S") } do
       local good, failure = pcall(env_file.set, "", { A = bad }, "vars.sh")

@@ -10,7 +10,8 @@ end
 local function job(name, needs)
   local resolved = {}
   for key, value in pairs(needs or {}) do
-    if type(key) == "string" then resolved[#resolved + 1] = { name = key, states = states_of(value) }
+    if type(key)
+      == "string" then resolved[#resolved + 1] = { name = key, states = states_of(value) }
     else resolved[#resolved + 1] = { name = value, states = { success = true } } end
   end
   return { name = name, resolved_needs = resolved }
@@ -50,7 +51,8 @@ describe("graph", function()
   end)
 
   it("runs what asks for the state in which a job ended", function()
-    self:add { job "a", job("on_fail", { a = { "failed" } }), job("on_cancel", { a = { "cancelled" } }),
+    self:add { job "a", job("on_fail", { a = { "failed" } }),
+      job("on_cancel", { a = { "cancelled" } }),
       job("ever", { a = { "success", "failed", "cancelled", "not_run" } }) }
     take_all()
     self:finish("a", "failed")
@@ -98,7 +100,8 @@ describe("graph", function()
     self:add { job "a", job "b" }
     take_all()
     self:finish("a", "success")
-    self:add { job("after_a", { "a" }), job("after_b", { "b" }), job("after_both", { "a", "after_b" }),
+    self:add { job("after_a", { "a" }), job("after_b", { "b" }),
+      job("after_both", { "a", "after_b" }),
       job("never", { a = { "failed" } }) }
     assert.same({ "after_a" }, take_all())
     assert.same({ "never not_run" }, dropped)

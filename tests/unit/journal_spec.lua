@@ -10,10 +10,12 @@ local Session = {}
 Session.__index = Session
 
 local function play(kept)
-  return setmetatable({ journal = kept, top = scope.new("job", "job"), done = {}, reasons = {} }, Session)
+  return setmetatable({ journal = kept, top = scope.new("job", "job"), done = {}, reasons = {} },
+    Session)
 end
 
--- how: { within = scope, again = true, state = "failed", result = value, inner = function(place) … end }
+-- how: { within = scope, again = true, state = "failed", result = value, inner = function(place) …
+-- end }
 function Session:call(verb, options, how)
   how = how or {}
   local place = (how.within or self.top):child("step", verb)
@@ -23,11 +25,14 @@ function Session:call(verb, options, how)
   self.done[#self.done + 1] = options
   self.reasons[options] = reason
   if reason and how.again then place.redo = "with its verb" end
-  local step = { id = place.id, job = "job", parent = place.parent:shown().id, branch = place:area().id, verb = verb,
+  local step = { id = place.id, job = "job", parent = place.parent:shown().id,
+    branch = place:area().id, verb = verb,
     title = options, options = fingerprint, again = how.again or false }
   self.journal:step_start(step)
   if how.inner then how.inner(place) end
-  if how.state ~= "running" then self.journal:step_end(step, how.state or "success", how.result, nil) end
+  if how.state ~= "running" then
+    self.journal:step_end(step, how.state or "success", how.result, nil)
+  end
   return how.result
 end
 
@@ -36,7 +41,8 @@ describe("journal", function()
   before_each(function()
     dir = assert(fs.make_temp("/tmp/orch-spec-"))
     opened = state.open_at(dir)
-    kept = journal.begin(opened, { id = "id", recipe = "r", project = "p", params = {}, options = {} })
+    kept = journal.begin(opened,
+      { id = "id", recipe = "r", project = "p", params = {}, options = {} })
   end)
   after_each(function()
     kept.lock:release()
@@ -72,25 +78,34 @@ describe("journal", function()
 
   it("answers what has succeeded, with its result", function()
     local got
-    local session = sessions(function(s) s:call("read", "a", { result = { text = "\xff" } }) s:call("read", "b", { result = false }) end,
+    local session = sessions(function(s)
+      s:call("read", "a", { result = { text = "\xff" } }) s:call("read", "b", { result = false })
+    end,
       function(s) got = { s:call("read", "a"), s:call("read", "b") } end)
     assert.same({}, session.done)
     assert.same({ { text = "\xff" }, false }, got)
   end)
 
   it("does again what failed, was cancelled, interrupted, or waits for an answer", function()
-    for given, words in pairs { failed = "it had failed", cancelled = "it was cancelled", running = "it was interrupted",
+    for given,
+      words in pairs { failed = "it had failed", cancelled = "it was cancelled",
+      running = "it was interrupted",
       hold = "it waited for an answer" } do
       local options = "step " .. given
-      local session = sessions(function(s) s.top = scope.new("job", given) s:call("run", options, { state = given }) end,
-        function(s) s.top = scope.new("job", given) s:call("run", options) s:call("run", "next") end)
+      local session = sessions(function(s)
+        s.top = scope.new("job", given) s:call("run", options, { state = given })
+      end,
+        function(s)
+          s.top = scope.new("job", given) s:call("run", options) s:call("run", "next")
+        end)
       assert.same({ options, "next" }, session.done)
       assert.same({ [options] = words, next = "it had not begun" }, session.reasons)
     end
   end)
 
   it("does anew from the first step with other options on", function()
-    local session = sessions(calls("run 1", "run 2", "write 3"), calls("run 1", "run two", "write 3"))
+    local session = sessions(calls("run 1", "run 2", "write 3"),
+      calls("run 1", "run two", "write 3"))
     assert.same({ "run two", "write 3" }, session.done)
     assert.matches("^job/run#2 was called with other options", session.reasons["run two"])
     assert.equal(session.reasons["run two"], session.reasons["write 3"])
@@ -103,13 +118,15 @@ describe("journal", function()
   end)
 
   it("does anew what follows a step that is gone", function()
-    local session = sessions(calls("run 1", "write 2", "run 3", "run 4"), calls("run 1", "run 3", "run 4"))
+    local session = sessions(calls("run 1", "write 2", "run 3", "run 4"),
+      calls("run 1", "run 3", "run 4"))
     assert.same({ "run 3", "run 4" }, session.done)
     assert.matches("^job/write#1 is gone", session.reasons["run 3"])
   end)
 
   it("does anew steps in another order, and answers them the next time", function()
-    local session = sessions(calls("run 1", "write 2", "read 3"), calls("write 2", "run 1", "read 3"))
+    local session = sessions(calls("run 1", "write 2", "read 3"),
+      calls("write 2", "run 1", "read 3"))
     assert.same({ "write 2", "run 1", "read 3" }, session.done)
     session = sessions(function() end, calls("write 2", "run 1", "read 3"))
     assert.same({}, session.done)
@@ -117,15 +134,21 @@ describe("journal", function()
 
   it("goes on from where a session that did steps anew was killed", function()
     local session = sessions(calls("run 1", "write 2", "read 3", "http 4"),
-      function(s) s:call("run", "run 1") s:call("write", "write two") s:call("read", "read 3", { state = "running" }) end,
+      function(s)
+        s:call("run", "run 1") s:call("write", "write two") s:call("read", "read 3",
+          { state = "running" })
+      end,
       calls("run 1", "write two", "read 3", "http 4"))
     assert.same({ "read 3", "http 4" }, session.done)
-    assert.same({ ["read 3"] = "it was interrupted", ["http 4"] = "it had not begun" }, session.reasons)
+    assert.same({ ["read 3"] = "it was interrupted", ["http 4"] = "it had not begun" },
+      session.reasons)
   end)
 
-  it("does again what is done again on every resume, and what it consists of, but not what follows", function()
+  it("does again what is done again on every resume, and what it consists of, but not what follows",
+    function()
     local function body(s)
-      s:call("login", "login", { again = true, inner = function(place) s:call("http", "token", { within = place }) end })
+      s:call("login", "login",
+        { again = true, inner = function(place) s:call("http", "token", { within = place }) end })
       s:call("run", "after")
     end
     local session = sessions(body, body)
@@ -136,7 +159,10 @@ describe("journal", function()
   end)
 
   it("does again what has a result that cannot be recorded", function()
-    local function body(s) s:call("http", "token", { result = { password = secret.new("hunter2!", "P") } }) s:call("run", "after") end
+    local function body(s)
+      s:call("http", "token", { result = { password = secret.new("hunter2!", "P") } }) s:call("run",
+        "after")
+    end
     local session = sessions(body, body)
     assert.same({ "token" }, session.done)
     assert.matches("^its result was not kept", session.reasons.token)
@@ -153,7 +179,9 @@ describe("journal", function()
         if ending ~= "failed" then s:call("run", "after") end
       end
     end
-    local session = sessions(body("success", "one"), function(s) body("success", "one")(s) s:call("run", "more") end)
+    local session = sessions(body("success", "one"), function(s)
+      body("success", "one")(s) s:call("run", "more")
+    end)
     assert.same({ "more" }, session.done)
     assert.equal("it had not begun", session.reasons.more)
     session = sessions(body("failed", "two"), body("success", "two"))
@@ -172,7 +200,8 @@ describe("journal", function()
     end
 
     it("does anew only the one that differs, and what comes after both", function()
-      local session = sessions(body({ "l1", "l2" }, { "r1", "r2" }, "after"), body({ "l1", "L2" }, { "r1", "r2" }, "after"))
+      local session = sessions(body({ "l1", "l2" }, { "r1", "r2" }, "after"),
+        body({ "l1", "L2" }, { "r1", "r2" }, "after"))
       assert.same({ "L2", "after" }, session.done)
     end)
 
@@ -186,7 +215,8 @@ describe("journal", function()
     end)
 
     it("does those anew also when the session that found the difference is killed before it comes to them", function()
-      local session = sessions(body({ "l1" }, { "r1" }, "after"), function(s) s:call("run", "BEFORE") end,
+      local session = sessions(body({ "l1" }, { "r1" }, "after"),
+        function(s) s:call("run", "BEFORE") end,
         function(s)
           s:call("run", "BEFORE")
           s:call("run", "l1", { within = s.top:branch("left") })
@@ -196,7 +226,8 @@ describe("journal", function()
       assert.same({ "l1", "r1", "after" }, session.done)
     end)
 
-    it("does a failure again that something new has come before, though that was done after it", function()
+    it("does a failure again that something new has come before, though that was done after it",
+      function()
       local function failing(new, caught)
         return function(s)
           if new then s:call("write", "new") end
@@ -210,7 +241,8 @@ describe("journal", function()
     end)
 
     it("goes on in each where it was interrupted", function()
-      local session = sessions(body({ "l1" }, { "r1", "r2" }), body({ "l1", "l2" }, { "r1", "r2" }, "after"))
+      local session = sessions(body({ "l1" }, { "r1", "r2" }),
+        body({ "l1", "l2" }, { "r1", "r2" }, "after"))
       assert.same({ "l2", "after" }, session.done)
     end)
   end)
@@ -230,7 +262,8 @@ describe("journal", function()
     local session = play(kept)
     body(session)
     assert.same({ "2", "inner 2", "3" }, session.done)
-    assert.same({ ["2"] = "--from asks for it", ["inner 2"] = "--from asks for it", ["3"] = "--from asks for it" }, session.reasons)
+    assert.same({ ["2"] = "--from asks for it", ["inner 2"] = "--from asks for it",
+      ["3"] = "--from asks for it" }, session.reasons)
   end)
 
   it("refuses to reopen a run that is live, and leaves it as it is", function()
@@ -241,7 +274,8 @@ describe("journal", function()
   end)
 
   it("numbers runs without a hole, and knows a live from an interrupted one", function()
-    local second = journal.begin(opened, { id = "id2", recipe = "r", project = "p", params = {}, options = {} })
+    local second = journal.begin(opened,
+      { id = "id2", recipe = "r", project = "p", params = {}, options = {} })
     assert.equal(kept.number + 1, second.number)
     assert.equal("live", opened:state_of(opened:run(second.number)))
     second.lock:release()
@@ -253,15 +287,18 @@ describe("journal", function()
   it("takes finished jobs over from another run, with their steps and layers", function()
     local function ended(name, end_state)
       kept:job_start(name, 1)
-      kept:step_start { id = name .. "/persist#1", job = name, parent = name, branch = name, verb = "persist", title = "p", options = "{}",
+      kept:step_start { id = name .. "/persist#1", job = name, parent = name, branch = name,
+        verb = "persist", title = "p", options = "{}",
         again = false }
-      kept:add_layer(name .. "/persist#1", name, { digest = "sha256:" .. name, diff_id = "d", size = 1, entries = 1, paths = { "f" } })
+      kept:add_layer(name .. "/persist#1", name,
+        { digest = "sha256:" .. name, diff_id = "d", size = 1, entries = 1, paths = { "f" } })
       kept:step_end({ id = name .. "/persist#1", verb = "persist" }, "success", {}, nil)
       kept:job_end(name, end_state, record.encode { x = name })
     end
     ended("good", "success")
     ended("bad", "failed")
-    local second = journal.begin(opened, { id = "id2", recipe = "r", project = "p", params = {}, options = {} })
+    local second = journal.begin(opened,
+      { id = "id2", recipe = "r", project = "p", params = {}, options = {} })
     second:adopt(kept.number, { "good" })
     assert.equal(record.encode { x = "good" }, second.jobs.good.outputs)
     assert.is_nil(second.jobs.bad)

@@ -6,12 +6,16 @@ describe("nearest", function()
       { "docker_biuld", { "docker_push", "docker_build" }, "docker_build" },
       { "chekcout", { "checkout", "run" }, "checkout" },
       { "RUN", { "run" }, "run" }, { "runs", { "run" }, "run" }, { "rn", { "run" }, "run" },
-      { "time_out", { "timeout" }, "timeout" }, { "persist_to_work_space", { "persist_to_workspace" }, "persist_to_workspace" },
+      { "time_out", { "timeout" }, "timeout" },
+      { "persist_to_work_space", { "persist_to_workspace" }, "persist_to_workspace" },
       { "timeout", { "timeout" }, "timeout" }, { "ab", { "ba" }, "ba" },
-      { "env", { "image", "environment" }, "environment" }, { "working_dir", { "working_directory" }, "working_directory" },
+      { "env", { "image", "environment" }, "environment" },
+      { "working_dir", { "working_directory" }, "working_directory" },
       { "color", { "colour", "colon" }, "colour" }, -- the first of equals
     }
-    for _, case in ipairs(cases) do assert.equal(case[3], nearest.find(case[1], case[2]), case[1]) end
+    for _, case in ipairs(cases) do
+      assert.equal(case[3], nearest.find(case[1], case[2]), case[1])
+    end
   end)
 
   it("takes the nearest, not the first", function()
@@ -19,7 +23,9 @@ describe("nearest", function()
   end)
 
   it("finds nothing when nothing is near", function()
-    for _, case in ipairs { { "deploy", { "run", "read" } }, { "x", {} }, { "x", { "y", "z" } }, { "xy", { "ab" } },
+    for _,
+      case in ipairs { { "deploy", { "run", "read" } }, { "x", {} }, { "x", { "y", "z" } },
+      { "xy", { "ab" } },
       { "", { "a" } }, { "verylongname", { "short" } },
       { "docker", { "docker_build", "docker_push" } } } do
       assert.is_nil(nearest.find(case[1], case[2]), case[1])

@@ -11,8 +11,11 @@ end
 describe("options", function()
   local schema
   before_each(function()
-    schema = options.schema({ url = "string", attempts = { "integer", default = 10 }, body = "string|table?",
-      mode = { "string", default = "fast", enum = { "fast", "slow" } }, tags = { "list", default = {} } }, "url")
+    schema =
+      options.schema({ url = "string", attempts = { "integer", default = 10 },
+      body = "string|table?",
+      mode = { "string", default = "fast", enum = { "fast", "slow" } },
+      tags = { "list", default = {} } }, "url")
   end)
 
   it("fills in defaults and leaves the rest alone", function()
@@ -28,7 +31,8 @@ describe("options", function()
   end)
 
   it("keeps false and empty values that were given", function()
-    local own = options.schema { on = { "boolean", default = true }, text = { "string", default = "x" } }
+    local own = options.schema { on = { "boolean", default = true },
+      text = { "string", default = "x" } }
     assert.same({ on = false, text = "" }, own:check("f", { on = false, text = "" }))
     local off = options.schema { on = { "boolean", default = false } }
     assert.is_false(off:check("f", {}).on)
@@ -40,7 +44,8 @@ describe("options", function()
       integer = { { 1, -1, 0, math.maxinteger }, { 1.5, 1.0, "1", 0 / 0, true } },
       number = { { 1, 1.5, -1, 1e300 }, { "1", true, {} } },
       boolean = { { true, false }, { 0, "true", {} } },
-      list = { { {}, { 1 }, { "a", "b" } }, { "a", 1, true, { a = 1 }, { 1, b = 2 }, { 1, nil, 3 } } },
+      list = { { {}, { 1 }, { "a", "b" } },
+        { "a", 1, true, { a = 1 }, { 1, b = 2 }, { 1, nil, 3 } } },
       table = { { {}, { a = 1 }, { 1 } }, { "a", 1, secret.new("x", "S") } },
       ["function"] = { { print, function() end }, { "f", {} } },
       any = { { 1, "x", true, {} }, {} },
@@ -58,28 +63,37 @@ describe("options", function()
 
   it("says what is wrong in one sentence", function()
     refused("http: option 'url' is missing (a string)", schema.check, schema, "http", {})
-    refused("http: option 'attempts' must be a whole number, got string 'many'", schema.check, schema, "http",
+    refused("http: option 'attempts' must be a whole number, got string 'many'", schema.check,
+      schema, "http",
       { url = "u", attempts = "many" })
-    refused("http: option 'body' must be a string or a table, got boolean 'true'", schema.check, schema, "http",
+    refused("http: option 'body' must be a string or a table, got boolean 'true'", schema.check,
+      schema, "http",
       { url = "u", body = true })
     refused("http: 'mode' must be one of fast, slow, got 'quick'", schema.check, schema, "http",
       { url = "u", mode = "quick" })
     refused("http: unknown option 'atempts'; did you mean 'attempts'? (known: attempts, body, mode, tags, url)",
       schema.check, schema, "http", { url = "u", atempts = 1 })
-    refused("f: expected a table of options, got string", function() options.schema({}):check("f", "x") end)
+    refused("f: expected a table of options, got string", function()
+      options.schema({}):check("f", "x")
+    end)
     refused("f: option [1] has no name", function() options.schema({}):check("f", { "x" }) end)
-    refused("f: option 'x' must be a string, got number '7'", function() options.schema({ x = "string" }):check("f", { x = 7 }) end)
+    refused("f: option 'x' must be a string, got number '7'", function()
+      options.schema({ x = "string" }):check("f", { x = 7 })
+    end)
   end)
 
   it("never shows a secret", function()
-    local _, failure = pcall(schema.check, schema, "http", { url = "u", attempts = secret.new("hunter2", "S") })
+    local _, failure = pcall(schema.check, schema, "http",
+      { url = "u", attempts = secret.new("hunter2", "S") })
     assert.not_matches("hunter2", failure.message)
   end)
 
   it("lets a bare value or the list part stand for one option", function()
     assert.equal("u", schema:check("http", "u").url)
     assert.equal("u", schema:check("http", { "u" }).url)
-    assert.same({ "u", 3 }, { schema:check("http", { "u", attempts = 3 }).url, schema:check("http", { "u", attempts = 3 }).attempts })
+    assert.same({ "u", 3 },
+      { schema:check("http", { "u", attempts = 3 }).url,
+      schema:check("http", { "u", attempts = 3 }).attempts })
     local command = options.schema({ command = "string|list" }, "command")
     assert.equal("make", command:check("run", { "make" }).command)
     assert.same({ "make", "test" }, command:check("run", { "make", "test" }).command)
@@ -98,34 +112,47 @@ describe("options", function()
   end)
 
   it("keeps to the rules of a declaration", function()
-    local own = options.schema { n = { "integer", default = 5, min = 1, max = 9 }, v = { "string?", pattern = "%d+%.%d+" } }
+    local own = options.schema { n = { "integer", default = 5, min = 1, max = 9 },
+      v = { "string?", pattern = "%d+%.%d+" } }
     assert.same({ n = 1, v = "1.20" }, own:check("f", { n = 1, v = "1.20" }))
     refused("f: 'n' must be at least 1, got '0'", own.check, own, "f", { n = 0 })
     refused("f: 'n' must be at most 9, got '10'", own.check, own, "f", { n = 10 })
-    refused("f: 'v' must be like the pattern %d+%.%d+, got 'v1.2'", own.check, own, "f", { v = "v1.2" })
-    refused("f: 'v' must be like the pattern %d+%.%d+, got '1.2x'", own.check, own, "f", { v = "1.2x" })
-    local anchored = options.schema { v = { "string", pattern = "^%d+$" }, price = { "string?", pattern = "%d+%$" } }
+    refused("f: 'v' must be like the pattern %d+%.%d+, got 'v1.2'", own.check, own, "f",
+      { v = "v1.2" })
+    refused("f: 'v' must be like the pattern %d+%.%d+, got '1.2x'", own.check, own, "f",
+      { v = "1.2x" })
+    local anchored = options.schema { v = { "string", pattern = "^%d+$" },
+      price = { "string?", pattern = "%d+%$" } }
     assert.same({ v = "12", price = "3$" }, anchored:check("f", { v = "12", price = "3$" }))
-    refused("f: 'v' must be like the pattern ^%d+$, got '1x'", anchored.check, anchored, "f", { v = "1x" })
+    refused("f: 'v' must be like the pattern ^%d+$, got '1x'", anchored.check, anchored, "f",
+      { v = "1x" })
   end)
 
   it("takes values that only a run can tell, where a plan has them", function()
     local unknown = require "orch.unknown"
-    local own = options.schema { s = "string", i = "integer", n = "number", b = "boolean", l = "list", t = "table", x = "any" }
+    local own = options.schema { s = "string", i = "integer", n = "number", b = "boolean",
+      l = "list", t = "table", x = "any" }
     local given = {}
     for _, name in ipairs(own.names) do given[name] = unknown.new(name) end
     assert.equal(given.l, own:check("f", given).l)
   end)
 
   it("reads texts of a command line", function()
-    local own = options.schema { n = "integer?", x = "number?", on = "boolean?", list = "list?", text = "string?" }
-    local cases = { { "n", "-7", -7 }, { "x", "1.5", 1.5 }, { "list", "a,b", { "a", "b" } }, { "list", "", {} }, { "text", "7", "7" },
-      { "on", "true", true }, { "on", "1", true }, { "on", "Yes", true }, { "on", "ON", true }, { "on", "false", false },
+    local own = options.schema { n = "integer?", x = "number?", on = "boolean?", list = "list?",
+      text = "string?" }
+    local cases = { { "n", "-7", -7 }, { "x", "1.5", 1.5 }, { "list", "a,b", { "a", "b" } },
+      { "list", "", {} }, { "text", "7", "7" },
+      { "on", "true", true }, { "on", "1", true }, { "on", "Yes", true }, { "on", "ON", true },
+      { "on", "false", false },
       { "on", "no", false }, { "on", "off", false }, { "on", "0", false } }
-    for _, case in ipairs(cases) do assert.same(case[3], own:from_text("orch run", case[1], case[2])) end
-    refused("orch run: 'n' must be a whole number, got '1.5'", own.from_text, own, "orch run", "n", "1.5")
+    for _, case in ipairs(cases) do
+      assert.same(case[3], own:from_text("orch run", case[1], case[2]))
+    end
+    refused("orch run: 'n' must be a whole number, got '1.5'", own.from_text, own, "orch run", "n",
+      "1.5")
     refused("orch run: 'x' must be a number, got 'x'", own.from_text, own, "orch run", "x", "x")
-    refused("orch run: 'on' must be true or false, got 'perhaps'", own.from_text, own, "orch run", "on", "perhaps")
+    refused("orch run: 'on' must be true or false, got 'perhaps'", own.from_text, own, "orch run",
+      "on", "perhaps")
   end)
 
   it("refuses declarations that say nothing", function()

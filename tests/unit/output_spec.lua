@@ -65,7 +65,8 @@ describe("output", function()
     assert.is_true(os.clock() - started < 10)
   end)
 
-  it("hides a secret wherever it is cut: in pieces, in long lines, in the file and in the tail", function()
+  it("hides a secret wherever it is cut: in pieces, in long lines, in the file and in the tail",
+    function()
     masker:add(secret.new("hunter2-and-more", "PASSWORD"))
     for at = 1, 15 do
       lines = {}
@@ -73,13 +74,17 @@ describe("output", function()
       assert.same({ "p=***" }, lines)
     end
     lines = {}
-    for before = 16384 - 18, 16384 + 2 do self:write(("x"):rep(before) .. "hunter2-and-more" .. ("y"):rep(20) .. "\n") end
+    for before = 16384 - 18, 16384 + 2 do
+      self:write(("x"):rep(before) .. "hunter2-and-more" .. ("y"):rep(20) .. "\n")
+    end
     self:write(("x"):rep(16380))
     self:write "hunter2-"
     self:write("and-more" .. ("y"):rep(40000))
     self:close()
     local shown = table.concat(lines, "\n") .. fs.read(dir .. "/1.log") .. self:last_lines()
-    for _, part in ipairs { "hunter2", "hunter", "and-more", "nd-more" } do assert.is_nil(shown:find(part, 1, true)) end
+    for _, part in ipairs { "hunter2", "hunter", "and-more", "nd-more" } do
+      assert.is_nil(shown:find(part, 1, true))
+    end
   end)
 
   it("keeps the last twenty lines for an error", function()

@@ -7,8 +7,11 @@ describe("patterns", function()
   end
 
   it("meet where one name fits both", function()
-    for _, each in ipairs { { "out", "out" }, { "*", "x" }, { "a*", "*b" }, { "*.txt", "a.*" }, { "a?c", "*bc" },
-      { "[ab]*", "b.c" }, { "a*b*c", "*x*" }, { "./out/", "out" }, { "", "x" }, { ".", "*" }, { "**/x", "y/z" },
+    for _,
+      each in ipairs { { "out", "out" }, { "*", "x" }, { "a*", "*b" }, { "*.txt", "a.*" },
+      { "a?c", "*bc" },
+      { "[ab]*", "b.c" }, { "a*b*c", "*x*" }, { "./out/", "out" }, { "", "x" }, { ".", "*" },
+      { "**/x", "y/z" },
       { "\\*", "\\*" }, { "\\*", "*" }, { "a**", "ab" } } do
       both(true, each[1], each[2])
     end
@@ -22,7 +25,9 @@ describe("patterns", function()
   end)
 
   it("do not meet where no name fits both", function()
-    for _, each in ipairs { { "a", "b" }, { "a*", "b*" }, { "*.txt", "*.md" }, { "a?", "a" }, { "a?", "abc" },
+    for _,
+      each in ipairs { { "a", "b" }, { "a*", "b*" }, { "*.txt", "*.md" }, { "a?", "a" },
+      { "a?", "abc" },
       { "\\*", "a" }, { "*a", "b" }, { "a*b", "aXc" }, { "[ab]", "" .. "abc" } } do
       both(false, each[1], each[2])
     end

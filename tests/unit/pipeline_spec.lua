@@ -22,14 +22,17 @@ local function check_order(self, wanted)
     at[name] = i
   end
   for _, name in ipairs(order) do
-    for _, need in ipairs(self.by_name[name].resolved_needs) do assert.is_true(at[need.name] < at[name]) end
+    for _, need in ipairs(self.by_name[name].resolved_needs) do
+      assert.is_true(at[need.name] < at[name])
+    end
   end
   return order
 end
 
 describe("pipeline", function()
   it("orders jobs after what they need, whatever the order given", function()
-    local self = pipeline.define { job("d", { "b", "c" }), job("c", { "a" }), job("b", { "a" }), job "a", job "x" }
+    local self = pipeline.define { job("d", { "b", "c" }), job("c", { "a" }), job("b", { "a" }),
+      job "a", job "x" }
     assert.equal(5, #check_order(self))
     assert.same({ "a", "c" }, check_order(self, { "c" }))
     assert.same({ "a", "x" }, check_order(self, { "a", "x", "a" }))
@@ -41,7 +44,9 @@ describe("pipeline", function()
 
   it("orders a thousand jobs in a chain and in a fan", function()
     local chain, fan = {}, { job "root" }
-    for i = 1000, 1, -1 do chain[#chain + 1] = job("j" .. i, i > 1 and { "j" .. (i - 1) } or nil) end
+    for i = 1000, 1, -1 do
+      chain[#chain + 1] = job("j" .. i, i > 1 and { "j" .. (i - 1) } or nil)
+    end
     for i = 1, 1000 do fan[#fan + 1] = job("j" .. i, { "root" }) end
     assert.equal("j1000", check_order(pipeline.define(chain))[1000])
     assert.equal("root", check_order(pipeline.define(fan))[1])
@@ -49,7 +54,9 @@ describe("pipeline", function()
 
   it("orders a chain longer than a stack, and tells a circle of that length", function()
     local chain = {}
-    for i = 100000, 1, -1 do chain[#chain + 1] = job("j" .. i, i > 1 and { "j" .. (i - 1) } or nil) end
+    for i = 100000, 1, -1 do
+      chain[#chain + 1] = job("j" .. i, i > 1 and { "j" .. (i - 1) } or nil)
+    end
     assert.equal("j100000", pipeline.define(chain):order()[100000])
     chain[#chain] = job("j1", { "j100000" })
     refused("in a circle: j100000 %-> j99999 .* more … %-> j100000$", pipeline.define, chain)
@@ -72,9 +79,11 @@ describe("pipeline", function()
   end)
 
   it("names the circle in which jobs need each other", function()
-    refused("in a circle: a %-> b %-> c %-> a$", pipeline.define, { job("a", { "b" }), job("b", { "c" }), job("c", { "a" }) })
+    refused("in a circle: a %-> b %-> c %-> a$", pipeline.define,
+      { job("a", { "b" }), job("b", { "c" }), job("c", { "a" }) })
     refused("in a circle: .*me %-> me$", pipeline.define, { job("me", { "me" }) })
-    refused("in a circle: .*b %-> c %-> b$", pipeline.define, { job("a", { "b" }), job("b", { "c" }), job("c", { "b" }) })
+    refused("in a circle: .*b %-> c %-> b$", pipeline.define,
+      { job("a", { "b" }), job("b", { "c" }), job("c", { "b" }) })
   end)
 
   it("names a need that is no job, and what was meant", function()
@@ -83,28 +92,36 @@ describe("pipeline", function()
   end)
 
   it("refuses two jobs of one name, in any case", function()
-    refused("two jobs are named 'build' %(.*:%d+ and .*:%d+%): 'Build' differs only in case", pipeline.define,
+    refused("two jobs are named 'build' %(.*:%d+ and .*:%d+%): 'Build' differs only in case",
+      pipeline.define,
       { job "build", job "Build" })
   end)
 
   it("refuses what is no pipeline", function()
     refused("no jobs", pipeline.define, {})
     refused("expected jobs made by orch.job, got string", pipeline.define, { "build" })
-    refused("expected jobs made by orch.job, got table", pipeline.define, { { name = "x", run = print } })
-    refused("unknown option 'parms'; did you mean 'params'%?", pipeline.define, { job "a", parms = {} })
-    refused("there is no job 'biuld'; did you mean 'build'%?", function() pipeline.define({ job "build" }):order { "biuld" } end)
+    refused("expected jobs made by orch.job, got table", pipeline.define,
+      { { name = "x", run = print } })
+    refused("unknown option 'parms'; did you mean 'params'%?", pipeline.define,
+      { job "a", parms = {} })
+    refused("there is no job 'biuld'; did you mean 'build'%?", function()
+      pipeline.define({ job "build" }):order { "biuld" }
+    end)
   end)
 
   it("makes an instance of a job for each combination of its matrix", function()
     local self = pipeline.define {
-      job("test", nil, { matrix = { os = { "a", "b" }, v = { 1, 2 }, exclude = { { os = "b", v = 1 } } } }),
+      job("test", nil,
+        { matrix = { os = { "a", "b" }, v = { 1, 2 }, exclude = { { os = "b", v = 1 } } } }),
       job("push", { "test" }) }
     assert.same({ "test-a-1", "test-a-2", "test-b-2", "push" }, self.names)
-    assert.same({ ["test-a-1"] = true, ["test-a-2"] = true, ["test-b-2"] = true }, self:upstream "push")
+    assert.same({ ["test-a-1"] = true, ["test-a-2"] = true, ["test-b-2"] = true },
+      self:upstream "push")
     assert.same({ "test-a-1", "test-a-2", "test-b-2" }, check_order(self, { "test" }))
     refused("excludes all its combinations", pipeline.define,
       { job("t", nil, { matrix = { v = { 1 }, exclude = { { v = 1 } } } }) })
-    refused("must be a list with at least one value", pipeline.define, { job("t", nil, { matrix = { v = {} } }) })
+    refused("must be a list with at least one value", pipeline.define,
+      { job("t", nil, { matrix = { v = {} } }) })
   end)
 
   it("grows while it runs, with the same checks", function()
@@ -139,7 +156,9 @@ describe("pipeline", function()
 end)
 
 describe("a job's definition", function()
-  it("tells where it was made", function() assert.matches("pipeline_spec.lua:%d+$", job "a".where) end)
+  it("tells where it was made", function()
+    assert.matches("pipeline_spec.lua:%d+$", job "a".where)
+  end)
 
   it("takes names that can stand in paths", function()
     for _, good in ipairs { "a", "build_push-1.2", "7up" } do assert.equal(good, job(good).name) end
@@ -149,10 +168,12 @@ describe("a job's definition", function()
   end)
 
   it("knows in which states a needed job counts", function()
-    local needs = job("a", { "x", y = "failed", z = { "success", "canceled" }, w = "terminal" }).needs
+    local needs = job("a",
+      { "x", y = "failed", z = { "success", "canceled" }, w = "terminal" }).needs
     local states = {}
     for _, need in ipairs(needs) do states[need.name] = need.states end
-    assert.same({ x = { success = true }, y = { failed = true }, z = { success = true, cancelled = true },
+    assert.same({ x = { success = true }, y = { failed = true },
+      z = { success = true, cancelled = true },
       w = { success = true, failed = true, cancelled = true, not_run = true } }, states)
     refused("needs 'x' to be 'sucess'; known: ", job, "a", { x = "sucess" })
   end)
@@ -161,6 +182,7 @@ describe("a job's definition", function()
     refused("option 'name' is missing", orch.job, { run = print })
     refused("option 'run' is missing", orch.job, { name = "a" })
     refused("unknown option 'need'; did you mean 'needs'%?", job, "a", nil, { need = { "b" } })
-    refused("unknown option 'attempt'; did you mean 'attempts'%?", job, "a", nil, { retry = { attempt = 2 } })
+    refused("unknown option 'attempt'; did you mean 'attempts'%?", job, "a", nil,
+      { retry = { attempt = 2 } })
   end)
 end)

@@ -1,7 +1,8 @@
 local pipeline_values = require "orch.pipeline_values"
 local unknown = require "orch.unknown"
 
-local INFO <const> = { revision = "c0ffee", branch = "main", url = "https://gitlab.example/me/app.git" }
+local INFO <const> = { revision = "c0ffee", branch = "main",
+  url = "https://gitlab.example/me/app.git" }
 
 -- A run in which git says that, and which was given these values; how often git was asked.
 local function values(given, info, in_git)
@@ -12,7 +13,8 @@ local function values(given, info, in_git)
     if info == false then error({ kind = "missing", message = "no repository" }, 0) end
     return info or (f and INFO)
   end
-  local run = { id = "an id", journal = journal, options = { pipeline = given }, project = { in_git = in_git ~= false } }
+  local run = { id = "an id", journal = journal, options = { pipeline = given },
+    project = { in_git = in_git ~= false } }
   return pipeline_values.of_run(run), function() return asked end
 end
 
@@ -27,14 +29,17 @@ describe("the values of a pipeline", function()
     local made, asked = values()
     assert.same({ 12, "an id", "2020-01-01T00:00:00Z" }, { made.number, made.id, made.event_time })
     assert.equal(0, asked())
-    assert.same({ "main", "c0ffee", "c0ffee", false }, { made.git.branch, made.git.revision, made.git.base_revision,
+    assert.same({ "main", "c0ffee", "c0ffee", false },
+      { made.git.branch, made.git.revision, made.git.base_revision,
       made.git.is_default })
     assert.is_nil(made.git.tag)
     assert.same({ INFO.url, "gitlab" }, { made.project.git_url, made.project.type })
   end)
 
   it("know the kinds of projects by their URLs", function()
-    for url, kind in pairs { ["git@github.com:a/b"] = "github", ["ssh://git@bitbucket.org/a/b"] = "bitbucket",
+    for url,
+      kind in pairs { ["git@github.com:a/b"] = "github",
+      ["ssh://git@bitbucket.org/a/b"] = "bitbucket",
       ["https://example.org/gitlab/x"] = "github", ["git@gitlab.com:a/b.git"] = "gitlab" } do
       assert.equal(kind, values(nil, { url = url }).project.type)
     end
@@ -43,8 +48,10 @@ describe("the values of a pipeline", function()
 
   it("may be given, and are of their type", function()
     local made = values(given { ["pipeline.number"] = "7", ["pipeline.git.is_default"] = "yes",
-      ["pipeline.git.base_revision"] = "old", ["pipeline.project.type"] = "other", ["pipeline.git.url"] = "" })
-    assert.same({ 7, true, "old", "other" }, { made.number, made.git.is_default, made.git.base_revision, made.project.type })
+      ["pipeline.git.base_revision"] = "old", ["pipeline.project.type"] = "other",
+      ["pipeline.git.url"] = "" })
+    assert.same({ 7, true, "old", "other" },
+      { made.number, made.git.is_default, made.git.base_revision, made.project.type })
     assert.is_nil(made.git.url)
     assert.equal("c0ffee", made.git.revision)
   end)
@@ -63,7 +70,8 @@ describe("the values of a pipeline", function()
       assert.equal("usage", failure.kind)
       assert.is_truthy(failure.message:find(words, 1, true), failure.message)
     end
-    refused("there is no 'pipeline.git.tga'; did you mean 'pipeline.git.tag'?", { ["pipeline.git.tga"] = "x" })
+    refused("there is no 'pipeline.git.tga'; did you mean 'pipeline.git.tag'?",
+      { ["pipeline.git.tga"] = "x" })
     refused("pipeline: 'number' must be a whole number, got 'x'", { ["pipeline.number"] = "x" })
     refused("'number' must be a whole number, got ''", { ["pipeline.number"] = "" })
     refused("'git.is_default' must be true or false", { ["pipeline.git.is_default"] = "perhaps" })
@@ -77,7 +85,9 @@ describe("the values of a pipeline", function()
       assert.is_truthy(failure.message:find(words, 1, true), failure.message)
     end
     refused("job.pipeline has no 'nmber'; did you mean 'number'?", function() return made.nmber end)
-    refused("job.pipeline.git has no 'brnach'; did you mean 'branch'?", function() return made.git.brnach end)
+    refused("job.pipeline.git has no 'brnach'; did you mean 'branch'?", function()
+      return made.git.brnach
+    end)
     refused("job.pipeline has no 'nmber'", function() return pipeline_values.planned({}).nmber end)
   end)
 
@@ -85,7 +95,8 @@ describe("the values of a pipeline", function()
     assert.equal("github", values(nil, false, false).project.type)
     assert.has_error(function() return values(nil, false, false).git end)
     assert.equal("b", values({ ["git.branch"] = "b" }, false, false).git.branch)
-    assert.has_error(function() return values({ ["git.branch"] = "b" }, false, true).git end) -- git itself fails
+    -- git itself fails
+    assert.has_error(function() return values({ ["git.branch"] = "b" }, false, true).git end)
   end)
 
   it("are visited in order", function()
@@ -99,6 +110,7 @@ describe("the values of a pipeline", function()
     assert.equal("‹pipeline.number›", tostring(planned.number))
     assert.equal("‹pipeline.git.revision›", tostring(planned.git.revision))
     assert.is_true(unknown.is(planned.project.type))
-    assert.same({ "v1", nil, false }, { planned.git.tag, planned.git.branch, planned.git.is_default })
+    assert.same({ "v1", nil, false },
+      { planned.git.tag, planned.git.branch, planned.git.is_default })
   end)
 end)

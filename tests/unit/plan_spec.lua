@@ -23,7 +23,10 @@ local function plan_of(text, spec)
 end
 
 -- The plan of a body, whose first line is line 2.
-local function body_of(text, head) return plan_of(("return orch.job { name = 'j', %s run = function(job)\n%s\nend }"):format(head or "", text)).jobs[1] end
+local function body_of(text, head)
+  return plan_of(("return orch.job { name = 'j', %s run = function(job)\n%s\nend }"):format(head
+    or "", text)).jobs[1]
+end
 
 describe("an unknown value", function()
   it("joins, prints, and has unknown parts", function()
@@ -36,8 +39,11 @@ describe("an unknown value", function()
 
   it("decides nothing", function()
     local x, y = unknown.new "x", unknown.new "y"
-    for name, f in pairs { call = function() return x() end, method = function() return x:gmatch "a" end, plain = function() return x.match "a" end, len = function() return #x end,
-      lt = function() return x < 1 end, gt = function() return 1 < x end, le = function() return x <= y end,
+    for name,
+      f in pairs { call = function() return x() end, method = function() return x:gmatch "a" end,
+      plain = function() return x.match "a" end, len = function() return #x end,
+      lt = function() return x < 1 end, gt = function() return 1 < x end,
+      le = function() return x <= y end,
       eq = function() return x == y end, band = function() return x & 1 end,
       set = function() x.a = 1 end, pairs = function() return pairs(x) end } do
       local good, failure = pcall(f)
@@ -52,7 +58,8 @@ end)
 describe("what is made of an unknown value", function()
   it("is unknown, and no decision", function()
     local x = unknown.new "x"
-    assert.same({ "‹x + 1›", "‹1 - x›", "‹-x›", "‹x * 2 // x›" }, { tostring(x + 1), tostring(1 - x), tostring(-x), tostring((x * 2) // x) })
+    assert.same({ "‹x + 1›", "‹1 - x›", "‹-x›", "‹x * 2 // x›" },
+      { tostring(x + 1), tostring(1 - x), tostring(-x), tostring((x * 2) // x) })
     assert.equal("‹read:match:upper›", tostring(unknown.new("read"):match("%S+"):upper()))
     local major, minor, patch = x:match "^(%d+)%.(%d+)%(a%)"
     assert.same({ "‹x:match›", "‹x:match 2›", nil }, { tostring(major), tostring(minor), patch })
@@ -79,7 +86,8 @@ describe("plan", function()
     local job = body_of [[job:run "make"
 job:group("more", function() job:write { path = "f", text = "x", mode = 420 } end)
 return { tag = "1." .. job.pipeline.number }]]
-    assert.same({ "run", "group", "write" }, { job.steps[1].verb, job.steps[2].verb, job.steps[3].verb })
+    assert.same({ "run", "group", "write" },
+      { job.steps[1].verb, job.steps[2].verb, job.steps[3].verb })
     assert.same({ 0, 0, 1 }, { job.steps[1].depth, job.steps[2].depth, job.steps[3].depth })
     assert.same({ command = "make" }, job.steps[1].options)
     assert.same({ path = "f", text = "x", mode = 420 }, job.steps[3].options)
@@ -101,8 +109,11 @@ return { tag = "1." .. job.pipeline.number }]]
     assert.equal(2, #job.steps)
     assert.same({ true, "decided at run time, on ‹now›" }, { job.ends.decided, job.ends.message })
     assert.matches("r.lua:4$", job.ends.where)
-    for _, text in ipairs { "for _, x in ipairs(job:read 'f') do job:run(x) end", "for k in pairs(job:read 'f') do job:run(k) end",
-      "local k = next(job:read 'f')", "local n = #job:read 'f'", "table.unpack(job:read 'f')", "table.concat(job:read 'f')" } do
+    for _,
+      text in ipairs { "for _, x in ipairs(job:read 'f') do job:run(x) end",
+      "for k in pairs(job:read 'f') do job:run(k) end",
+      "local k = next(job:read 'f')", "local n = #job:read 'f'", "table.unpack(job:read 'f')",
+      "table.concat(job:read 'f')" } do
       assert.is_true(body_of(text).ends.decided, text)
     end
   end)
@@ -131,7 +142,8 @@ job:http { url = "http://x", headers = { Authorization = "Bearer " .. job.secret
   end)
 
   it("runs what was put off, and halts", function()
-    local job = body_of "job:defer(function() job:run 'last' end)\njob:run 'first'\njob:halt()\njob:run 'never'"
+    local job =
+      body_of "job:defer(function() job:run 'last' end)\njob:run 'first'\njob:halt()\njob:run 'never'"
     assert.same({ "first", "last", 2 }, { job.steps[1].title, job.steps[2].title, #job.steps })
     assert.is_nil(job.ends)
   end)
@@ -139,14 +151,17 @@ job:http { url = "http://x", headers = { Authorization = "Bearer " .. job.secret
   it("knows the jobs that a body adds", function()
     local made = plan_of [[return orch.job { name = "a", run = function(job)
   for i = 1, 2 do job:add_jobs { orch.job { name = "late" .. i, needs = { "a" }, run = function(j) j:run "x" end } } end end }]]
-    assert.same({ "a", "late1", "late2" }, { made.jobs[1].name, made.jobs[2].name, made.jobs[3].name })
+    assert.same({ "a", "late1", "late2" },
+      { made.jobs[1].name, made.jobs[2].name, made.jobs[3].name })
   end)
 
   it("decides conditions that need nothing unknown", function()
     local function fate(condition)
-      local job = plan_of(([[return orch.pipeline { params = { stage = { "string", default = "test" } },
+      local job =
+        plan_of(([[return orch.pipeline { params = { stage = { "string", default = "test" } },
   orch.job { name = "j", when = function(c) return %s end, run = function(job) job:run "x" end } }]]):format(condition)).jobs[1]
-      return job.ends and "error" or job.not_run and "not run" or job.conditional and "conditional" or "runs", #job.steps
+      return job.ends and "error" or job.not_run and "not run" or job.conditional and "conditional"
+        or "runs", #job.steps
     end
     assert.same({ "runs", 1 }, { fate "c.params.stage == 'test'" })
     assert.same({ "not run", 0 }, { fate "c.params.stage == 'live'" })
@@ -156,7 +171,8 @@ job:http { url = "http://x", headers = { Authorization = "Bearer " .. job.secret
   end)
 
   it("shows what there may be to do when the body has failed, and where it runs", function()
-    local made = plan_of [[return orch.job { name = "j", executor = orch.docker { image = "alpine:3" }, run = function(job)
+    local made =
+      plan_of [[return orch.job { name = "j", executor = orch.docker { image = "alpine:3" }, run = function(job)
     job:run { "dump", when = "on_fail" }
     job:run "make" end }]]
     local text = table.concat(plan.text(made), "\n")
@@ -195,16 +211,22 @@ job:http { url = "http://x", headers = { Authorization = "Bearer " .. job.secret
     job:http { url = "http://192.0.2.1/" }
     return { now = job:now(), random = job:random(), os = job.matrix.os } end } }]]
     local texts = {}
-    for i, argv in ipairs { { ORCH, "plan", path, "--json" }, { "env", "-i", "unshare", "-rn", ORCH, "plan", path, "--json" },
+    for i,
+      argv in ipairs { { ORCH, "plan", path, "--json" },
+      { "env", "-i", "unshare", "-rn", ORCH, "plan", path, "--json" },
       { "env", "-i", "PATH=", "HOME=/nonexistent", ORCH, "plan", path, "--json" } } do
-      if os.getenv("ORCH_LUA") and argv[1] == "env" then table.insert(argv, 3, "ORCH_LUA=" .. os.getenv("ORCH_LUA")) end
+      if os.getenv("ORCH_LUA") and argv[1] == "env" then
+        table.insert(argv, 3, "ORCH_LUA=" .. os.getenv("ORCH_LUA"))
+      end
       local result = assert(proc.run { argv = argv, cwd = dir, split = true })
       assert.equal(0, result.code, result.stderr)
       texts[i] = result.stdout
     end
     assert.equal(texts[1], texts[2])
     assert.equal(texts[1], texts[3])
-    for _, job in ipairs(json.decode(texts[1]).jobs) do assert.is_nil(job.ends, job.ends and job.ends.message) end
+    for _, job in ipairs(json.decode(texts[1]).jobs) do
+      assert.is_nil(job.ends, job.ends and job.ends.message)
+    end
     assert.is_nil(fs.stat(dir .. "/.local"))
   end)
 end)

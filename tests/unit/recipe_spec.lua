@@ -35,7 +35,8 @@ describe("recipe", function()
   end
 
   it("loads a pipeline, or one job as a pipeline", function()
-    local loaded = load_text 'local orch = require "orch"\nreturn orch.pipeline { orch.job { name = "a", run = print } }'
+    local loaded =
+      load_text 'local orch = require "orch"\nreturn orch.pipeline { orch.job { name = "a", run = print } }'
     assert.is_true(pipeline.is(loaded.pipeline))
     assert.equal(dir .. "/r.lua", loaded.path)
     assert.same({ "x" }, load_text(job '"x"').pipeline.names)
@@ -44,7 +45,8 @@ describe("recipe", function()
   it("tells of a recipe that is not there, or returns something else", function()
     local good, failure = pcall(recipe.load, dir .. "/none.lua")
     assert.is_false(good)
-    assert.same({ "missing", "there is no recipe " .. dir .. "/none.lua" }, { failure.kind, failure.message })
+    assert.same({ "missing", "there is no recipe " .. dir .. "/none.lua" },
+      { failure.kind, failure.message })
     for text, got in pairs { [""] = "nil", ["return 7"] = "number", ["return {}"] = "table" } do
       local message, value = refused(text)
       assert.matches("r%.lua must return orch%.pipeline { … } or a job, got " .. got, message)
@@ -71,8 +73,10 @@ describe("recipe", function()
   end)
 
   it("says what was meant by a name that a module does not have", function()
-    assert.matches("orch has no 'jbo'; did you mean 'job'?", (refused "return require 'orch'.jbo {}"), 1, true)
-    assert.matches("orch.json has no 'encod'; did you mean 'encode'?", (refused "require 'orch.json'.encod {}"), 1, true)
+    assert.matches("orch has no 'jbo'; did you mean 'job'?",
+      (refused "return require 'orch'.jbo {}"), 1, true)
+    assert.matches("orch.json has no 'encod'; did you mean 'encode'?",
+      (refused "require 'orch.json'.encod {}"), 1, true)
   end)
 
   it("cannot change what others see", function()
@@ -81,19 +85,28 @@ describe("recipe", function()
     assert.equal("function", type(os.getenv))
     assert.equal("function", type(table.sort))
     assert.equal("nil", value_of 'getmetatable("")')
-    for _, absent in ipairs { "setmetatable", "getregistry", "getupvalue", "setupvalue", "sethook" } do
+    for _,
+      absent in ipairs { "setmetatable", "getregistry", "getupvalue", "setupvalue", "sethook" } do
       assert.equal("nil", value_of("debug." .. absent), absent)
     end
-    assert.matches("r%.lua:1: orch%.fail cannot be changed", (refused 'require "orch".fail = print'))
-    assert.matches("r%.lua:1: orch%.json%.encode cannot be changed", (refused 'require "orch.json".encode = print'))
-    assert.equal("true", value_of('all', 'local all for name in pairs(require "orch") do all = all or name == "all" end'))
+    assert.matches("r%.lua:1: orch%.fail cannot be changed",
+      (refused 'require "orch".fail = print'))
+    assert.matches("r%.lua:1: orch%.json%.encode cannot be changed",
+      (refused 'require "orch.json".encode = print'))
+    assert.equal("true",
+      value_of('all',
+      'local all for name in pairs(require "orch") do all = all or name == "all" end'))
   end)
 
   it("has nothing that passes around the job", function()
-    for _, absent in ipairs { "package.loadlib", "package.cpath", "package.loaded", "package.searchers" } do
+    for _,
+      absent in ipairs { "package.loadlib", "package.cpath", "package.loaded",
+      "package.searchers" } do
       assert.equal("nil", value_of(absent), absent)
     end
-    for absent, instead in pairs { ["os.execute"] = "job:run", ["io.popen"] = "job:run", ["os.exit"] = "job:halt" } do
+    for absent,
+      instead in pairs { ["os.execute"] = "job:run", ["io.popen"] = "job:run",
+      ["os.exit"] = "job:halt" } do
       local message = refused("return " .. absent)
       assert.matches("a recipe has no " .. absent, message, 1, true)
       assert.matches("use " .. instead, message, 1, true)
@@ -111,7 +124,9 @@ describe("recipe", function()
       local s = ""
       for key in pairs { b = 1, [10] = 1, A = 1, ba = 1, 2, 3 } do s = s .. key .. "-" end]]))
     local seen = {}
-    for key, value in recipe.sorted_pairs { x = 1, [true] = 2, [1.5] = 3, [false] = 4 } do seen[#seen + 1] = { key, value } end
+    for key, value in recipe.sorted_pairs { x = 1, [true] = 2, [1.5] = 3, [false] = 4 } do
+      seen[#seen + 1] = { key, value }
+    end
     assert.same({ { false, 4 }, { true, 2 }, { 1.5, 3 }, { "x", 1 } }, seen)
     assert.equal("own", value_of("s", [[
       local s
@@ -122,10 +137,12 @@ describe("recipe", function()
   end)
 
   it("requires modules beside it, once, in its own world", function()
-    write("steps.lua", 'local n = 0\nreturn { next = function() n = n + 1 return n end, world = _G, sort = table.sort }')
+    write("steps.lua",
+      'local n = 0\nreturn { next = function() n = n + 1 return n end, world = _G, sort = table.sort }')
     write("deep/init.lua", 'return require "deep.inner"')
     write("deep/inner.lua", 'return "inner"')
-    assert.equal("3", value_of('a.next() + b.next()', 'local a, b = require "steps", require "steps"'))
+    assert.equal("3",
+      value_of('a.next() + b.next()', 'local a, b = require "steps", require "steps"'))
     assert.equal("inner", value_of 'require "deep"')
     assert.equal("true", value_of 'require "steps".world == _G')
     write("nothing.lua", "return nil")
@@ -167,17 +184,20 @@ describe("recipe", function()
     write("shared/both.lua", 'return "shared"')
     write("both.lua", 'return "beside"')
     write("shared/greet.lua", 'return require "orch".verb { run = function() return "hello" end }')
-    write("r.lua", 'local orch = require "orch"\nassert(require "tools" == "shared" and require "both" == "beside")\n'
+    write("r.lua",
+      'local orch = require "orch"\nassert(require "tools" == "shared" and require "both" == "beside")\n'
       .. 'return orch.job { name = "a", run = function(job) assert(job:greet() == "hello") end }')
     local environment = fs.environment()
     environment.ORCH_PATH, environment.ORCH_STATE = "/nowhere:" .. dir .. "/shared", dir .. "/state"
-    local result = assert(proc.run { argv = { ORCH, "run", dir .. "/r.lua" }, env = environment, cwd = dir })
+    local result =
+      assert(proc.run { argv = { ORCH, "run", dir .. "/r.lua" }, env = environment, cwd = dir })
     assert.equal(0, result.code, result.stdout)
   end)
 
   -- A body that calls f, which a verb beside the recipe calls as well; and what a run of it says.
   local function run_with(call)
-    write("verbs/past.lua", ('local fs, proc = require "orch.fs", require "orch.proc"\nlocal HOME <const> = fs.environment().HOME\n'
+    write("verbs/past.lua",
+      ('local fs, proc = require "orch.fs", require "orch.proc"\nlocal HOME <const> = fs.environment().HOME\n'
       .. 'return require "orch".verb { run = function() return { HOME, (%s) } end }'):format(call))
     write("r.lua", ([[local orch, fs, proc = require "orch", require "orch.fs", require "orch.proc"
       assert(fs.stat "/")
@@ -192,16 +212,21 @@ describe("recipe", function()
       end }]]):format(call, call))
     local environment = fs.environment()
     environment.ORCH_STATE = dir .. "/state"
-    return assert(proc.run { argv = { ORCH, "run", dir .. "/r.lua" }, env = environment, cwd = dir, split = true })
+    return assert(proc.run { argv = { ORCH, "run", dir .. "/r.lua" }, env = environment, cwd = dir,
+      split = true })
   end
 
   it("has the bare primitives while it loads and in verbs, not in a body", function()
-    for call, instead in pairs { ["proc.run { argv = { 'true' } }"] = "job:run", ["fs.stat '/'"] = "job:read" } do
+    for call,
+      instead in pairs { ["proc.run { argv = { 'true' } }"] = "job:run",
+      ["fs.stat '/'"] = "job:read" } do
       local result = run_with(call)
       assert.equal(2, result.code, result.stdout .. result.stderr)
       local name = call:match("^[%w.]+"):gsub("%.", "%%.")
-      assert.matches("false\t" .. name .. ": a body does nothing past its job.*use " .. instead, result.stdout)
-      assert.matches(name .. ": a body does nothing past its job.*\n  at: job a, .*r%.lua:10", result.stderr)
+      assert.matches("false\t" .. name .. ": a body does nothing past its job.*use " .. instead,
+        result.stdout)
+      assert.matches(name .. ": a body does nothing past its job.*\n  at: job a, .*r%.lua:10",
+        result.stderr)
     end
   end)
 end)

@@ -6,8 +6,11 @@ local function back(value) return record.decode(assert(record.encode(value))) en
 
 describe("record", function()
   it("brings plain values back", function()
-    for _, value in ipairs { 0, -1, 2 ^ 53 | 0, math.maxinteger, math.mininteger, 0.1, 1e300, 1.0, "", "x", true, false,
-      "line\nline\t\"'\\", "é ‹›", "a\0b", {}, { 1, 2, 3 }, { a = { b = { c = {} } } }, { { 1 }, { x = 2 } } } do
+    for _,
+      value in ipairs { 0, -1, 2 ^ 53 | 0, math.maxinteger, math.mininteger, 0.1, 1e300, 1.0, "",
+      "x", true, false,
+      "line\nline\t\"'\\", "é ‹›", "a\0b", {}, { 1, 2, 3 }, { a = { b = { c = {} } } },
+      { { 1 }, { x = 2 } } } do
       assert.same(value, back(value))
       assert.equal(math.type(value), math.type(back(value)))
     end
@@ -19,28 +22,35 @@ describe("record", function()
     for i = 0, 255 do all[i + 1] = string.char(i) end
     local bytes = table.concat(all)
     assert.equal(bytes, back(bytes))
-    assert.same({ body = bytes, list = { "\xff", "plain" } }, back { body = bytes, list = { "\xff", "plain" } })
+    assert.same({ body = bytes, list = { "\xff", "plain" } },
+      back { body = bytes, list = { "\xff", "plain" } })
     assert.same({ ["\xff"] = 1, ["a\0"] = 2 }, back { ["\xff"] = 1, ["a\0"] = 2 })
   end)
 
   it("brings tables back that JSON has no shape for", function()
     for _, value in ipairs {
-      { 1, 2, name = "mixed" }, { [10] = "sparse", [20] = "list" }, { [0] = "zero" }, { [1.5] = "a fraction" },
+      { 1, 2, name = "mixed" }, { [10] = "sparse", [20] = "list" }, { [0] = "zero" },
+      { [1.5] = "a fraction" },
       { [true] = 1, [false] = 2 }, { ["1"] = "text", [1] = "number" }, { { [3] = "deep" } },
     } do assert.same(value, back(value)) end
   end)
 
   it("takes no user's table for a mark", function()
-    for _, value in ipairs { { ["$bytes"] = "eA==" }, { ["$pairs"] = {} }, { ["$secret"] = "x", other = 1 } } do
+    for _,
+      value in ipairs { { ["$bytes"] = "eA==" }, { ["$pairs"] = {} },
+      { ["$secret"] = "x", other = 1 } } do
       assert.same(value, back(value))
     end
-    assert.not_equal(record.fingerprint { ["$secret"] = "A" }, record.fingerprint { secret.new("value", "A") })
+    assert.not_equal(record.fingerprint { ["$secret"] = "A" },
+      record.fingerprint { secret.new("value", "A") })
   end)
 
   it("refuses what it cannot bring back", function()
     local circle = {}
     circle.a, circle.b = circle, circle
-    for _, value in ipairs { print, secret.new("hunter2!", "A"), coroutine.create(print), 0 / 0, math.huge, -math.huge, circle } do
+    for _,
+      value in ipairs { print, secret.new("hunter2!", "A"), coroutine.create(print), 0 / 0,
+      math.huge, -math.huge, circle } do
       assert.is_nil(record.encode(value))
       assert.is_nil(record.encode { nested = { value } })
     end
@@ -69,13 +79,15 @@ describe("record", function()
     for i = 50, 1, -1 do b["k" .. i] = i end
     assert.equal(record.encode(a), record.encode(b))
     assert.equal(record.fingerprint(a), record.fingerprint(b))
-    assert.equal(record.encode { [3] = 1, x = 2, [1] = 3 }, record.encode { x = 2, [1] = 3, [3] = 1 })
+    assert.equal(record.encode { [3] = 1, x = 2, [1] = 3 },
+      record.encode { x = 2, [1] = 3, [3] = 1 })
   end)
 
   it("fingerprints secrets by name, functions by place, and shows neither", function()
     local one, other = secret.new("first value", "TOKEN"), secret.new("second value", "TOKEN")
     assert.equal(record.fingerprint { one }, record.fingerprint { other })
-    assert.not_equal(record.fingerprint { one }, record.fingerprint { secret.new("first value", "OTHER") })
+    assert.not_equal(record.fingerprint { one },
+      record.fingerprint { secret.new("first value", "OTHER") })
     assert.is_nil(record.fingerprint({ one }):find("first", 1, true))
     local function f() end
     assert.matches("record_spec.lua:%d+", record.fingerprint { f })

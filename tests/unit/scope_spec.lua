@@ -41,7 +41,8 @@ describe("scope", function()
       end
     end)
     table.sort(ids)
-    assert.same({ "build/a/run#1", "build/a/run#2", "build/a/run#3", "build/b/run#1", "build/b/run#2",
+    assert.same({ "build/a/run#1", "build/a/run#2", "build/a/run#3", "build/b/run#1",
+      "build/b/run#2",
       "build/b/run#3" }, ids)
   end)
 

@@ -18,7 +18,8 @@ describe("slots", function()
   end)
 
   it("are taken as long as there are some, then waited for in order", function()
-    local a, b, c, d = node("a", { db = 1 }), node("b", { db = 1 }), node("c", { db = 1 }), node("d", { db = 1 })
+    local a, b, c, d = node("a", { db = 1 }), node("b", { db = 1 }), node("c", { db = 1 }),
+      node("d", { db = 1 })
     assert.is_true(self:take(a))
     assert.is_true(self:take(b))
     assert.is_false(self:take(c))
@@ -39,7 +40,8 @@ describe("slots", function()
   end)
 
   it("are taken all at once or not at all", function()
-    local a, both, other = node("a", { db = 2 }), node("both", { db = 1, cpu = 4 }), node("other", { cpu = 4 })
+    local a, both, other = node("a", { db = 2 }), node("both", { db = 1, cpu = 4 }),
+      node("other", { cpu = 4 })
     self:take(a)
     assert.is_false(self:take(both))
     assert.is_true(self:take(other))
@@ -70,7 +72,8 @@ describe("slots", function()
       return (random >> 16) % n
     end
     for i = 1, 500 do
-      queue[i] = node(tostring(i), { db = pick(3) > 0 and pick(2) + 1 or nil, cpu = pick(2) > 0 and pick(4) + 1 or nil },
+      queue[i] = node(tostring(i),
+        { db = pick(3) > 0 and pick(2) + 1 or nil, cpu = pick(2) > 0 and pick(4) + 1 or nil },
         pick(4) == 0 and "s" .. pick(3) or nil)
     end
     while done < 500 do
@@ -79,7 +82,9 @@ describe("slots", function()
         if self:take(each) then running[#running + 1] = each end
       end
       assert.is_true(#running > 0, "all wait for each other")
-      for _, each in ipairs(self:give(table.remove(running, pick(#running) + 1))) do queue[#queue + 1] = each end
+      for _, each in ipairs(self:give(table.remove(running, pick(#running) + 1))) do
+        queue[#queue + 1] = each
+      end
       done = done + 1
     end
     for name, count in pairs(self.taken) do assert.equal(0, count, name) end

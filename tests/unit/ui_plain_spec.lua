@@ -14,7 +14,8 @@ local function reporter(variables)
     fields.type, fields.clock = kind, now
     made:receive(fields)
   end
-  send("run.start", { id = "x", number = 7, recipe = "r.lua", dir = "/nowhere", jobs = { "a", "b" } })
+  send("run.start",
+    { id = "x", number = 7, recipe = "r.lua", dir = "/nowhere", jobs = { "a", "b" } })
   return send, out.lines, made
 end
 
@@ -22,7 +23,8 @@ local function job(send, name) send("job.start", { id = name, job = name }) end
 
 local function step(send, id, title, fields)
   fields = fields or {}
-  fields.id, fields.job, fields.title, fields.depth = id, id:match("^[^/]+"), title, fields.depth or 0
+  fields.id, fields.job, fields.title, fields.depth = id, id:match("^[^/]+"), title,
+    fields.depth or 0
   fields.parent, fields.verb = fields.parent or fields.job, "run"
   send("step.start", fields)
 end
@@ -30,7 +32,9 @@ end
 local function print_line(send, id, line) send("step.output", { id = id, line = line }) end
 
 local function finish(send, id, status, message, seconds)
-  send("step.end", { id = id, job = id:match("^[^/]+"), status = status or "success", seconds = seconds or 1, message = message })
+  send("step.end",
+    { id = id, job = id:match("^[^/]+"), status = status or "success", seconds = seconds or 1,
+    message = message })
 end
 
 local function last(lines, count) return table.move(lines, #lines - count + 1, #lines, 1, {}) end
@@ -96,7 +100,8 @@ describe("the plain reporter", function()
     step(send, "a/~tidying/run#1", "undo", { parent = "a", depth = 1 })
     finish(send, "a/~tidying/run#1")
     local count = #lines
-    send("job.end", { id = "a", job = "a", status = "failed", seconds = 1, message = "unit: exit code 1" })
+    send("job.end",
+      { id = "a", job = "a", status = "failed", seconds = 1, message = "unit: exit code 1" })
     assert.equal(count, #lines)
   end)
 
@@ -108,7 +113,8 @@ describe("the plain reporter", function()
     send("job.retry", { id = "a", job = "a", attempt = 2, delay = 1, reason = "unit: exit code 1" })
     step(send, "a~2/run#1", "unit", { parent = "a" })
     finish(send, "a~2/run#1")
-    send("job.end", { id = "a", job = "a", status = "failed", seconds = 2, message = "r.lua:3: a nil value" })
+    send("job.end",
+      { id = "a", job = "a", status = "failed", seconds = 2, message = "r.lua:3: a nil value" })
     assert.equal("   FAILED after 2.0 s: r.lua:3: a nil value", lines[#lines])
   end)
 
@@ -119,7 +125,8 @@ describe("the plain reporter", function()
   end)
 
   it("is never silent for more than ten seconds while something runs", function()
-    now = task.clock() - 3 -- the reporter's own clock says how long it runs; it may count from the machine's start
+    -- the reporter's own clock says how long it runs; it may count from the machine's start
+    now = task.clock() - 3
     local send, lines, made = reporter()
     job(send, "a")
     step(send, "a/run#1", "long")
@@ -140,7 +147,8 @@ describe("the plain reporter", function()
     send("job.waiting", { id = "b", job = "b", serial = "deploy" })
     made.last = made.last - 11
     made:tick()
-    assert.matches("still running: job a %(.*%), job b waits for its turn in 'deploy' %(", lines[#lines])
+    assert.matches("still running: job a %(.*%), job b waits for its turn in 'deploy' %(",
+      lines[#lines])
   end)
 end)
 
@@ -157,9 +165,11 @@ describe("CI services", function()
   it("GitHub Actions: groups and an error at its line; output gives no commands", function()
     local send, lines = reporter { GITHUB_ACTIONS = "true" }
     failing(send)
-    assert.same({ "::group::build: 100%25  (+0.0 s)", "   \\x3a:error::not ours", "   FAILED after 1.0 s: build: exit code 1,", "::endgroup::",
+    assert.same({ "::group::build: 100%25  (+0.0 s)", "   \\x3a:error::not ours",
+      "   FAILED after 1.0 s: build: exit code 1,", "::endgroup::",
       "::error file=ci/r.lua,line=12::a: build: exit code 1,\\x0areally" }, last(lines, 5))
-    local clean = ci.dialect(function(name) return name == "GITHUB_ACTIONS" and "true" or nil end).clean
+    local clean =
+      ci.dialect(function(name) return name == "GITHUB_ACTIONS" and "true" or nil end).clean
     assert.equal("  \\x3a:set-env", clean "  ::set-env")
     assert.equal("a \\x23#[add-mask]", clean "a ##[add-mask]")
   end)
@@ -174,7 +184,8 @@ describe("CI services", function()
   it("Buildkite: groups, the failed one open", function()
     local send, lines = reporter { BUILDKITE = "true" }
     failing(send)
-    assert.same({ "--- build: 100%  (+0.0 s)", "   ::error::not ours", "   FAILED after 1.0 s: build: exit code 1,", "^^^ +++" }, last(lines, 4))
+    assert.same({ "--- build: 100%  (+0.0 s)", "   ::error::not ours",
+      "   FAILED after 1.0 s: build: exit code 1,", "^^^ +++" }, last(lines, 4))
   end)
 
   it("have no groups while several things run", function()
@@ -183,16 +194,21 @@ describe("CI services", function()
     step(send, "a/run#1", "one")
     job(send, "b")
     step(send, "b/run#1", "two")
-    assert.same({ "::group::one  (+0.0 s)", "::endgroup::", "b | == b", "b | -- two  (+0.0 s)" }, last(lines, 4))
+    assert.same({ "::group::one  (+0.0 s)", "::endgroup::", "b | == b", "b | -- two  (+0.0 s)" },
+      last(lines, 4))
   end)
 end)
 
 describe("times and sizes", function()
   it("read well", function()
-    assert.same({ "0.4 ms", "12 ms", "3.4 s", "2 min 05 s", "1 h 02 min", "1 min 00 s" }, { clock.duration(0.0004),
-      clock.duration(0.012), clock.duration(3.4), clock.duration(125), clock.duration(3720), clock.duration(59.97) })
-    assert.same({ "0 s", "59 s", "1 min 00 s" }, { clock.running(0.9), clock.running(59.4), clock.running(60.2) })
-    assert.same({ "0 B", "999 B", "1.0 kB", "12.3 MB", "100 MB", "1.0 GB" }, { clock.size(0), clock.size(999),
+    assert.same({ "0.4 ms", "12 ms", "3.4 s", "2 min 05 s", "1 h 02 min", "1 min 00 s" },
+      { clock.duration(0.0004),
+      clock.duration(0.012), clock.duration(3.4), clock.duration(125), clock.duration(3720),
+      clock.duration(59.97) })
+    assert.same({ "0 s", "59 s", "1 min 00 s" },
+      { clock.running(0.9), clock.running(59.4), clock.running(60.2) })
+    assert.same({ "0 B", "999 B", "1.0 kB", "12.3 MB", "100 MB", "1.0 GB" },
+      { clock.size(0), clock.size(999),
       clock.size(1000), clock.size(12300000), clock.size(99999999), clock.size(999999999) })
   end)
 end)

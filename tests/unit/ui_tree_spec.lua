@@ -20,7 +20,9 @@ local function new_run(jobs)
 end
 
 local function start(send, id, title)
-  send("step.start", { id = id, job = id:match("^[^/]+"), parent = id:match("^[^/]+"), depth = 0, verb = "run", title = title })
+  send("step.start",
+    { id = id, job = id:match("^[^/]+"), parent = id:match("^[^/]+"), depth = 0, verb = "run",
+    title = title })
 end
 
 local function trimmed(lines)
@@ -35,7 +37,8 @@ describe("the picture", function()
     send("job.start", { job = "a" })
     start(send, "a/run#1", "make")
     for i = 1, 20 do send("step.output", { id = "a/run#1", line = "line " .. i }) end
-    assert.same({ "", "- make                              3 s", "  | line 15", "  | line 16", "  | line 17", "  | line 18",
+    assert.same({ "", "- make                              3 s", "  | line 15", "  | line 16",
+      "  | line 17", "  | line 18",
       "  | line 19", "  | line 20" }, trimmed(shown:picture(103, 40, 24)))
   end)
 
@@ -44,8 +47,10 @@ describe("the picture", function()
     send("job.start", { job = "a" })
     send("job.start", { job = "b", clock = 101 })
     start(send, "a/run#1", "make")
-    assert.same({ "", "  a                                 3 s", "  - make                            3 s",
-      "  b                                 2 s", "  2 running, 1 waiting              3 s" }, trimmed(shown:picture(103, 40, 24)))
+    assert.same({ "", "  a                                 3 s",
+      "  - make                            3 s",
+      "  b                                 2 s", "  2 running, 1 waiting              3 s" },
+        trimmed(shown:picture(103, 40, 24)))
   end)
 
   it("says that the run is being cancelled", function()
@@ -59,7 +64,8 @@ describe("the picture", function()
     local _, send, shown = new_run { "a" }
     send("job.start", { job = "a" })
     start(send, "a/run#1", "push")
-    send("step.progress", { id = "a/run#1", label = "layer 1", current = 5000000, total = 10000000 })
+    send("step.progress",
+      { id = "a/run#1", label = "layer 1", current = 5000000, total = 10000000 })
     send("step.progress", { id = "a/run#1", label = "layer 2", current = 7, total = 7 })
     send("step.progress", { id = "a/run#1", label = "layer 3", current = 1500 })
     local lines = trimmed(shown:picture(103, 80, 24))
@@ -76,9 +82,12 @@ describe("the picture", function()
       send("job.start", { job = name })
       start(send, name .. "/run#1", ("日本語\27[2J long title "):rep(20))
       send("step.output", { id = name .. "/run#1", line = ("x\t"):rep(200) })
-      send("step.progress", { id = name .. "/run#1", label = ("日本"):rep(50), current = 1, total = 2 })
+      send("step.progress",
+        { id = name .. "/run#1", label = ("日本"):rep(50), current = 1, total = 2 })
     end
-    for _, size in ipairs { { 200, 50 }, { 80, 24 }, { 40, 10 }, { 20, 5 }, { 8, 3 }, { 2, 2 }, { 1, 1 } } do
+    for _,
+      size in ipairs { { 200, 50 }, { 80, 24 }, { 40, 10 }, { 20, 5 }, { 8, 3 }, { 2, 2 },
+      { 1, 1 } } do
       local lines = shown:picture(103, size[1], size[2])
       assert.is_true(#lines <= math.max(size[2], 3), size[2])
       for _, line in ipairs(lines) do
@@ -89,7 +98,8 @@ describe("the picture", function()
     end
   end)
 
-  it("has a line for each job when there is no room for more, and says how many are left out", function()
+  it("has a line for each job when there is no room for more, and says how many are left out",
+    function()
     local jobs = {}
     for i = 1, 12 do jobs[i] = ("a_job_with_a_long_name_%02d"):format(i) end
     local _, send, shown = new_run(jobs)
@@ -122,8 +132,10 @@ end)
 describe("the screen", function()
   local function fake()
     local log = {}
-    return { log = log, write = function(_, ...) log[#log + 1] = "write " .. table.concat { ... } end,
-      frame = function(_, text) log[#log + 1] = "frame " .. text end, pending = function() return 0 end }
+    return { log = log,
+      write = function(_, ...) log[#log + 1] = "write " .. table.concat { ... } end,
+      frame = function(_, text) log[#log + 1] = "frame " .. text end,
+      pending = function() return 0 end }
   end
 
   it("ends a frame where it began, and says nothing twice", function()

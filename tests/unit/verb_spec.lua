@@ -23,7 +23,8 @@ describe("orch.verb", function()
   end)
 
   it("takes a name for the step beside its own options", function()
-    local made = verb.define { options = { url = "string", n = { "integer", default = 3 } }, positional = "url", run = print }
+    local made = verb.define { options = { url = "string", n = { "integer", default = 3 } },
+      positional = "url", run = print }
     local checked = made.schema:check("get", { "u", name = "title" })
     assert.same({ "u", 3, "title" }, { checked.url, checked.n, checked.name })
     assert.is_false((pcall(made.schema.check, made.schema, "get", { "u", m = 1 })))
@@ -43,11 +44,14 @@ describe("the finder of verbs", function()
 
   it("knows every built-in verb, and each of them loads", function()
     local names = {}
-    for _, file in ipairs(fs.list("lua/orch/verbs")) do names[#names + 1] = file:match("^(.*)%.lua$") end
+    for _, file in ipairs(fs.list("lua/orch/verbs")) do
+      names[#names + 1] = file:match("^(.*)%.lua$")
+    end
     assert.same(names, finder:names())
     for _, name in ipairs(names) do
       assert.is_true(verb.is(finder:find(name)), name)
-      assert.matches("^%-%- %u.*[.:]$", fs.read("lua/orch/verbs/" .. name .. ".lua"):match("^[^\n]*"), name)
+      assert.matches("^%-%- %u.*[.:]$",
+        fs.read("lua/orch/verbs/" .. name .. ".lua"):match("^[^\n]*"), name)
     end
   end)
 
@@ -70,7 +74,8 @@ describe("the finder of verbs", function()
 
   it("finds installed ones", function()
     assert(fs.make_dir(dir .. "/installed/orch_verbs"))
-    write("installed/orch_verbs/deploy.lua", 'return require "orch".verb { run = function() return "deployed" end }')
+    write("installed/orch_verbs/deploy.lua",
+      'return require "orch".verb { run = function() return "deployed" end }')
     local before = package.path
     package.path = dir .. "/installed/?.lua;" .. before
     local found = finder:find "deploy"
@@ -79,27 +84,34 @@ describe("the finder of verbs", function()
   end)
 
   it("refuses a file that returns no verb, and names it", function()
-    for name, text in pairs { nothing = "", number = "return 7", plain = "return { run = print }" } do
+    for name,
+      text in pairs { nothing = "", number = "return 7", plain = "return { run = print }" } do
       write("verbs/" .. name .. ".lua", text)
       local good, failure = pcall(finder.find, finder, name)
       assert.is_false(good)
-      assert.matches(("verb '%s': %s/verbs/%s.lua must return orch.verb { … }, got "):format(name, dir, name), failure.message, 1, true)
+      assert.matches(("verb '%s': %s/verbs/%s.lua must return orch.verb { … }, got "):format(name,
+        dir, name), failure.message, 1, true)
     end
     write("verbs/broken.lua", "\nlocal =")
     assert.matches("broken%.lua:2: ", select(2, pcall(finder.find, finder, "broken")).message)
     write("verbs/leaky.lua", "x = 1")
-    assert.matches("leaky%.lua:1: assignment to global 'x'", tostring(select(2, pcall(finder.find, finder, "leaky"))))
+    assert.matches("leaky%.lua:1: assignment to global 'x'",
+      tostring(select(2, pcall(finder.find, finder, "leaky"))))
   end)
 
   it("says where it looked and what is near", function()
     write("verbs/smoke_test.lua", "")
-    for wrong, near in pairs { chekout = "checkout", smoke_tset = "smoke_test", docker_pus = "docker_push" } do
+    for wrong,
+      near in pairs { chekout = "checkout", smoke_tset = "smoke_test",
+      docker_pus = "docker_push" } do
       local good, failure = pcall(finder.missing, finder, wrong)
       assert.is_false(good)
-      assert.equal(("there is no verb '%s'; did you mean '%s'?"):format(wrong, near), failure.message)
+      assert.equal(("there is no verb '%s'; did you mean '%s'?"):format(wrong, near),
+        failure.message)
       assert.matches(("%s/verbs/%s.lua"):format(dir, wrong), failure.hint, 1, true)
       assert.matches("the built-in verbs", failure.hint, 1, true)
     end
-    assert.equal("there is no verb 'teleport'", select(2, pcall(finder.missing, finder, "teleport")).message)
+    assert.equal("there is no verb 'teleport'",
+      select(2, pcall(finder.missing, finder, "teleport")).message)
   end)
 end)

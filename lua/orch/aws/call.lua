@@ -1,6 +1,7 @@
 -- Signed calls of AWS services that speak JSON 1.1.
 --
--- Wire format and error shapes: AWS JSON 1.1 protocol (smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html).
+-- Wire format and error shapes: AWS JSON 1.1 protocol
+-- (smithy.io/2.0/aws/protocols/aws-json-1_1-protocol.html).
 local error_value = require "orch.error"
 local json = require "orch.json"
 local task = require "orch.task"
@@ -8,7 +9,8 @@ local task = require "orch.task"
 local ATTEMPTS <const> = 3 -- in all; as the CLI's standard mode
 
 local KINDS <const> = {
-  UnrecognizedClientException = "auth", InvalidClientTokenId = "auth", InvalidSignatureException = "auth",
+  UnrecognizedClientException = "auth", InvalidClientTokenId = "auth",
+  InvalidSignatureException = "auth",
   SignatureDoesNotMatch = "auth", ExpiredTokenException = "auth", RequestExpired = "auth",
   AccessDeniedException = "auth", MissingAuthenticationTokenException = "auth",
   IncompleteSignature = "auth", MissingAuthenticationToken = "auth",
@@ -52,7 +54,8 @@ local function endpoint_of(service)
 end
 
 local function code_of(reply, decoded)
-  local text = reply.headers["x-amzn-query-error"] or decoded.__type or reply.headers["x-amzn-errortype"]
+  local text = reply.headers["x-amzn-query-error"] or decoded.__type
+    or reply.headers["x-amzn-errortype"]
   if type(text) ~= "string" then return tostring(reply.status) end
   return (text:gsub(";.*$", ""):gsub("^.*#", ""):gsub(":.*$", ""))
 end
@@ -62,8 +65,10 @@ local function failure_of(service, operation, reply)
   if type(decoded) ~= "table" then decoded = {} end
   local code = code_of(reply, decoded)
   local message = decoded.message or decoded.Message or ("HTTP status %d"):format(reply.status)
-  local kind = KINDS[code] or reply.status >= 500 and "remote" or reply.status == 403 and "auth" or "remote"
-  return error_value.new { kind = kind, op = operation, status = reply.status, aws_code = code, hint = HINTS[code],
+  local kind = KINDS[code] or reply.status >= 500 and "remote" or reply.status == 403 and "auth"
+    or "remote"
+  return error_value.new { kind = kind, op = operation, status = reply.status, aws_code = code,
+    hint = HINTS[code],
     request_id = reply.headers["x-amzn-requestid"],
     message = ("%s %s: %s: %s"):format(service.name, operation, code, tostring(message)) }
 end
@@ -71,13 +76,15 @@ end
 local function send(service, operation, body, credentials)
   local url = endpoint_of(service) .. "/"
   local signed = require "orch.hash".sigv4 {
-    method = "POST", url = url, body = body, region = service.region, service = service.signing_name,
+    method = "POST", url = url, body = body, region = service.region,
+    service = service.signing_name,
     headers = { ["Content-Type"] = "application/x-amz-json-1.1",
       ["X-Amz-Target"] = service.target .. "." .. operation },
     access_key = credentials.access_key, secret_key = credentials.secret_key,
     session_token = credentials.session_token,
   }
-  local reply, failure = require "orch.http".request { url = url, method = "POST", headers = signed.headers,
+  local reply, failure = require "orch.http".request { url = url, method = "POST",
+    headers = signed.headers,
     body = body, connect_timeout = 10, timeout = 60, redirects = 0 }
   if not reply then
     failure.message = ("%s %s: %s"):format(service.name, operation, failure.message)
@@ -87,7 +94,8 @@ local function send(service, operation, body, credentials)
   local decoded, json_failure = json.decode(reply.body)
   if not decoded then
     return nil, error_value.new { kind = "remote", op = operation,
-      message = ("%s %s: the answer is no JSON: %s"):format(service.name, operation, json_failure.message) }
+      message = ("%s %s: the answer is no JSON: %s"):format(service.name, operation,
+        json_failure.message) }
   end
   return decoded
 end
@@ -115,7 +123,9 @@ local function call(service, operation, input, credentials)
   local body = json.encode(input)
   for attempt = 1, ATTEMPTS do
     local answer, failure = send(service, operation, body, credentials)
-    if answer or attempt == ATTEMPTS or not worth_another_try(failure) then return answer, failure end
+    if answer or attempt == ATTEMPTS or not worth_another_try(failure) then
+      return answer, failure
+    end
     task.sleep(math.random() * 2 ^ (attempt - 1))
   end
 end

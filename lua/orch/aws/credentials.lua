@@ -10,9 +10,11 @@ local function of_job(job)
   if not key or not secret then
     error(error_value.new { kind = "auth",
       message = ("job '%s' has no AWS credentials"):format(job.name),
-      hint = "declare them: secrets = { \"AWS_ACCESS_KEY_ID\", \"AWS_SECRET_ACCESS_KEY\", \"AWS_SESSION_TOKEN?\" }" }, 0)
+      hint =
+        "declare them: secrets = { \"AWS_ACCESS_KEY_ID\", \"AWS_SECRET_ACCESS_KEY\", \"AWS_SESSION_TOKEN?\" }" }, 0)
   end
-  return { access_key = key, secret_key = secret, session_token = rawget(job.secrets, "AWS_SESSION_TOKEN") }
+  return { access_key = key, secret_key = secret,
+    session_token = rawget(job.secrets, "AWS_SESSION_TOKEN") }
 end
 
 return { of_job = of_job }

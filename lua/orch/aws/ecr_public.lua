@@ -24,7 +24,8 @@ local function token(credentials)
 end
 
 local function describe(name, credentials)
-  local answer, failure = call.call(SERVICE, "DescribeRepositories", { repositoryNames = { name } }, credentials)
+  local answer, failure = call.call(SERVICE, "DescribeRepositories", { repositoryNames = { name } },
+    credentials)
   if not answer then return nil, failure end
   return answer.repositories[1]
 end
@@ -40,7 +41,9 @@ local function ensure_repository(name, catalog, credentials)
     { repositoryName = name, catalogData = next(catalog) and catalog or nil }, credentials)
   if answer then return answer.repository, true end
   -- Somebody else made it in between.
-  if failure.aws_code == "RepositoryAlreadyExistsException" then return assert(describe(name, credentials)), false end
+  if failure.aws_code == "RepositoryAlreadyExistsException" then
+    return assert(describe(name, credentials)), false
+  end
   error(failure, 0)
 end
 

@@ -21,7 +21,8 @@ local function list(asked, as_json)
   if #asked == 0 then print "nothing is asked" end
   for _, each in ipairs(asked) do
     local choices = question.choices(each)
-    say(("%s  %s%s"):format(each.id, each.question or "", choices and ("  (%s)"):format(choices) or ""))
+    say(("%s  %s%s"):format(each.id, each.question or "",
+      choices and ("  (%s)"):format(choices) or ""))
   end
   return 0
 end
@@ -34,9 +35,12 @@ local function read_value(asked)
     options.usage("orch answer: no VALUE, and nothing on the standard input")
   end
   local choices, text, failure = question.choices(asked), nil, nil
-  local reader = task.spawn(function() text, failure = term.read_line { hidden = asked.type == "code" } end)
+  local reader = task.spawn(function()
+    text, failure = term.read_line { hidden = asked.type == "code" }
+  end)
   task.sleep(0) -- nothing shows what is typed before the question is there
-  io.stderr:write(term.printable(("%s%s: "):format(asked.question or asked.id, choices and (" (%s)"):format(choices) or "")))
+  io.stderr:write(term.printable(("%s%s: "):format(asked.question or asked.id,
+    choices and (" (%s)"):format(choices) or "")))
   reader:join()
   assert(text, failure)
   if asked.type == "code" then io.stderr:write("\n") end

@@ -13,7 +13,8 @@ local function convert(command, flag, kind, text)
   if kind ~= "integer" then return text end
   local value = math.tointeger(tonumber(text))
   if not value or value < 0 then
-    options.usage("orch %s: %s takes a whole number%s, got '%s'", command, flag, value and " that is not negative" or "", text)
+    options.usage("orch %s: %s takes a whole number%s, got '%s'", command, flag,
+      value and " that is not negative" or "", text)
   end
   return value
 end
@@ -27,10 +28,13 @@ local function take_flag(spec, parsed, args, i)
   if letter and attached ~= "" and kind == "boolean" then kind = nil end
   if not kind then
     local known = flag_names(spec.flags)
-    options.usage("orch %s: unknown option '%s'%s", spec.command, args[i], nearest.hint(args[i], known))
+    options.usage("orch %s: unknown option '%s'%s", spec.command, args[i],
+      nearest.hint(args[i], known))
   end
   if kind == "boolean" then
-    if args[i]:find("=", 1, true) then options.usage("orch %s: --%s takes no value", spec.command, name) end
+    if args[i]:find("=", 1, true) then
+      options.usage("orch %s: --%s takes no value", spec.command, name)
+    end
     parsed[key] = true
     return i
   end
@@ -46,8 +50,9 @@ local function take_flag(spec, parsed, args, i)
   return has_inline and i or i + 1
 end
 
---- spec: { command, flags = { name = "boolean"|"string"|"integer"|"list" }, short = { j = "jobs" }, positional = { names },
---- pairs = true for NAME=VALUE, rest = true for all that is no flag }. The result has the flags by name, the positional ones, and pairs in .pairs.
+--- spec: { command, flags = { name = "boolean"|"string"|"integer"|"list" }, short = { j = "jobs" },
+--- positional = { names }, pairs = true for NAME=VALUE, rest = true for all that is no flag }. The
+--- result has the flags by name, the positional ones, and pairs in .pairs.
 ---@return table
 local function parse(spec, args)
   local parsed, at, i = { pairs = {}, rest = {} }, 0, 1
@@ -63,7 +68,8 @@ local function parse(spec, args)
       at = at + 1
       parsed[spec.positional[at]] = args[i]
     else
-      options.usage("orch %s: unexpected '%s'; see `orch help %s`", spec.command, args[i], spec.command)
+      options.usage("orch %s: unexpected '%s'; see `orch help %s`", spec.command, args[i],
+        spec.command)
     end
     i = i + 1
   end
@@ -75,7 +81,9 @@ local function pairs_of(command, flag, list)
   local map = {}
   for _, each in ipairs(list or {}) do
     local name, value = each:match("^([^=]+)=(.*)$")
-    if not name then options.usage("orch %s: %s takes NAME=VALUE, got '%s'", command, flag, each) end
+    if not name then
+      options.usage("orch %s: %s takes NAME=VALUE, got '%s'", command, flag, each)
+    end
     map[name] = value
   end
   return map

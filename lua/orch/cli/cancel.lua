@@ -8,7 +8,8 @@ local project = require "orch.project"
 local state = require "orch.state"
 local task = require "orch.task"
 
-local SPEC <const> = { command = "cancel", positional = { "run" }, flags = { json = "boolean", project = "string" } }
+local SPEC <const> = { command = "cancel", positional = { "run" },
+  flags = { json = "boolean", project = "string" } }
 
 local WAIT <const> = 60 -- seconds for its clean-up
 
@@ -19,8 +20,11 @@ local function main(given)
   local now = opened:state_of(row)
   if now ~= "live" then
     local open = now ~= "success" and now ~= "discarded"
-    error(error_value.new { kind = "conflict", message = ("run %d is not live: %s"):format(row.number, now),
-      hint = open and ("go on with it: orch resume %d; or give it up: orch discard %d"):format(row.number, row.number) or nil }, 0)
+    error(error_value.new { kind = "conflict",
+      message = ("run %d is not live: %s"):format(row.number, now),
+      hint = open
+        and ("go on with it: orch resume %d; or give it up: orch discard %d"):format(row.number,
+        row.number) or nil }, 0)
   end
   -- The lock is held, so the process that wrote its number there is alive and no other.
   local pid = math.tointeger(tonumber(fs.read(opened:run_dir(row.number) .. "/lock") or ""))
@@ -28,7 +32,8 @@ local function main(given)
   local deadline = task.clock() + WAIT
   while opened:state_of(opened:run(row.number)) == "live" do
     if task.clock() > deadline then
-      error(error_value.new { kind = "timeout", message = ("run %d still cleans up after %d s"):format(row.number, WAIT) }, 0)
+      error(error_value.new { kind = "timeout",
+        message = ("run %d still cleans up after %d s"):format(row.number, WAIT) }, 0)
     end
     task.sleep(0.05)
   end

@@ -15,7 +15,8 @@ local SPEC <const> = { command = "check", positional = { "recipe" }, pairs = tru
 local function main(given)
   local parsed = args.parse(SPEC, given)
   if not parsed.recipe then options.usage("orch check: which recipe? (orch check RECIPE)") end
-  local made = plan.plan(recipe.load(parsed.recipe), { params = parsed.pairs, params_file = parsed.params, jobs = parsed.job,
+  local made = plan.plan(recipe.load(parsed.recipe),
+    { params = parsed.pairs, params_file = parsed.params, jobs = parsed.job,
     project = project.find(parsed.project) })
   local findings = lint.check(made)
   if parsed.json then
@@ -25,7 +26,8 @@ local function main(given)
       say(("%s: %s"):format(each.where, each.message))
       if each.suggestion then say("  try: " .. each.suggestion) end
     end
-    print(#findings == 0 and "nothing found" or ("%d finding%s"):format(#findings, #findings > 1 and "s" or ""))
+    print(#findings == 0 and "nothing found"
+      or ("%d finding%s"):format(#findings, #findings > 1 and "s" or ""))
   end
   return #findings > 0 and error_value.exit_code("findings") or 0
 end

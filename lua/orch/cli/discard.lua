@@ -1,4 +1,5 @@
--- orch discard RUN [--json]: gives a run up; what it kept for `orch resume` is removed, its logs stay
+-- orch discard RUN [--json]: gives a run up; what it kept for `orch resume` is removed, its logs
+-- stay
 local args = require "orch.cli.args"
 local error_value = require "orch.error"
 local json = require "orch.json"
@@ -7,7 +8,8 @@ local project = require "orch.project"
 local remains = require "orch.executor.docker.remains"
 local state = require "orch.state"
 
-local SPEC <const> = { command = "discard", positional = { "run" }, flags = { json = "boolean", project = "string" } }
+local SPEC <const> = { command = "discard", positional = { "run" },
+  flags = { json = "boolean", project = "string" } }
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
@@ -17,19 +19,22 @@ local function main(given)
   local row = opened:run(number)
   local now = opened:state_of(row)
   if now == "live" or now == "success" or now == "discarded" then
-    error(error_value.new { kind = "conflict", message = ("run %d is %s: there is nothing to give up"):format(number,
+    error(error_value.new { kind = "conflict",
+      message = ("run %d is %s: there is nothing to give up"):format(number,
       now), hint = now == "live" and ("end it first: orch cancel %d"):format(number) or nil }, 0)
   end
   local lock = opened:lock_run(number, true)
   if not lock then
-    error(error_value.new { kind = "conflict", message = ("run %d is live in another process"):format(number) }, 0)
+    error(error_value.new { kind = "conflict",
+      message = ("run %d is live in another process"):format(number) }, 0)
   end
   remains.remove(opened, row)
   opened:remove_jobs(number)
   opened:rows("UPDATE runs SET state = 'discarded' WHERE number = ?", number)
   lock:release()
   opened:close()
-  print(parsed.json and json.encode { run = number, was = now } or ("discarded run %d (%s)"):format(number, now))
+  print(parsed.json and json.encode { run = number, was = now }
+    or ("discarded run %d (%s)"):format(number, now))
   return 0
 end
 

@@ -1,4 +1,5 @@
--- orch gc [--keep N] [--days N] [--dry-run] [--json]: removes old runs; never live, held or interrupted ones
+-- orch gc [--keep N] [--days N] [--dry-run] [--json]: removes old runs; never live, held or
+-- interrupted ones
 local args = require "orch.cli.args"
 local caches = require "orch.caches"
 local fs = require "orch.fs"
@@ -10,19 +11,22 @@ local state = require "orch.state"
 local task = require "orch.task"
 
 local SPEC <const> = { command = "gc", positional = {},
-  flags = { keep = "integer", days = "integer", dry_run = "boolean", json = "boolean", project = "string" } }
+  flags = { keep = "integer", days = "integer", dry_run = "boolean", json = "boolean",
+    project = "string" } }
 
 local KEEP <const>, DAYS <const> = 50, 15
 local DAY <const> = 24 * 60 * 60
 
--- The newest KEEP runs and those younger than DAYS stay; a failed one can be resumed as long as it stays.
+-- The newest KEEP runs and those younger than DAYS stay; a failed one can be resumed as long as it
+-- stays.
 local function removable(opened, parsed)
   local rows = opened:rows("SELECT * FROM runs ORDER BY number DESC")
   local old, now = {}, task.time()
   for i, row in ipairs(rows) do
     local shown = opened:state_of(row)
     local protected = shown == "live" or shown == "interrupted" or shown == "hold"
-    if not protected and i > (parsed.keep or KEEP) and now - (row.ended or row.started) > (parsed.days or DAYS) * DAY then
+    if not protected and i > (parsed.keep or KEEP)
+      and now - (row.ended or row.started) > (parsed.days or DAYS) * DAY then
       old[#old + 1] = row
     end
   end
@@ -106,7 +110,8 @@ end
 local function main(given)
   local parsed = args.parse(SPEC, given)
   local opened = state.open(project.find(parsed.project))
-  local count, told = 0, { dry_run = parsed.dry_run or false, runs = json.array {}, kept = json.array {}, blobs = 0 }
+  local count, told = 0,
+    { dry_run = parsed.dry_run or false, runs = json.array {}, kept = json.array {}, blobs = 0 }
   local tell = parsed.json and function() end or say
   for _, row in ipairs(removable(opened, parsed)) do
     local good, removed = true, true
@@ -115,7 +120,8 @@ local function main(given)
       tell(("run %d stays: %s"):format(row.number, removed.message))
       table.insert(told.kept, { run = row.number, reason = removed.message })
     elseif removed then
-      tell(("%s run %d (%s)"):format(parsed.dry_run and "would remove" or "removed", row.number, row.state))
+      tell(("%s run %d (%s)"):format(parsed.dry_run and "would remove" or "removed", row.number,
+        row.state))
       table.insert(told.runs, { run = row.number, state = row.state })
       count = count + 1
     end
@@ -128,11 +134,16 @@ local function main(given)
     told.blobs = blobs
     count = count + blobs
   end
-  told.caches = json.array(caches.sweep(opened.dir .. "/caches", (parsed.days or DAYS) * DAY, parsed.dry_run))
-  for _, key in ipairs(told.caches) do tell(("%s cache %s"):format(parsed.dry_run and "would remove" or "removed", key)) end
+  told.caches =
+    json.array(caches.sweep(opened.dir .. "/caches", (parsed.days or DAYS) * DAY, parsed.dry_run))
+  for _, key in ipairs(told.caches) do
+    tell(("%s cache %s"):format(parsed.dry_run and "would remove" or "removed", key))
+  end
   count = count + #told.caches
   for _, name in ipairs(fs.list(opened.dir) or {}) do -- what a run had no time to delete at its end
-    if name:find("^%.done%-") and not parsed.dry_run then assert(fs.remove(opened.dir .. "/" .. name)) end
+    if name:find("^%.done%-") and not parsed.dry_run then
+      assert(fs.remove(opened.dir .. "/" .. name))
+    end
   end
   if count == 0 then tell("nothing to remove") end
   if parsed.json then print(json.encode(told)) end

@@ -8,7 +8,8 @@ local say = require "orch.cli.say"
 local STATES <const> = 4     -- in which a job may end
 local DEPTH_MAX <const> = 50 -- to which the tree is drawn deeper
 
-local SPEC <const> = { command = "graph", positional = { "recipe" }, flags = { dot = "boolean", json = "boolean" } }
+local SPEC <const> = { command = "graph", positional = { "recipe" },
+  flags = { dot = "boolean", json = "boolean" } }
 
 local function states_of(need)
   local states = {}
@@ -42,7 +43,8 @@ local function print_dot(pipeline)
     say(("  %q;"):format(name))
     for _, need in ipairs(pipeline.by_name[name].resolved_needs) do
       local label = on(need)
-      say(("  %q -> %q%s;"):format(need.name, name, label ~= "" and (" [label = %q]"):format(label) or ""))
+      say(("  %q -> %q%s;"):format(need.name, name,
+        label ~= "" and (" [label = %q]"):format(label) or ""))
     end
   end
   print("}")

@@ -3,10 +3,12 @@ local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 local term = require "orch.term"
 
-local COMMANDS <const> = { "answer", "cancel", "check", "discard", "doctor", "gc", "graph", "help", "logs", "lua", "new",
+local COMMANDS <const> = { "answer", "cancel", "check", "discard", "doctor", "gc", "graph", "help",
+  "logs", "lua", "new",
   "plan", "rerun", "resume", "run", "runs", "show", "test", "verbs", "version" }
 
-local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version", ["-V"] = "version" }
+local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version",
+  ["-V"] = "version" }
 
 -- Each line of what others may have written, with nothing in it that a terminal obeys.
 local function add_lines(lines, text, first, others)
@@ -23,7 +25,8 @@ local function place_of(failure)
   if failure.step and not named then place[#place + 1] = ("step \"%s\""):format(failure.step) end
   if failure.job then place[#place + 1] = ("job %s"):format(failure.job) end
   if failure.where then
-    place[#place + 1] = failure.where .. (failure.within and (" (in %s)"):format(failure.within) or "")
+    place[#place + 1] = failure.where
+      .. (failure.within and (" (in %s)"):format(failure.within) or "")
   end
   return place[1] and table.concat(place, ", ")
 end
@@ -31,7 +34,9 @@ end
 -- A command that speaks of itself needs no name before it; where it was is told after it.
 local function first_line(failure)
   local message, where = failure.message, failure.where
-  if where and message:sub(1, #where + 2) == where .. ": " then message = message:sub(#where + 3) end
+  if where and message:sub(1, #where + 2) == where .. ": " then
+    message = message:sub(#where + 3)
+  end
   return message, message:find("^orch %l") and "" or "orch: "
 end
 
@@ -40,18 +45,22 @@ local function print_error(failure, debugging)
   local lines, place = {}, place_of(failure)
   local message, name = first_line(failure)
   add_lines(lines, message, name, "  ")
-  if failure.detail and failure.detail ~= "" and not failure.shown then add_lines(lines, failure.detail, "  | ", "  | ") end
+  if failure.detail and failure.detail ~= "" and not failure.shown then
+    add_lines(lines, failure.detail, "  | ", "  | ")
+  end
   if place then add_lines(lines, place, "  at: ", "  ") end
   if failure.hint then add_lines(lines, failure.hint, "  try: ", "  ") end
   if debugging and failure.traceback then add_lines(lines, failure.traceback, "", "") end
   io.stderr:write(table.concat(lines, "\n"), "\n")
 end
 
-local SHOWN_AS_JSON <const> = { "kind", "message", "op", "code", "status", "step", "job", "where", "within", "hint", "detail" }
+local SHOWN_AS_JSON <const> = { "kind", "message", "op", "code", "status", "step", "job", "where",
+  "within", "hint", "detail" }
 
 --- For programs: one line {"error": {…}}.
 local function print_json(failure, debugging, code)
-  local shown = { exit_code = code, hold = failure.hold or nil, traceback = debugging and failure.traceback or nil }
+  local shown = { exit_code = code, hold = failure.hold or nil,
+    traceback = debugging and failure.traceback or nil }
   for _, key in ipairs(SHOWN_AS_JSON) do
     local value = failure[key]
     if type(value) == "string" or math.type(value) == "integer" then shown[key] = value end
@@ -60,7 +69,9 @@ local function print_json(failure, debugging, code)
 end
 
 local function exit_code(failure)
-  if failure.kind == "cancelled" and math.type(failure.code) == "integer" then return 128 + failure.code end
+  if failure.kind == "cancelled" and math.type(failure.code) == "integer" then
+    return 128 + failure.code
+  end
   return error_value.exit_code(failure.kind)
 end
 
@@ -82,7 +93,10 @@ end
 -- Did the person ask for JSON? Then errors are JSON too, those of wrong calls as well.
 local function wants_json(args)
   for i, each in ipairs(args) do
-    if each == "--json" or each == "--format=json" or each == "--format" and args[i + 1] == "json" then return true end
+    if each == "--json" or each == "--format=json" or each == "--format"
+      and args[i + 1] == "json" then
+      return true
+    end
   end
   return false
 end
@@ -102,7 +116,8 @@ local function main(args)
   name = SHORT[name] or name
   local as_json = name ~= "lua" and wants_json(rest)
   if not nearest.contains(COMMANDS, name) then
-    return fail({ kind = "usage", message = ("there is no command '%s'%s"):format(name, nearest.hint(name, COMMANDS)) },
+    return fail({ kind = "usage",
+      message = ("there is no command '%s'%s"):format(name, nearest.hint(name, COMMANDS)) },
       debugging, as_json)
   end
   if asks_for_help(name, rest) then name, rest = "help", { name } end

@@ -19,7 +19,9 @@ local NEXT_STEPS <const> = "SELECT * FROM steps WHERE run = ? AND seq >= ? ORDER
 local function selected(step, wanted)
   if not wanted then return true end
   local job, rest = wanted:match("^([^/]+)/?(.*)$")
-  return step.job == job and (rest == "" or step.title == rest or step.id == wanted or step.id:find(wanted, 1, true) == 1)
+  return step.job == job
+    and (rest == "" or step.title == rest or step.id == wanted
+    or step.id:find(wanted, 1, true) == 1)
 end
 
 local Follower = {}
@@ -27,7 +29,8 @@ Follower.__index = Follower
 
 -- read: bytes of each file that have been printed. low: the first step that may still print.
 local function follower(opened, number, wanted, as_json)
-  return setmetatable({ opened = opened, number = number, dir = opened:run_dir(number), wanted = wanted, as_json = as_json,
+  return setmetatable({ opened = opened, number = number, dir = opened:run_dir(number),
+    wanted = wanted, as_json = as_json,
     read = {}, low = 0, background = {}, found = false, last = nil,
     on_terminal = term.is_tty(1) }, Follower)
 end
@@ -44,7 +47,8 @@ end
 -- As in the report of a run: a program's colours stay, of what it wrote over a line only the last.
 local function on_screen(line) return term.printable(line:match("([^\r]+)\r*$") or "", true) end
 
--- Prints what a file has got since the last time. source: { id, job?, title? }; whole: nothing more will come.
+-- Prints what a file has got since the last time. source: { id, job?, title? }; whole: nothing more
+-- will come.
 function Follower:print_new(name, source, whole)
   local text = read_log(self.dir .. "/" .. name, self.read[name] or 0)
   if not whole then text = text:match("^.*\n") or "" end
@@ -54,7 +58,9 @@ function Follower:print_new(name, source, whole)
     print(json.encode { id = source.id, job = source.job, title = source.title, text = text })
     return
   end
-  if self.last ~= name then say("-- " .. (source.title and source.job .. " / " .. source.title or source.job or "run")) end
+  if self.last ~= name then
+    say("-- " .. (source.title and source.job .. " / " .. source.title or source.job or "run"))
+  end
   io.write(self.on_terminal and text:gsub("[^\n]+", on_screen) or text)
   self.last = name
 end
@@ -62,7 +68,9 @@ end
 -- What was said outside of steps.
 function Follower:print_asides(whole)
   if not self.wanted then self:print_new("logs/run.log", { id = "run" }, whole) end
-  for _, job in ipairs(self.opened:rows("SELECT name, attempt FROM jobs WHERE run = ? ORDER BY started", self.number)) do
+  for _,
+    job in ipairs(self.opened:rows("SELECT name, attempt FROM jobs WHERE run = ? ORDER BY started",
+    self.number)) do
     if not self.wanted or self.wanted == job.name then
       self.found = true
       for attempt = 1, job.attempt do
@@ -116,7 +124,8 @@ local function main(given)
   until not again
   opened:close()
   if not shown.found and parsed.step then
-    error(error_value.new { kind = "missing", message = ("run %d has no step '%s'"):format(number, parsed.step),
+    error(error_value.new { kind = "missing",
+      message = ("run %d has no step '%s'"):format(number, parsed.step),
       hint = ("`orch show %d` lists them"):format(number) }, 0)
   end
   return 0

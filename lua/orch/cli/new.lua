@@ -66,7 +66,8 @@ return {
 
 local MADE <const> = {
   recipe = { path = "%s.lua", text = RECIPE, told = "%s; run it with: orch run %s" },
-  verb = { path = "verbs/%s.lua", text = VERB, told = "%s; recipes beside verbs/ call it as job:%s { … }" },
+  verb = { path = "verbs/%s.lua", text = VERB,
+    told = "%s; recipes beside verbs/ call it as job:%s { … }" },
   test = { path = "%s_test.lua", text = TEST, told = "%s; run it with: orch test %s" },
 }
 

@@ -9,12 +9,14 @@ local recipe = require "orch.recipe"
 local say = require "orch.cli.say"
 
 local SPEC <const> = { command = "plan", positional = { "recipe" }, pairs = true,
-  flags = { json = "boolean", diff = "string", job = "list", params = "string", project = "string" } }
+  flags = { json = "boolean", diff = "string", job = "list", params = "string",
+    project = "string" } }
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
   if not parsed.recipe then options.usage("orch plan: which recipe? (orch plan RECIPE)") end
-  local made = plan.plan(recipe.load(parsed.recipe), { params = parsed.pairs, params_file = parsed.params,
+  local made = plan.plan(recipe.load(parsed.recipe),
+    { params = parsed.pairs, params_file = parsed.params,
     jobs = parsed.job, project = project.find(parsed.project) })
   if parsed.diff then
     local lines = differ.lines(plan.text(plan.read(parsed.diff)), plan.text(made))
@@ -22,7 +24,9 @@ local function main(given)
     for _, line in ipairs(parsed.json and {} or lines) do say(line) end
     return 0
   end
-  if parsed.json then print(json.encode(made, { pretty = true })) else say(table.concat(plan.text(made), "\n")) end
+  if parsed.json then print(json.encode(made, { pretty = true })) else
+    say(table.concat(plan.text(made), "\n"))
+  end
   return 0
 end
 

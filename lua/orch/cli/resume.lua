@@ -11,7 +11,8 @@ local ui = require "orch.ui"
 local SPEC <const> = {
   command = "resume",
   positional = { "run" },
-  flags = { answer = "list", from = "string", recipe = "string", why = "boolean", project = "string",
+  flags = { answer = "list", from = "string", recipe = "string", why = "boolean",
+    project = "string",
     format = "string", json = "boolean" },
 }
 
@@ -19,10 +20,13 @@ local NAMED <const> = [[SELECT id, job, title FROM steps
   WHERE run = ?1 AND (id = ?2 OR title = ?2 OR job || '/' || title = ?2 OR job = ?2) ORDER BY seq]]
 local TOLD_MAX <const> = 10
 
--- Refuses a name that means steps of several jobs: those before would be done again, or not, by chance.
+-- Refuses a name that means steps of several jobs: those before would be done again, or not, by
+-- chance.
 local function refuse_several(rows, name)
   local places = {}
-  for i = 1, math.min(#rows, TOLD_MAX) do places[i] = ("%s/%s"):format(rows[i].job, rows[i].title) end
+  for i = 1, math.min(#rows, TOLD_MAX) do
+    places[i] = ("%s/%s"):format(rows[i].job, rows[i].title)
+  end
   error(error_value.new { kind = "usage", message = ("several jobs have a step '%s'"):format(name),
     hint = "say whose: --from " .. table.concat(places, ", or ") }, 0)
 end
@@ -38,30 +42,39 @@ local function place_of(opened, number, name)
   end
   if rows[1] then return rows[1].id end
   local titles = {}
-  for _, each in ipairs(opened:rows("SELECT DISTINCT title FROM steps WHERE run = ? LIMIT 1000", number)) do
+  for _,
+    each in ipairs(opened:rows("SELECT DISTINCT title FROM steps WHERE run = ? LIMIT 1000",
+    number)) do
     titles[#titles + 1] = each.title
   end
-  error(error_value.new { kind = "missing", message = ("run %d has no step '%s'%s"):format(number, name,
+  error(error_value.new { kind = "missing",
+    message = ("run %d has no step '%s'%s"):format(number, name,
     require "orch.nearest".hint(name, titles)) }, 0)
 end
 
 local function newest_open(opened)
-  for _, row in ipairs(opened:rows("SELECT * FROM runs WHERE state <> 'success' AND state <> 'discarded' ORDER BY number DESC")) do
+  for _,
+    row in ipairs(opened:rows("SELECT * FROM runs WHERE state <> 'success' AND state <> 'discarded' ORDER BY number DESC")) do
     if opened:state_of(row) ~= "live" then return row end
   end
-  error(error_value.new { kind = "missing", message = "no run of this project is waiting to be resumed",
+  error(error_value.new { kind = "missing",
+    message = "no run of this project is waiting to be resumed",
     hint = "`orch runs` lists them; `orch rerun RUN` does a finished one again" }, 0)
 end
 
 local function check(opened, row)
   local now = opened:state_of(row)
   if now == "live" then
-    error(error_value.new { kind = "conflict", message = ("run %d is live: another process works on it"):format(row.number),
-      hint = ("follow it: orch logs %d --follow; or end it: orch cancel %d"):format(row.number, row.number) }, 0)
+    error(error_value.new { kind = "conflict",
+      message = ("run %d is live: another process works on it"):format(row.number),
+      hint = ("follow it: orch logs %d --follow; or end it: orch cancel %d"):format(row.number,
+        row.number) }, 0)
   end
   if now == "success" or now == "discarded" then
-    error(error_value.new { kind = "conflict", message = ("run %d is %s: its job directories are gone"):format(row.number,
-      now == "success" and "done" or now), hint = ("do it again: orch rerun %d"):format(row.number) }, 0)
+    error(error_value.new { kind = "conflict",
+      message = ("run %d is %s: its job directories are gone"):format(row.number,
+      now == "success" and "done" or now),
+        hint = ("do it again: orch rerun %d"):format(row.number) }, 0)
   end
 end
 
@@ -77,7 +90,9 @@ local function load_recipe(row, path, command)
     failure.message = ("the recipe of run %d is gone: %s"):format(row.number, row.recipe)
     failure.hint = ("say where it is now: orch %s %d --recipe FILE"):format(command, row.number)
   end
-  failure.hint = failure.hint or ("run %d stays as it is: mend the recipe, then orch %s %d"):format(row.number, command, row.number)
+  failure.hint = failure.hint
+    or ("run %d stays as it is: mend the recipe, then orch %s %d"):format(row.number, command,
+    row.number)
   error(failure, 0)
 end
 
@@ -91,8 +106,10 @@ local function main(given)
   local from = parsed.from and place_of(opened, row.number, parsed.from)
   local loaded = load_recipe(row, parsed.recipe, "resume")
   return ui.report(ui.format(parsed), function(reporters)
-    return run.resume { recipe = loaded, project = here, row = row, state = opened, from = from, reporters = reporters,
-      interactive = ui.interactive(ui.format(parsed)), answers = args.pairs_of("resume", "--answer", parsed.answer) }
+    return run.resume { recipe = loaded, project = here, row = row, state = opened, from = from,
+      reporters = reporters,
+      interactive = ui.interactive(ui.format(parsed)),
+      answers = args.pairs_of("resume", "--answer", parsed.answer) }
   end, { why = parsed.why })
 end
 

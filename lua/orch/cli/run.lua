@@ -13,15 +13,19 @@ local SPEC <const> = {
   command = "run",
   positional = { "recipe" },
   pairs = true,
-  flags = { job = "list", project = "string", keep_going = "boolean", jobs = "integer", format = "string",
+  flags = { job = "list", project = "string", keep_going = "boolean", jobs = "integer",
+    format = "string",
     params = "string", help = "boolean", answer = "list", json = "boolean" },
   short = { j = "jobs", k = "keep-going", h = "help" },
 }
 
 -- For programs: what a recipe may be given, and its jobs.
 local function print_json(loaded)
-  local pipeline, described = loaded.pipeline, { params = json.array(params.list(loaded.pipeline.params)), jobs = json.array {} }
-  for i, name in ipairs(pipeline:order()) do described.jobs[i] = { name = name, needs = json.array(pipeline:needs(name)) } end
+  local pipeline, described = loaded.pipeline,
+    { params = json.array(params.list(loaded.pipeline.params)), jobs = json.array {} }
+  for i, name in ipairs(pipeline:order()) do
+    described.jobs[i] = { name = name, needs = json.array(pipeline:needs(name)) }
+  end
   print(json.encode(described, { pretty = true }))
   return 0
 end
@@ -42,7 +46,9 @@ local function main(given)
   local parsed = args.parse(SPEC, given)
   if parsed.help and not parsed.recipe then return require "orch.cli.help".main { "run" } end
   if not parsed.recipe then options.usage("orch run: which recipe? (orch run RECIPE)") end
-  if parsed.jobs and parsed.jobs < 1 then options.usage("orch run: --jobs takes a number of at least 1") end
+  if parsed.jobs and parsed.jobs < 1 then
+    options.usage("orch run: --jobs takes a number of at least 1")
+  end
   local loaded = recipe.load(parsed.recipe, not parsed.help)
   if parsed.help and parsed.json then return print_json(loaded) end
   if parsed.help then return print_help(loaded, parsed.recipe) end

@@ -12,7 +12,8 @@ local SPEC <const> = { command = "runs", positional = {},
 
 --- A run's row for machines.
 local function plain(opened, row)
-  return { number = row.number, id = row.id, recipe = row.recipe, state = opened:state_of(row), started = row.started,
+  return { number = row.number, id = row.id, recipe = row.recipe, state = opened:state_of(row),
+    started = row.started,
     ended = row.ended, error = row.error, params = record.decode(row.params) }
 end
 
@@ -28,7 +29,8 @@ local function main(given)
   end
   if #list == 0 then print("no runs yet") end
   for _, each in ipairs(list) do
-    say(("%5d  %-11s  %s  %8s  %s"):format(each.number, each.state, os.date("%Y-%m-%d %H:%M:%S", each.started // 1),
+    say(("%5d  %-11s  %s  %8s  %s"):format(each.number, each.state,
+      os.date("%Y-%m-%d %H:%M:%S", each.started // 1),
       each.ended and clock.duration(each.ended - each.started) or "", each.recipe:match("[^/]*$")))
   end
   opened:close()

@@ -1,4 +1,5 @@
--- How a command prints for people: names, titles and values that others chose, with nothing in them that a terminal obeys.
+-- How a command prints for people: names, titles and values that others chose, with nothing in them
+-- that a terminal obeys.
 local term = require "orch.term"
 
 ---@param text string lines

@@ -10,9 +10,12 @@ local runs = require "orch.cli.runs"
 local say = require "orch.cli.say"
 local state = require "orch.state"
 
-local SPEC <const> = { command = "show", positional = { "run" }, flags = { json = "boolean", project = "string" } }
+local SPEC <const> = { command = "show", positional = { "run" },
+  flags = { json = "boolean", project = "string" } }
 
-local function time_taken(row) return row.ended and row.started and clock.duration(row.ended - row.started) or "" end
+local function time_taken(row)
+  return row.ended and row.started and clock.duration(row.ended - row.started) or ""
+end
 
 -- Jobs on record in the order in which they began; then those that wait for their turn.
 local function jobs_of(opened, number)
@@ -22,7 +25,9 @@ local function jobs_of(opened, number)
     return a.name < b.name
   end)
   for _, job in ipairs(jobs) do known[job.name] = true end
-  for _, planned in ipairs(opened:rows("SELECT names FROM planned WHERE run = ? ORDER BY seq", number)) do
+  for _,
+    planned in ipairs(opened:rows("SELECT names FROM planned WHERE run = ? ORDER BY seq",
+    number)) do
     for _, name in ipairs(record.decode(planned.names)) do
       if not known[name] then jobs[#jobs + 1] = { name = name, state = "waiting", attempt = 1 } end
       known[name] = true
@@ -40,18 +45,24 @@ end
 
 local function read(opened, row)
   local shown = runs.plain(opened, row)
-  local function state_of(part) return part.state == "running" and shown.state == "interrupted" and "interrupted" or part.state end
+  local function state_of(part)
+    return part.state == "running" and shown.state == "interrupted" and "interrupted" or part.state
+  end
   shown.project = row.project
   shown.rerun_of = record.decode(row.options).rerun_of
   shown.materials = materials.of_run(opened, row)
   shown.jobs, shown.steps = json.array {}, json.array {}
   for i, job in ipairs(jobs_of(opened, row.number)) do
-    shown.jobs[i] = { name = job.name, state = state_of(job), attempt = job.attempt, started = job.started, ended = job.ended, error = job.error,
-      dir = dir_of(opened, row.number, job), outputs = job.outputs and record.decode(job.outputs) or nil }
+    shown.jobs[i] = { name = job.name, state = state_of(job), attempt = job.attempt,
+      started = job.started, ended = job.ended, error = job.error,
+      dir = dir_of(opened, row.number, job),
+      outputs = job.outputs and record.decode(job.outputs) or nil }
   end
   for i, step in ipairs(opened:steps(row.number)) do
-    shown.steps[i] = { id = step.id, job = step.job, parent = step.parent, verb = step.verb, title = step.title,
-      where = step.place, state = state_of(step), started = step.started, ended = step.ended, error = step.error,
+    shown.steps[i] = { id = step.id, job = step.job, parent = step.parent, verb = step.verb,
+      title = step.title,
+      where = step.place, state = state_of(step), started = step.started, ended = step.ended,
+      error = step.error,
       log = step.log and opened:run_dir(row.number) .. "/" .. step.log or nil,
       artifacts = step.artifacts and record.decode(step.artifacts) or nil }
   end
@@ -61,7 +72,8 @@ end
 local function row(...) say((table.concat({ ... }, "  "):gsub(" +$", ""))) end
 
 local function print_job(job, steps)
-  row("\n" .. job.name, job.state, time_taken(job), job.attempt > 1 and ("attempt %d"):format(job.attempt) or nil)
+  row("\n" .. job.name, job.state, time_taken(job),
+    job.attempt > 1 and ("attempt %d"):format(job.attempt) or nil)
   for _, step in ipairs(steps or {}) do
     local _, depth = step.parent:gsub("/", "")
     row(("  %s%-11s %s"):format(("  "):rep(depth), step.state, step.title), time_taken(step))

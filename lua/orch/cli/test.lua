@@ -38,7 +38,8 @@ end
 function Test.equal(_, expected, got, what)
   if same(expected, got) then return end
   error(error_value.new { kind = "failed", where = step.caller(),
-    message = ("%sexpected %s, got %s"):format(what and what .. ": " or "", shown(expected), shown(got)) }, 0)
+    message = ("%sexpected %s, got %s"):format(what and what .. ": " or "", shown(expected),
+      shown(got)) }, 0)
 end
 
 local function add_files(files, path, depth)
@@ -46,7 +47,9 @@ local function add_files(files, path, depth)
     local each = path == "." and name or path .. "/" .. name
     local stat = fs.stat(each)
     if stat and stat.type == "directory" then
-      if depth < DEPTH_MAX and not name:find("^%.") and name ~= "node_modules" then add_files(files, each, depth + 1) end
+      if depth < DEPTH_MAX and not name:find("^%.") and name ~= "node_modules" then
+        add_files(files, each, depth + 1)
+      end
     elseif name:find("_test%.lua$") then
       files[#files + 1] = each
     end
@@ -61,7 +64,8 @@ local function files_of(paths)
     if stat.type == "directory" then add_files(files, path, 1) else files[#files + 1] = path end
   end
   if #files == 0 then
-    error(error_value.new { kind = "missing", message = ("no *_test.lua in %s"):format(table.concat(paths, ", ")),
+    error(error_value.new { kind = "missing",
+      message = ("no *_test.lua in %s"):format(table.concat(paths, ", ")),
       hint = "write one with: orch new test NAME" }, 0)
   end
   return files
@@ -72,12 +76,17 @@ local function tests_of(path)
   local value, tests = recipe.evaluate(path), {}
   for name, f in pairs(type(value) == "table" and value or {}) do
     if type(name) ~= "string" or type(f) ~= "function" then value = nil end
-    tests[#tests + 1] = { name = name, f = f, line = type(f) == "function" and debug.getinfo(f, "S").linedefined or 0 }
+    tests[#tests + 1] = { name = name, f = f,
+      line = type(f) == "function" and debug.getinfo(f, "S").linedefined or 0 }
   end
   if type(value) ~= "table" then
-    error(error_value.new { kind = "usage", message = path .. " must return a table of tests: [\"what it does\"] = function(t) … end" }, 0)
+    error(error_value.new { kind = "usage",
+      message = path .. " must return a table of tests: [\"what it does\"] = function(t) … end" },
+      0)
   end
-  table.sort(tests, function(a, b) return a.line < b.line or a.line == b.line and a.name < b.name end)
+  table.sort(tests, function(a, b)
+    return a.line < b.line or a.line == b.line and a.name < b.name
+  end)
   return tests
 end
 
@@ -92,7 +101,8 @@ local function perform(path, test)
   local good, failure = xpcall(test.f, at_its_line, t)
   local told = { file = path, name = test.name, passed = good }
   if not good then
-    told.message, told.where, told.hint = failure.message, failure.where or ("%s:%d"):format(path, test.line), failure.hint
+    told.message, told.where, told.hint = failure.message,
+      failure.where or ("%s:%d"):format(path, test.line), failure.hint
   end
   return told
 end
@@ -101,12 +111,15 @@ local function print_one(told)
   say(("  %-4s  %s"):format(told.passed and "ok" or "FAIL", told.name))
   if told.passed then return end
   local message = told.message
-  if message:sub(1, #told.where + 2) == told.where .. ": " then message = message:sub(#told.where + 3) end
+  if message:sub(1, #told.where + 2) == told.where .. ": " then
+    message = message:sub(#told.where + 3)
+  end
   say(("        %s: %s"):format(told.where, message))
   if told.hint then say("        try: " .. told.hint) end
 end
 
-local SPEC <const> = { command = "test", positional = {}, rest = true, flags = { json = "boolean" } }
+local SPEC <const> = { command = "test", positional = {}, rest = true,
+  flags = { json = "boolean" } }
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
@@ -120,7 +133,8 @@ local function main(given)
     end
   end
   if parsed.json then
-    print(json.encode({ passed = #results - failed, failed = failed, tests = results }, { pretty = true }))
+    print(json.encode({ passed = #results - failed, failed = failed, tests = results },
+      { pretty = true }))
   else
     print(("%d passed, %d failed"):format(#results - failed, failed))
   end

@@ -30,7 +30,8 @@ local function print_list(finder)
   end
 end
 
-local COMMON <const> = { name = "the step's title", timeout = "seconds", when = "later than on_success: once the body has ended" }
+local COMMON <const> = { name = "the step's title", timeout = "seconds",
+  when = "later than on_success: once the body has ended" }
 
 local function print_one(finder, name)
   local verb = finder:find(name) or finder:missing(name)
@@ -46,7 +47,8 @@ local function print_one(finder, name)
     print(("\njob:%s(x) stands for job:%s { %s = x }."):format(name, name, schema.positional))
   end
   if verb.returns then say("It returns " .. verb.returns .. ".") end
-  print(("On resume it is %s.%s"):format(verb.replay == "again" and "done again" or "answered from the record",
+  print(("On resume it is %s.%s"):format(verb.replay == "again" and "done again"
+    or "answered from the record",
     verb.external and " It has effects outside this machine." or ""))
   say("Defined in " .. (finder:path(name) or "orch itself") .. ".")
 end
@@ -55,10 +57,12 @@ local function described(finder, name)
   local verb, shown = finder:find(name) or finder:missing(name), json.array {}
   for i, each in ipairs(verb.schema.names) do
     local option = verb.schema.options[each]
-    shown[i] = { name = each, type = option.type, default = option.default, enum = option.enum, doc = option.doc or COMMON[each],
+    shown[i] = { name = each, type = option.type, default = option.default, enum = option.enum,
+      doc = option.doc or COMMON[each],
       required = not option.optional }
   end
-  return { name = name, doc = doc_of(finder, name), options = shown, positional = verb.schema.positional,
+  return { name = name, doc = doc_of(finder, name), options = shown,
+    positional = verb.schema.positional,
     replay = verb.replay, external = verb.external, file = finder:path(name) }
 end
 

@@ -2,7 +2,8 @@
 local args = require "orch.cli.args"
 
 local function main(given)
-  local parsed = args.parse({ command = "version", positional = {}, flags = { json = "boolean" } }, given)
+  local parsed = args.parse({ command = "version", positional = {}, flags = { json = "boolean" } },
+    given)
   local version = require "orch.task".version
   print(parsed.json and require "orch.json".encode { version = version } or "orch " .. version)
   return 0

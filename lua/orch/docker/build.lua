@@ -1,4 +1,5 @@
--- Builds an image: BuildKit with a session where the daemon has it, else the context as a tar stream.
+-- Builds an image: BuildKit with a session where the daemon has it, else the context as a tar
+-- stream.
 local build_context = require "orch.docker.build_context"
 local build_failure = require "orch.docker.build_failure"
 local build_logins = require "orch.docker.build_logins"
@@ -31,7 +32,9 @@ local function object(option, map)
   local texts = {}
   for name, value in pairs(map) do
     local kind = type(value)
-    if type(name) ~= "string" then usage("docker_build: option '%s' must be { NAME = \"value\" }", option) end
+    if type(name) ~= "string" then
+      usage("docker_build: option '%s' must be { NAME = \"value\" }", option)
+    end
     if secret.is(value) then
       usage("docker_build: option '%s': %s is a secret, which the image would show to everybody; give it in 'secrets'",
         option, name)
@@ -54,7 +57,9 @@ end
 local function wanted_of_session(spec)
   for _, name in ipairs { "secrets", "ssh", "output" } do
     local given = spec[name]
-    if type(given) == "table" and next(given) or type(given) ~= "table" and given then return name end
+    if type(given) == "table" and next(given) or type(given) ~= "table" and given then
+      return name
+    end
   end
 end
 
@@ -104,7 +109,8 @@ local function read_reply(self, reply)
 end
 
 local function request(self, more)
-  local spec = { op = "docker build", method = "POST", path = "/build", query = query(self), stream = true,
+  local spec = { op = "docker build", method = "POST", path = "/build", query = query(self),
+    stream = true,
     idle_timeout = IDLE_SECONDS, headers = {} }
   for name, value in pairs(more.query or {}) do spec.query[name] = value end
   for name, value in pairs(more.headers or {}) do spec.headers[name] = value end
@@ -112,14 +118,19 @@ local function request(self, more)
   return self.client:request(spec)
 end
 
--- The daemon's error tells more than the broken pipe it leaves behind; a broken context more than either.
+-- The daemon's error tells more than the broken pipe it leaves behind; a broken context more than
+-- either.
 local function with_tar(self)
   local spec, dockerfile = self.spec, self.dockerfile
-  if dockerfile.outside then usage("docker_build: the Dockerfile '%s' leads out of the context", spec.dockerfile) end
-  local context = assert(self.context.files.context { dir = self.context.dir, dockerfile = dockerfile.name,
+  if dockerfile.outside then
+    usage("docker_build: the Dockerfile '%s' leads out of the context", spec.dockerfile)
+  end
+  local context =
+    assert(self.context.files.context { dir = self.context.dir, dockerfile = dockerfile.name,
     dockerfile_text = dockerfile.inline and dockerfile.text or nil, classic = self.classic })
   local reply, failure = request(self, { body_fd = context:fd(), headers = {
-    ["Content-Type"] = "application/x-tar", ["X-Registry-Config"] = build_logins.header(self.logins) } })
+    ["Content-Type"] = "application/x-tar",
+    ["X-Registry-Config"] = build_logins.header(self.logins) } })
   if not reply then context:cancel() end
   local sent, context_failure = context:wait()
   if not sent and context_failure.kind ~= "cancelled" and context_failure.kind ~= "io" then
@@ -130,7 +141,8 @@ local function with_tar(self)
   return { files = sent and sent.files, bytes = sent and sent.bytes }
 end
 
--- The end of f, unless the session ends for want of signs of life: a daemon that hangs closes nothing.
+-- The end of f, unless the session ends for want of signs of life: a daemon that hangs closes
+-- nothing.
 local function while_alive(session, f)
   local parent = scope.current()
   local running = task.spawn(function()
@@ -156,12 +168,14 @@ local function without_session(self, refusal)
   if code ~= 403 and code ~= 404 then error(refusal, 0) end
   local wanted = wanted_of_session(self.spec)
   if wanted then
-    refusal.message = ("docker_build: option '%s' needs a build session, which %s refused: %s"):format(wanted,
+    refusal.message =
+      ("docker_build: option '%s' needs a build session, which %s refused: %s"):format(wanted,
       self.client.endpoint.host, refusal.message)
     refusal.hint = "a proxy before the daemon must let POST /session through"
     error(refusal, 0)
   end
-  self.job:log("no build session (%s): the context is sent as a tar, all of it each time", refusal.message)
+  self.job:log("no build session (%s): the context is sent as a tar, all of it each time",
+    refusal.message)
   return with_tar(self)
 end
 
@@ -173,13 +187,15 @@ local function with_session(self, output)
   local session <close>, refusal = require "orch.session".open(options)
   if not session then return without_session(self, refusal) end
   local good, problem = while_alive(session, function()
-    local reply, failure = request(self, { query = { session = session:id(), remote = "client-session" } })
+    local reply, failure = request(self,
+      { query = { session = session:id(), remote = "client-session" } })
     if not reply then error(build_failure.of_request(self, failure), 0) end
     read_reply(self, reply)
   end)
   if not good then
     local ours = session:failure()
-    local theirs = not ours or ours.kind == "net" or ours.kind == "timeout" or problem.kind == "cancelled"
+    local theirs = not ours or ours.kind == "net" or ours.kind == "timeout"
+      or problem.kind == "cancelled"
     error(theirs and problem or build_failure.of_pattern(self, ours), 0)
   end
   local stats, closing = session:close()
@@ -216,7 +232,8 @@ end
 local function check(self)
   local spec = self.spec
   if not self.classic and spec.network and not NETWORKS[spec.network] then
-    usage("docker_build: option 'network': BuildKit knows 'default', 'none' and 'host', not '%s'", spec.network)
+    usage("docker_build: option 'network': BuildKit knows 'default', 'none' and 'host', not '%s'",
+      spec.network)
   end
   local wanted = wanted_of_session(spec)
   if wanted and not self.sessions then
@@ -261,7 +278,8 @@ local function build(job, spec)
   self.logins = build_logins.find(job, spec.auth, self.dockerfile.text)
   local send = not self.sessions and with_tar or spec.output and with_output or with_session
   local context = fault.retrying(job, function() return once(self, send) end)
-  return { image = self.image, digest = self.digest, context = context, source = opened.source, steps = self.progress.done,
+  return { image = self.image, digest = self.digest, context = context, source = opened.source,
+    steps = self.progress.done,
     cached = self.progress.cached, warnings = json.array(self.progress.warnings), vertexes =
     json.array(self.progress:summary()) }
 end

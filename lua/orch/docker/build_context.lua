@@ -1,7 +1,8 @@
--- What a build is made from: a directory of the job, or what a git repository, an archive or a container holds, which
--- becomes a directory on this machine for as long as the build takes.
+-- What a build is made from: a directory of the job, or what a git repository, an archive or a
+-- container holds, which becomes a directory on this machine for as long as the build takes.
 --
--- So each kind works with every daemon, the engine's own checks hold for what strangers made, and all is root's.
+-- So each kind works with every daemon, the engine's own checks hold for what strangers made, and
+-- all is root's.
 local error_value = require "orch.error"
 local fnv = require "orch.fnv"
 local fs = require "orch.fs"
@@ -18,10 +19,11 @@ local function fail(kind, hint, format, ...)
     .. format:format(...) }, 0)
 end
 
--- --- what is asked for ----------------------------------------------------------------------------------------------
+-- --- what is asked for ---------------------------------------------------------------------------
 
 local forms = {
-  git = options.schema { git = "string", ref = "string?", dir = { "string", default = "." }, user = "string?",
+  git = options.schema { git = "string", ref = "string?", dir = { "string", default = "." },
+    user = "string?",
     password = "string?" },
   tar = options.schema { tar = "string", dir = { "string", default = "." } },
   container = options.schema { container = "string", path = "string" },
@@ -31,21 +33,25 @@ local forms = {
 local function git_form(text)
   local url, fragment = text:match("^([^#]*)#?(.*)$")
   local web = url:find("^https?://")
-  if not web and not url:find("^ssh://") and not url:find("^git://") and not url:find("^[%w_.-]+@[%w.-]+:") then
+  if not web and not url:find("^ssh://") and not url:find("^git://")
+    and not url:find("^[%w_.-]+@[%w.-]+:") then
     return nil
   end
   if web and not url:find("%.git/?$") then
-    fail("usage", "a repository all the same: context = { git = URL }; an archive: fetch it with job:http, give its file",
+    fail("usage",
+      "a repository all the same: context = { git = URL }; an archive: fetch it with job:http, give its file",
       "context '%s' is a URL that does not end in .git", url)
   end
   local ref, dir = fragment:match("^([^:]*):?(.*)$")
   return { git = url, ref = ref ~= "" and ref or nil, dir = dir ~= "" and dir or "." }
 end
 
--- The table form of what was given; a plain string is told apart by what it looks like and what is there.
+-- The table form of what was given; a plain string is told apart by what it looks like and what is
+-- there.
 local function form_of(job, given)
   if secret.is(given) then
-    fail("usage", "context = { git = URL, user = …, password = job.secrets.NAME }", "a context cannot be a secret")
+    fail("usage", "context = { git = URL, user = …, password = job.secrets.NAME }",
+      "a context cannot be a secret")
   end
   if type(given) == "string" then
     local git = git_form(given)
@@ -57,13 +63,16 @@ local function form_of(job, given)
   for kind, schema in pairs(forms) do
     if given[kind] ~= nil then return kind, schema:check("docker_build: context", given) end
   end
-  fail("usage", nil, "option 'context' must be a directory, a tar file, a git URL, { git = URL }, { tar = FILE } or "
+  fail("usage", nil,
+    "option 'context' must be a directory, a tar file, a git URL, { git = URL }, { tar = FILE } or "
     .. "{ container = NAME, path = PATH }")
 end
 
--- --- a directory on this machine ------------------------------------------------------------------------------------
+-- --- a directory on this machine -----------------------------------------------------------------
 
-local function without_login(url) return secret.is(url) and "***" or (url:gsub("^(%a+://)[^/@]*@", "%1")) end
+local function without_login(url)
+  return secret.is(url) and "***" or (url:gsub("^(%a+://)[^/@]*@", "%1"))
+end
 
 local function from_git(self, form)
   local ref, sha = form.ref, nil
@@ -71,7 +80,8 @@ local function from_git(self, form)
   if ref and ref:find("^pull/%d+/") then ref = "refs/" .. ref end
   self.label = without_login(form.git)
   local times = ("%s/context-%s"):format(self.job.times_dir, fnv.hash(self.label))
-  local result = assert(require "orch.repo".checkout { url = form.git, ref = ref, sha = sha, into = self.root,
+  local result =
+    assert(require "orch.repo".checkout { url = form.git, ref = ref, sha = sha, into = self.root,
     user = form.user, password = form.password, submodules = true, times = times })
   assert(fs.remove(self.root .. "/.git"))
   self.source = { url = self.label, commit = result.sha }
@@ -80,7 +90,8 @@ end
 
 local function from_tar(self, form)
   self.label = form.tar
-  local unpacked, failure = require "orch.tar".unpack { file = self.job.fs.seen(form.tar), into = self.root }
+  local unpacked, failure = require "orch.tar".unpack { file = self.job.fs.seen(form.tar),
+    into = self.root }
   if not unpacked then
     failure.message = ("docker_build: the context '%s': %s"):format(form.tar, failure.message)
     error(failure, 0)
@@ -89,14 +100,19 @@ local function from_tar(self, form)
 end
 
 local function from_container(self, form, connected)
-  if not form.container:find("^%w[%w_.-]*$") then fail("usage", nil, "'%s' is no container's name", form.container) end
+  if not form.container:find("^%w[%w_.-]*$") then
+    fail("usage", nil, "'%s' is no container's name", form.container)
+  end
   if form.path:sub(1, 1) ~= "/" then
-    fail("usage", nil, "the path in container %s must begin with '/', got '%s'", form.container, form.path)
+    fail("usage", nil, "the path in container %s must begin with '/', got '%s'", form.container,
+      form.path)
   end
   self.label = ("%s:%s"):format(form.container, form.path)
   local archive = self.root .. ".tar"
-  assert(connected:request { op = "docker cp " .. self.label, file = archive, idle_timeout = COPY_SECONDS,
-    path = ("/containers/%s/archive"):format(form.container), query = { path = form.path .. "/." } })
+  assert(connected:request { op = "docker cp " .. self.label, file = archive,
+    idle_timeout = COPY_SECONDS,
+    path = ("/containers/%s/archive"):format(form.container),
+    query = { path = form.path .. "/." } })
   local unpacked = assert(require "orch.tar".unpack { file = archive, into = self.root })
   assert(fs.remove(archive))
   self.job:log("context: %s, %d entries", self.label, unpacked.entries)
@@ -124,7 +140,8 @@ local function reading(self)
       return f(real, ...)
     end
   end
-  return { seen = function(path) return path end, read = of(fs.read), stat = of(fs.stat), list = of(fs.list),
+  return { seen = function(path) return path end, read = of(fs.read), stat = of(fs.stat),
+    list = of(fs.list),
     context = function(spec) return require "orch.tar".context(spec) end }
 end
 
@@ -137,7 +154,8 @@ local function fetch(self, kind, form, connected)
   local dir = form.dir or "."
   local stat = self.files.stat(self.root .. "/" .. dir)
   if not stat or stat.type ~= "directory" then
-    fail("missing", "there is: " .. table.concat(fs.list(self.root), ", "), "no directory '%s' in %s", dir, self.label)
+    fail("missing", "there is: " .. table.concat(fs.list(self.root), ", "),
+      "no directory '%s' in %s", dir, self.label)
   end
   self.dir = inside(self, dir)
   self.key = ("%s\0%s"):format(self.label, dir)

@@ -1,4 +1,5 @@
--- What became of a build that failed, from the builder's words: the Dockerfile's line, why, and what to do about it.
+-- What became of a build that failed, from the builder's words: the Dockerfile's line, why, and
+-- what to do about it.
 local credentials = require "orch.docker.credentials"
 local dockerfiles = require "orch.docker.dockerfile"
 local error_value = require "orch.error"
@@ -11,13 +12,16 @@ local SHOWN_MAX <const> = 160 -- bytes of an instruction; the Dockerfile has the
 
 -- What BuildKit puts before the reason, as often as it likes.
 local LAYERS <const> = {
-  "^failed to solve[^:]*: ", "^failed to create LLB definition: ", "^dockerfile parse error on line %d+: ",
-  "^dockerfile parse error line %d+: ", "^failed to compute cache key: ", "^failed to load cache key: ",
+  "^failed to solve[^:]*: ", "^failed to create LLB definition: ",
+  "^dockerfile parse error on line %d+: ",
+  "^dockerfile parse error line %d+: ", "^failed to compute cache key: ",
+  "^failed to load cache key: ",
   "^failed to calculate checksum of ref %S+: ", "^rpc error: code = %w+ desc = ",
 }
 
 -- A directory that is not there is walked to all the same, by the daemon's name for it.
-local WALKED <const> = "^failed to walk %S-/buildkit%-mount%d+(/%S*): lstat .*: no such file or directory$"
+local WALKED <const> =
+  "^failed to walk %S-/buildkit%-mount%d+(/%S*): lstat .*: no such file or directory$"
 
 local function reason_of(message)
   local before
@@ -48,8 +52,8 @@ local function place_text(build, place)
   return place.line and ("%s:%d: %s"):format(build.dockerfile.name, place.line, words) or words
 end
 
--- The image that was looked up or pulled when it failed, and whether it is the one that "# syntax=" names; nil
--- when it was something else.
+-- The image that was looked up or pulled when it failed, and whether it is the one that "# syntax="
+-- names; nil when it was something else.
 local function base_of(build)
   local failed = build.progress.failed
   if not failed then return build.pulling end
@@ -64,8 +68,11 @@ local function base_failure(build, image, is_syntax, message)
   local failure = fault.of("docker build", image, words)
   local line = is_syntax and 1 or dockerfiles.line_of_image(build.dockerfile.text, image)
   local place = line and ("%s:%d: "):format(build.dockerfile.name, line) or ""
-  failure.message = ("docker build: %s%s%s: %s"):format(place, is_syntax and "# syntax=" or "FROM ", image, words)
-  if is_syntax then failure.hint = "without a line '# syntax=' the daemon takes the builder that it has" end
+  failure.message = ("docker build: %s%s%s: %s"):format(place, is_syntax and "# syntax=" or "FROM ",
+    image, words)
+  if is_syntax then
+    failure.hint = "without a line '# syntax=' the daemon takes the builder that it has"
+  end
   local good, parsed = pcall(reference.parse, image)
   if not good then return failure end
   local host = credentials.host_of(parsed.host)
@@ -75,7 +82,8 @@ end
 local function key_of(id) return id:find("^[%a_][%w_]*$") and id or ('["%s"]'):format(id) end
 
 local function secret_hint(id)
-  return ("the step gives the build no secret '%s': secrets = { %s = job.secrets.NAME }"):format(id, key_of(id))
+  return ("the step gives the build no secret '%s': secrets = { %s = job.secrets.NAME }"):format(id,
+    key_of(id))
 end
 
 -- A mount of a secret that nobody gives is left out without a word, unless it is "required".
@@ -86,12 +94,15 @@ local function mount_hint(build, instruction)
   end
 end
 
--- The source of a COPY or ADD that lies at or below what the builder did not find: it may name a directory above.
+-- The source of a COPY or ADD that lies at or below what the builder did not find: it may name a
+-- directory above.
 local function source_of(instruction, path)
   local words = instruction:gsub("^%u+", ""):gsub(" %-%-%S+", "")
   for word in words:gmatch(words:find("^ %[") and '"([^"]*)"' or "%S+") do
     local source = word:gsub("^%./", ""):gsub("^/+", ""):gsub("/+$", "")
-    if (source .. "/"):sub(1, #path + 1) == path .. "/" and not source:find("[*?%[]") then return source end
+    if (source .. "/"):sub(1, #path + 1) == path .. "/" and not source:find("[*?%[]") then
+      return source
+    end
   end
   return path
 end
@@ -104,7 +115,8 @@ local function copy_hint(build, path, instruction)
     return ("'%s' is in the context; does the .dockerignore leave it out?"):format(path)
   end
   local dir, name = path:match("^(.*)/([^/]*)$")
-  local near = nearest.find(name or path, context.files.list(context.dir .. "/" .. (dir or "")) or {})
+  local near = nearest.find(name or path,
+    context.files.list(context.dir .. "/" .. (dir or "")) or {})
   return ("no '%s' in the context %s%s"):format(path, context.label or context.dir,
     near and ("; did you mean '%s'?"):format((dir and dir .. "/" or "") .. near) or "")
 end
@@ -141,7 +153,8 @@ local function of(build, message)
   local place, detail = place_of(build, message), build.progress:detail()
   local reason = reason_of(message)
   local words = code and build.progress.failed and "exit code: " .. code or reason
-  return error_value.new { kind = "failed", op = "docker build", code = math.tointeger(tonumber(code)),
+  return error_value.new { kind = "failed", op = "docker build",
+    code = math.tointeger(tonumber(code)),
     message = ("docker build: %s%s"):format(place_text(build, place), words),
     detail = detail ~= "" and detail or nil, hint = hint_of(build, reason, place.text) }
 end
@@ -151,7 +164,8 @@ end
 ---@param failure orch.error
 ---@return orch.error
 local function of_request(build, failure)
-  for _, words in ipairs { "dockerfile parse error", "failed to reach build target", "target stage" } do
+  for _,
+    words in ipairs { "dockerfile parse error", "failed to reach build target", "target stage" } do
     if failure.message:find(words, 1, true) then
       return of(build, (failure.message:gsub("^docker build: ", "")))
     end

@@ -6,7 +6,8 @@ local hash = require "orch.hash"
 local json = require "orch.json"
 local reference = require "orch.docker.reference"
 
-local HUB_IN_SESSION <const> = "registry-1.docker.io" -- what BuildKit asks for when it means docker.io
+-- what BuildKit asks for when it means docker.io
+local HUB_IN_SESSION <const> = "registry-1.docker.io"
 
 -- One login or a list of them.
 local function given_logins(job, auth)
@@ -14,14 +15,16 @@ local function given_logins(job, auth)
   for i, each in ipairs(auth and (auth.registry and { auth } or auth) or {}) do
     if type(each) ~= "table" or type(each.registry) ~= "string" then
       error(error_value.new { kind = "usage", op = "docker build",
-        message = "option 'auth' must be { registry =, username =, password = } or a list of such" }, 0)
+        message =
+          "option 'auth' must be { registry =, username =, password = } or a list of such" }, 0)
     end
     list[i] = credentials.bind(job, each)
   end
   return list
 end
 
--- The login that is kept for a host. One that cannot be read costs a pull, not the build: the image may be here.
+-- The login that is kept for a host. One that cannot be read costs a pull, not the build: the image
+-- may be here.
 local function kept(job, host)
   local good, found = pcall(credentials.for_host, job, host)
   if good then return found end
@@ -63,7 +66,8 @@ end
 local function header(logins)
   local config = {}
   for host, login in pairs(logins) do
-    config[credentials.server_of(host)] = login.identity_token and { identitytoken = login.identity_token }
+    config[credentials.server_of(host)] = login.identity_token
+      and { identitytoken = login.identity_token }
       or { username = login.username, password = login.password }
   end
   return next(config) and hash.base64(json.encode(config, { open_secrets = true }), "url") or nil

@@ -10,7 +10,8 @@ local WARNINGS_MAX <const> = 200
 
 --- Reports to the job; keeps each vertex's last lines for the error.
 local function new(job)
-  return setmetatable({ job = job, vertexes = {}, order = {}, warnings = {}, failed = nil, cached = 0, done = 0 },
+  return setmetatable({ job = job, vertexes = {}, order = {}, warnings = {}, failed = nil,
+    cached = 0, done = 0 },
     Progress)
 end
 
@@ -76,7 +77,8 @@ end
 
 function Progress:warning(warning)
   if #self.warnings >= WARNINGS_MAX then return end
-  self.warnings[#self.warnings + 1] = { message = warning.short, detail = warning.detail, url = warning.url }
+  self.warnings[#self.warnings + 1] = { message = warning.short, detail = warning.detail,
+    url = warning.url }
   self.job:log("warning: %s", warning.short)
 end
 
@@ -86,7 +88,8 @@ function Progress:take(aux)
   for _, update in ipairs(status.vertexes) do self:vertex(update) end
   for _, each in ipairs(status.statuses) do
     local total = each.total > 0 and each.total or each.completed and each.current or nil
-    self.job:progress { label = each.name ~= "" and each.name or each.id, current = each.current, total = total }
+    self.job:progress { label = each.name ~= "" and each.name or each.id, current = each.current,
+      total = total }
   end
   for _, entry in ipairs(status.logs) do self:log(entry) end
   for _, warning in ipairs(status.warnings) do self:warning(warning) end
@@ -97,7 +100,8 @@ function Progress:summary()
   local list = {}
   for _, vertex in ipairs(self.order) do
     if vertex.completed then
-      list[#list + 1] = { name = vertex.name, cached = vertex.cached or false, seconds = vertex.seconds }
+      list[#list + 1] = { name = vertex.name, cached = vertex.cached or false,
+        seconds = vertex.seconds }
     end
   end
   return list

@@ -1,4 +1,5 @@
--- What a build asks for while it runs, as options of a session: directories, secrets, agents, logins.
+-- What a build asks for while it runs, as options of a session: directories, secrets, agents,
+-- logins.
 local build_logins = require "orch.docker.build_logins"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -62,10 +63,12 @@ local function read_agents(job, given)
   return sockets
 end
 
--- The same for each build of this directory by this job, whatever the run, so that the daemon asks for what changed.
+-- The same for each build of this directory by this job, whatever the run, so that the daemon asks
+-- for what changed.
 local function shared_key(job, context, dockerfile)
   local home = job.project and job.project.dir or job.dir
-  return hash.sha256(table.concat({ home, job.name, context.key, dockerfile.outside and dockerfile.dir or "" }, "\0"))
+  return hash.sha256(table.concat({ home, job.name, context.key,
+    dockerfile.outside and dockerfile.dir or "" }, "\0"))
 end
 
 --- The session's options for a build; output is a file.

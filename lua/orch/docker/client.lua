@@ -39,7 +39,8 @@ function Client.error_of(op, reply_status, body)
   local decoded = json.decode(body or "")
   local message = type(decoded) == "table" and (decoded.message or decoded.cause) or body
   message = tostring(message or ""):gsub("%s+$", "")
-  if type(decoded) ~= "table" then message = (message:match("%S[^\n]*") or ""):sub(1, WORDS_MAX) end -- a proxy's page
+  -- a proxy's page
+  if type(decoded) ~= "table" then message = (message:match("%S[^\n]*") or ""):sub(1, WORDS_MAX) end
   if message == "" then message = "HTTP status " .. reply_status end
   return error_value.new { kind = KIND_OF_STATUS[reply_status] or "remote", op = op,
     status = reply_status, hint = fault.hint_of(message), message = ("%s: %s"):format(op, message) }
@@ -49,7 +50,8 @@ end
 local function ask(self, spec)
   local place = self.endpoint
   spec.url = place.base .. spec.url
-  spec.unix, spec.ca_file, spec.cert_file, spec.key_file = place.unix, place.ca_file, place.cert_file, place.key_file
+  spec.unix, spec.ca_file, spec.cert_file, spec.key_file = place.unix, place.ca_file,
+    place.cert_file, place.key_file
   return http().request(spec)
 end
 
@@ -64,7 +66,8 @@ local function check_newer(self, theirs)
   local told = reply and reply.status == 200 and json.decode(reply.body)
   local oldest = type(told) == "table" and parse_version(told.MinAPIVersion)
   if oldest and older(NEWEST, oldest) then
-    refuse(self, "remote", "speaks API %s to %s, and this orch %s to %s: a newer orch is needed", shown(oldest),
+    refuse(self, "remote", "speaks API %s to %s, and this orch %s to %s: a newer orch is needed",
+      shown(oldest),
       shown(theirs), shown(OLDEST), shown(NEWEST))
   end
 end
@@ -76,20 +79,25 @@ local function pinned(self, theirs)
   local wanted = parse_version((tostring(text):gsub("^v", "")))
   if not wanted or older(wanted, OLDEST) or older(NEWEST, wanted) then
     error(error_value.new { kind = "usage", op = "docker",
-      message = ("DOCKER_API_VERSION is '%s'; this orch speaks %s to %s"):format(text, shown(OLDEST),
+      message = ("DOCKER_API_VERSION is '%s'; this orch speaks %s to %s"):format(text,
+        shown(OLDEST),
         shown(NEWEST)) }, 0)
   end
   if older(theirs, wanted) then
-    refuse(self, "usage", "speaks API %s at most; DOCKER_API_VERSION asks for %s", shown(theirs), shown(wanted))
+    refuse(self, "usage", "speaks API %s at most; DOCKER_API_VERSION asks for %s", shown(theirs),
+      shown(wanted))
   end
   return wanted
 end
 
 local function agree(self, headers)
   local theirs = parse_version(headers["api-version"])
-  if not theirs then refuse(self, "remote", "does not say which API it speaks; is it a docker daemon?") end
+  if not theirs then
+    refuse(self, "remote", "does not say which API it speaks; is it a docker daemon?")
+  end
   if older(theirs, OLDEST) then
-    refuse(self, "remote", "speaks API %s; %s (Docker 20.10) or newer is needed", shown(theirs), shown(OLDEST))
+    refuse(self, "remote", "speaks API %s; %s (Docker 20.10) or newer is needed", shown(theirs),
+      shown(OLDEST))
   end
   local wanted = pinned(self, theirs)
   if not wanted and older(NEWEST, theirs) then check_newer(self, theirs) end
@@ -173,8 +181,8 @@ local function query_string(query)
   return #parts > 0 and "?" .. table.concat(parts, "&") or ""
 end
 
---- podman's option for a registry of that host: dockerd takes plain http and any certificate from one on
---- loopback, podman has to be told.
+--- podman's option for a registry of that host: dockerd takes plain http and any certificate from
+--- one on loopback, podman has to be told.
 ---@return string?
 function Client:tls_verify(registry)
   local name = registry:match("^%[(.-)%]") or registry:match("^[^:]+")
@@ -186,11 +194,13 @@ end
 function Client:peer()
   local place = self.endpoint.place or {}
   return { unix = self.endpoint.unix, host = place.host, port = place.port, tls = place.tls,
-    ca_file = self.endpoint.ca_file, cert_file = self.endpoint.cert_file, key_file = self.endpoint.key_file }
+    ca_file = self.endpoint.ca_file, cert_file = self.endpoint.cert_file,
+    key_file = self.endpoint.key_file }
 end
 
---- One request. spec: { op, method, path, query, headers, body, body_fd, body_file, json, stream, file, body_max,
---- idle_timeout, good }. A status outside 2xx is an error unless spec.good lists it.
+--- One request. spec: { op, method, path, query, headers, body, body_fd, body_file, json, stream,
+--- file, body_max, idle_timeout, good }. A status outside 2xx is an error unless spec.good lists
+--- it.
 ---@return table? reply, table? err
 function Client:request(spec)
   local headers = spec.headers or {}
@@ -216,7 +226,9 @@ function Client:request(spec)
     if failure.kind == "net" then failure.hint = failure.hint or LOST end
     return nil, failure
   end
-  if reply.status >= 200 and reply.status < 300 or spec.good and spec.good[reply.status] then return reply end
+  if reply.status >= 200 and reply.status < 300 or spec.good and spec.good[reply.status] then
+    return reply
+  end
   local text = reply.body
   if spec.stream then
     local pieces = {}
@@ -237,8 +249,8 @@ local function decode_line(op, text)
       failure and ": " .. failure.message or "") }
 end
 
---- A function that waits for the next JSON line of a streamed reply: the value; nil at the end; nil, err when
---- the stream or the line broke.
+--- A function that waits for the next JSON line of a streamed reply: the value; nil at the end;
+--- nil, err when the stream or the line broke.
 function Client.reader(op, reply)
   local held, at_end = "", false
   return function()
@@ -259,7 +271,9 @@ function Client.reader(op, reply)
         at_end = not piece
         held = held .. (piece or "")
         if #held > LINE_MAX then
-          return nil, error_value.new { kind = "limit", op = op, message = op .. ": the daemon sent an endless line" }
+          return nil,
+            error_value.new { kind = "limit", op = op,
+            message = op .. ": the daemon sent an endless line" }
         end
       end
     end

@@ -1,6 +1,7 @@
 -- Contexts of the docker command line: named endpoints below DOCKER_CONFIG/contexts.
 --
--- Layout: docker/cli, cli/context/store: meta/<sha256 of the name>/meta.json, tls/<the same>/docker/{ca,cert,key}.pem
+-- Layout: docker/cli, cli/context/store: meta/<sha256 of the name>/meta.json, tls/<the
+-- same>/docker/{ca,cert,key}.pem
 local config = require "orch.docker.config"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -41,7 +42,8 @@ local function read(job, name, source)
   local meta = config.read_json(("%s/meta/%s/meta.json"):format(dir, id))
   if not meta then
     error(error_value.new { kind = "missing", op = "docker",
-      message = ("there is no docker context '%s' (%s)%s"):format(name, source, nearest.hint(name, known_names(dir))),
+      message = ("there is no docker context '%s' (%s)%s"):format(name, source,
+        nearest.hint(name, known_names(dir))),
       hint = ("`docker context ls` lists them; looked in %s/meta"):format(dir) }, 0)
   end
   local place = type(meta.Endpoints) == "table" and meta.Endpoints.docker
@@ -51,8 +53,10 @@ local function read(job, name, source)
   end
   if place.SkipTLSVerify == true then
     error(error_value.new { kind = "usage", op = "docker",
-      message = ("docker context '%s' skips the check of the daemon's certificate; orch does not"):format(name),
-      hint = ("docker context update %s --docker host=%s,ca=…,cert=…,key=…"):format(name, place.Host) }, 0)
+      message =
+        ("docker context '%s' skips the check of the daemon's certificate; orch does not"):format(name),
+      hint = ("docker context update %s --docker host=%s,ca=…,cert=…,key=…"):format(name,
+        place.Host) }, 0)
   end
   local tls_dir = ("%s/tls/%s/docker"):format(dir, id)
   return { host = place.Host, tls_dir = fs.stat(tls_dir) and tls_dir or nil }

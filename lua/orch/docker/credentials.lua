@@ -1,5 +1,5 @@
--- Logins for registries, each bound to its registry's host: of this job's docker_login, of DOCKER_AUTH_CONFIG, of
--- the docker command line's config.json and its helpers.
+-- Logins for registries, each bound to its registry's host: of this job's docker_login, of
+-- DOCKER_AUTH_CONFIG, of the docker command line's config.json and its helpers.
 local config = require "orch.docker.config"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -11,7 +11,8 @@ local secret = require "orch.secret"
 -- Docker Hub has several names; config files know it by a URL (docker/cli, registry.IndexServer).
 local HUB <const> = "docker.io"
 local HUB_SERVER <const> = "https://index.docker.io/v1/"
-local HUB_NAMES <const> = { ["docker.io"] = true, ["index.docker.io"] = true, ["registry-1.docker.io"] = true,
+local HUB_NAMES <const> = { ["docker.io"] = true, ["index.docker.io"] = true,
+  ["registry-1.docker.io"] = true,
   ["registry.hub.docker.com"] = true }
 
 ---@class orch.DockerCredential
@@ -45,7 +46,7 @@ local function as_secret(job, value, name)
   return hidden
 end
 
--- --- config.json's form ---------------------------------------------------------------------------------------
+-- --- config.json's form --------------------------------------------------------------------------
 
 local function text_of(entry, key)
   local value = entry[key]
@@ -55,9 +56,11 @@ end
 local function of_entry(job, host, entry, source)
   local name = "login of " .. host
   if text_of(entry, "identitytoken") then
-    return { registry = host, source = source, identity_token = as_secret(job, entry.identitytoken, name) }
+    return { registry = host, source = source,
+      identity_token = as_secret(job, entry.identitytoken, name) }
   elseif text_of(entry, "registrytoken") then
-    return { registry = host, source = source, registry_token = as_secret(job, entry.registrytoken, name) }
+    return { registry = host, source = source,
+      registry_token = as_secret(job, entry.registrytoken, name) }
   elseif text_of(entry, "auth") then
     local decoded = hash.unbase64(as_secret(job, entry.auth, name))
     local username, password
@@ -66,14 +69,16 @@ local function of_entry(job, host, entry, source)
       error(error_value.new { kind = "auth", op = "docker",
         message = ("%s: the 'auth' of %s is no base64 of USER:PASSWORD"):format(source, host) }, 0)
     end
-    return { registry = host, source = source, username = username, password = as_secret(job, password, name) }
+    return { registry = host, source = source, username = username,
+      password = as_secret(job, password, name) }
   elseif text_of(entry, "username") and text_of(entry, "password") then
     return { registry = host, source = source, username = entry.username,
       password = as_secret(job, entry.password, name) }
   end
 end
 
--- The entry for a host: by the name that the command line writes, else by any key that comes to the host.
+-- The entry for a host: by the name that the command line writes, else by any key that comes to the
+-- host.
 local function entry_of(map, host)
   if type(map) ~= "table" then return nil end
   local key = server_of(host)
@@ -93,11 +98,13 @@ end
 
 local function of_variable(job, host)
   local text = config.variable(job, "DOCKER_AUTH_CONFIG")
-  if secret.is(text) then text = os.getenv("DOCKER_AUTH_CONFIG") end -- JSON is not read from secrets
+  -- JSON is not read from secrets
+  if secret.is(text) then text = os.getenv("DOCKER_AUTH_CONFIG") end
   if not text then return nil end
   local decoded = json.decode(text)
   if type(decoded) ~= "table" then
-    error(error_value.new { kind = "usage", op = "docker", message = "DOCKER_AUTH_CONFIG is no JSON object",
+    error(error_value.new { kind = "usage", op = "docker",
+      message = "DOCKER_AUTH_CONFIG is no JSON object",
       hint = 'it is as config.json: {"auths": {"HOST": {"auth": "…"}}}' }, 0)
   end
   local entry = entry_of(decoded.auths, host)
@@ -135,10 +142,10 @@ local function of_file(job, host)
   return type(entry) == "table" and of_entry(job, host, entry, path) or nil
 end
 
--- --- for the verbs ----------------------------------------------------------------------------------------------
+-- --- for the verbs -------------------------------------------------------------------------------
 
---- The login for a registry, or nil. Raises when one is there but cannot be read: a broken file, a helper that
---- is missing or fails.
+--- The login for a registry, or nil. Raises when one is there but cannot be read: a broken file, a
+--- helper that is missing or fails.
 ---@param job? orch.Job
 ---@param host string host[:port], a URL, or a name of Docker Hub
 ---@return orch.DockerCredential?
@@ -164,7 +171,8 @@ end
 ---@param credential orch.DockerCredential
 local function keep(job, credential) kept(job)[host_of(credential.registry)] = credential end
 
---- The login for an image's host: the one that was given, which must be for that host, else for_host.
+--- The login for an image's host: the one that was given, which must be for that host, else
+--- for_host.
 ---@param job orch.Job
 ---@param given? table a verb's option auth
 ---@param host string
@@ -174,16 +182,19 @@ local function choose(job, given, host, what)
   if not given then return for_host(job, host) end
   if type(given.registry) ~= "string" then
     error(error_value.new { kind = "usage", op = "docker",
-      message = "auth does not say whose it is: expected { registry =, username =, password = }" }, 0)
+      message = "auth does not say whose it is: expected { registry =, username =, password = }" },
+        0)
   end
   if host_of(given.registry) ~= host_of(host) then
     error(error_value.new { kind = "usage", op = "docker",
-      message = ("the credential is for %s, but %s goes to %s"):format(given.registry, what, host) }, 0)
+      message = ("the credential is for %s, but %s goes to %s"):format(given.registry, what,
+        host) }, 0)
   end
   return bind(job, given)
 end
 
---- The value of X-Registry-Auth: base64url, padded, of the JSON; never absent, for 20.10 refuses a push without.
+--- The value of X-Registry-Auth: base64url, padded, of the JSON; never absent, for 20.10 refuses a
+--- push without.
 ---@param credential? orch.DockerCredential
 ---@return string|orch.Secret
 local function header(credential)
@@ -209,20 +220,23 @@ end
 local function blame(job, failure, credential, host)
   if failure.kind ~= "auth" then return failure end
   if not credential then
-    failure.hint = ("there is no login for %s: give one with docker_login or auth = …, or by `docker login %s`, "
+    failure.hint =
+      ("there is no login for %s: give one with docker_login or auth = …, or by `docker login %s`, "
       .. "which %s/config.json keeps"):format(host_of(host), host_of(host), config.dir(job))
     return failure
   end
-  local user = type(credential.username) == "string" and ("of '%s' "):format(credential.username) or ""
-  failure.hint = ("the login %sis from %s: is it right, may it do this, %s?"):format(user, credential.source,
+  local user = type(credential.username) == "string" and ("of '%s' "):format(credential.username)
+    or ""
+  failure.hint = ("the login %sis from %s: is it right, may it do this, %s?"):format(user,
+    credential.source,
     credential.username == "AWS" and "is it less than 12 hours old (ecr_login)" or "has it expired")
   return failure
 end
 
--- --- writing ------------------------------------------------------------------------------------------------------
+-- --- writing -------------------------------------------------------------------------------------
 
---- Writes a login where the docker command line keeps it: to the helper that is named for the host, else into
---- config.json, readable by its owner only.
+--- Writes a login where the docker command line keeps it: to the helper that is named for the host,
+--- else into config.json, readable by its owner only.
 ---@param credential orch.DockerCredential with a user name and password, or an identity token
 ---@return string where
 local function write(job, credential)
@@ -231,7 +245,8 @@ local function write(job, credential)
   local name, key = helper_of(settings, host)
   if name then
     local token = credential.identity_token
-    helper.store(job, name, path, key, token and "<token>" or credential.username, token or credential.password)
+    helper.store(job, name, path, key, token and "<token>" or credential.username,
+      token or credential.password)
     return "docker-credential-" .. name
   end
   local entry = credential.identity_token and { auth = hash.base64(credential.username .. ":"),
@@ -240,11 +255,13 @@ local function write(job, credential)
   if type(settings.auths) ~= "table" then settings.auths = {} end
   settings.auths[server] = entry
   assert(fs.make_dir(config.dir(job), tonumber("700", 8)))
-  if fs.stat(path) then assert(fs.chmod(path, tonumber("600", 8))) end -- fs.write keeps the mode of what is there
+  -- fs.write keeps the mode of what is there
+  if fs.stat(path) then assert(fs.chmod(path, tonumber("600", 8))) end
   assert(fs.write(path, json.encode(settings, { open_secrets = true, pretty = true }) .. "\n",
     { mode = tonumber("600", 8) }))
   return path
 end
 
-return { for_host = for_host, choose = choose, bind = bind, keep = keep, header = header, blame = blame, write = write,
+return { for_host = for_host, choose = choose, bind = bind, keep = keep, header = header,
+  blame = blame, write = write,
   host_of = host_of, server_of = server_of }

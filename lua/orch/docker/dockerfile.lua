@@ -14,7 +14,8 @@ local function similar(fs, dir)
   local names = {}
   for _, name in ipairs(fs.list(dir) or {}) do
     local low = name:lower()
-    if (low:find("dockerfile", 1, true) or low:find("containerfile", 1, true)) and not low:find("%.dockerignore$")
+    if (low:find("dockerfile", 1, true) or low:find("containerfile", 1, true))
+      and not low:find("%.dockerignore$")
       and #names < SIMILAR_MAX then
       names[#names + 1] = name
     end
@@ -25,7 +26,8 @@ end
 local function missing(job, name, context, path)
   if not context.copied and not context.files.list(context.dir) then
     error(listing.explain(error_value.new { kind = "missing", op = "docker build",
-      message = ("no directory '%s' to build from"):format(context.label or context.dir) }, job, context.dir), 0)
+      message = ("no directory '%s' to build from"):format(context.label or context.dir) }, job,
+        context.dir), 0)
   end
   local near = similar(context.files, context.dir)
   error(error_value.new { kind = "missing", op = "docker build",
@@ -46,7 +48,8 @@ local function find(job, name, context)
   local path = absolute and name or context.dir .. "/" .. name
   if context.copied and not absolute and not inside then
     error(error_value.new { kind = "usage", op = "docker build",
-      message = ("docker_build: the Dockerfile '%s' leads out of the context %s"):format(name, context.label) }, 0)
+      message = ("docker_build: the Dockerfile '%s' leads out of the context %s"):format(name,
+        context.label) }, 0)
   end
   local files = absolute and job.fs or context.files
   if not files.stat(path) then missing(job, name, context, path) end
@@ -74,7 +77,8 @@ local function skip_heredocs(lines, at, text)
   return at
 end
 
---- { { word, text, line } } in the order of the file; continued lines are joined, comments left out.
+--- { { word, text, line } } in the order of the file; continued lines are joined, comments left
+--- out.
 ---@param text string
 local function instructions(text)
   local lines, found, at = lines_of(text), {}, 1
@@ -93,7 +97,8 @@ local function instructions(text)
     local whole = squeeze(table.concat(joined, " "))
     local word = whole:match("^(%a+)%s")
     if word then
-      found[#found + 1] = { word = word:upper(), text = word:upper() .. whole:sub(#word + 1), line = first }
+      found[#found + 1] = { word = word:upper(), text = word:upper() .. whole:sub(#word + 1),
+        line = first }
       if word:upper() == "RUN" or word:upper() == "COPY" or word:upper() == "ADD" then
         at = skip_heredocs(lines, at, whole)
       end
@@ -159,7 +164,8 @@ local function stage_names(text)
   return names
 end
 
---- The line of the FROM that means an image, which the builder may name in full; nil when none plainly does.
+--- The line of the FROM that means an image, which the builder may name in full; nil when none
+--- plainly does.
 ---@param text string
 ---@param image string "docker.io/library/busybox:1.36"
 ---@return integer?
@@ -168,11 +174,14 @@ local function line_of_image(text, image)
   for _, each in ipairs(instructions(text)) do
     local name = each.word == "FROM" and each.text:gsub(" %-%-%S+", ""):match("^FROM ([^@%s]+)")
     local full = name and not name:find(":[^/]*$") and name .. ":latest" or name
-    if name and (image == name or ("/" .. image):sub(-#full - 1) == "/" .. full) then return each.line end
+    if name and (image == name or ("/" .. image):sub(-#full - 1) == "/" .. full) then
+      return each.line
+    end
   end
 end
 
---- The images that it names, as far as they are plain: FROM, COPY --from, and the frontend of a "syntax" line.
+--- The images that it names, as far as they are plain: FROM, COPY --from, and the frontend of a
+--- "syntax" line.
 ---@param text string
 ---@return string[]
 local function images(text)
@@ -196,5 +205,6 @@ local function images(text)
   return found
 end
 
-return { find = find, images = images, instruction_at = instruction_at, instruction_of = instruction_of,
+return { find = find, images = images, instruction_at = instruction_at,
+  instruction_of = instruction_of,
   instructions = instructions, line_of_image = line_of_image, stage_names = stage_names }

@@ -1,6 +1,7 @@
 -- Where the docker daemon is: DOCKER_HOST, a context, or a socket that is there.
 --
--- Order, variables and files as the docker command line has them (docs.docker.com/reference/cli/docker).
+-- Order, variables and files as the docker command line has them
+-- (docs.docker.com/reference/cli/docker).
 local config = require "orch.docker.config"
 local context = require "orch.docker.context"
 local error_value = require "orch.error"
@@ -43,7 +44,9 @@ local function certificates(endpoint, dir)
   end
   if (endpoint.cert_file == nil) ~= (endpoint.key_file == nil) then
     error(error_value.new { kind = "usage", op = "docker",
-      message = ("%s has only one of cert.pem and key.pem; a client certificate needs both"):format(dir) }, 0)
+      message =
+        ("%s has only one of cert.pem and key.pem; a client certificate needs both"):format(dir) },
+        0)
   end
 end
 
@@ -57,7 +60,8 @@ function readers.tcp(rest, host, source, tls_dir)
   end
   local number = math.tointeger(tonumber(port)) or (tls_dir and 2376 or 2375)
   local shown = name:find(":", 1, true) and "[" .. name .. "]" or name
-  local endpoint = { host = host, source = source, place = { host = name, port = number, tls = tls_dir ~= nil },
+  local endpoint = { host = host, source = source,
+    place = { host = name, port = number, tls = tls_dir ~= nil },
     base = ("%s://%s:%d"):format(tls_dir and "https" or "http", shown, number) }
   if tls_dir then certificates(endpoint, tls_dir) end
   return endpoint
@@ -77,7 +81,9 @@ function readers.ssh(rest, host, source)
   if name:sub(1, 1) == "-" or user and (user == "" or user:sub(1, 1) == "-") then
     refuse(source, host, "a host or user that begins with '-' would be an option of ssh")
   end
-  if name:find("[%c%s]") or user and user:find("[%c%s]") then refuse(source, host, "it holds white space") end
+  if name:find("[%c%s]") or user and user:find("[%c%s]") then
+    refuse(source, host, "it holds white space")
+  end
   return { host = host, source = source, base = "http://docker", ssh = { user = user, host = name,
     port = port ~= "" and port or nil, socket = #socket > 1 and socket or "/var/run/docker.sock" } }
 end
@@ -93,13 +99,18 @@ local function parse(host, source, tls_dir)
     scheme, rest = "tcp", host:match("^:") and "localhost" .. host or host
   end
   local read = readers[scheme]
-  if not read then refuse(source, host, "known are unix:///PATH, tcp://HOST:PORT and ssh://USER@HOST") end
+  if not read then
+    refuse(source, host, "known are unix:///PATH, tcp://HOST:PORT and ssh://USER@HOST")
+  end
   return read(rest, host, source, tls_dir)
 end
 
--- Any text in DOCKER_TLS_VERIFY, also "0", means verify; and with DOCKER_TLS alone orch verifies as well.
+-- Any text in DOCKER_TLS_VERIFY, also "0", means verify; and with DOCKER_TLS alone orch verifies as
+-- well.
 local function wanted_tls_dir(job)
-  if not config.variable(job, "DOCKER_TLS_VERIFY") and not config.variable(job, "DOCKER_TLS") then return nil end
+  if not config.variable(job, "DOCKER_TLS_VERIFY") and not config.variable(job, "DOCKER_TLS") then
+    return nil
+  end
   return config.variable(job, "DOCKER_CERT_PATH") or config.dir(job)
 end
 

@@ -1,7 +1,7 @@
 -- What a registry's refusal is, from the daemon's words for it; and trying again when it may pass.
 --
--- The daemon itself tries again only uploads of layers, on 5xx and broken connections; not the manifest, not the
--- login, nothing on 429 (moby, distribution/xfer/upload.go).
+-- The daemon itself tries again only uploads of layers, on 5xx and broken connections; not the
+-- manifest, not the login, nothing on 429 (moby, distribution/xfer/upload.go).
 local error_value = require "orch.error"
 local task = require "orch.task"
 
@@ -15,19 +15,23 @@ local CODES <const> = {
   { "toomanyrequests", "remote", passing = true }, { "unavailable", "remote", passing = true },
   { "(text/html)", "remote" }, { "unknown blob", "missing" },
   { "unauthorized", "auth" }, { "denied", "auth" }, { "no basic auth credentials", "auth" },
-  { "authentication required", "auth" }, { "name unknown", "missing" }, { "manifest unknown", "missing" },
+  { "authentication required", "auth" }, { "name unknown", "missing" },
+  { "manifest unknown", "missing" },
   { "manifest for", "missing" }, { "blob unknown", "missing" }, { "tag does not exist", "missing" },
-  { "does not exist locally with the tag", "missing" }, { "no such image", "missing" }, { ": not found", "missing" },
+  { "does not exist locally with the tag", "missing" }, { "no such image", "missing" },
+  { ": not found", "missing" },
   { "tag invalid", "conflict" }, { "immutable", "conflict" }, { "name invalid", "usage" },
   { "invalid reference format", "usage" }, { "cannot push a digest reference", "usage" },
 }
 
 local NETWORK <const> = {
-  { "x509:" }, { "certificate" }, { "server gave http response to https client" }, { "no such host" },
+  { "x509:" }, { "certificate" }, { "server gave http response to https client" },
+  { "no such host" },
   { "tls: " }, { "unsupported protocol scheme" },
   { "connection reset", passing = true }, { "broken pipe", passing = true },
   { "%f[%a]eof%f[%A]", passing = true, pattern = true },
-  { "i/o timeout", passing = true }, { "handshake timeout", passing = true }, { "connection refused", passing = true },
+  { "i/o timeout", passing = true }, { "handshake timeout", passing = true },
+  { "connection refused", passing = true },
   { "server closed idle connection", passing = true }, { "timeout exceeded", passing = true },
   { "deadline exceeded", passing = true }, { "no route to host", passing = true },
   { "network is unreachable", passing = true }, { "server misbehaving", passing = true },
@@ -39,30 +43,38 @@ local STATUS_PATTERNS <const> = { "HTTP status:? (%d%d%d)", "parsing HTTP (%d%d%
   "status code %b[]: (%d%d%d)" }
 
 local HINTS <const> = {
-  auth = "is there a login for this registry (docker_login, auth = …, config.json), and may it do this?",
+  auth =
+    "is there a login for this registry (docker_login, auth = …, config.json), and may it do this?",
   missing = "is the name right, and does the repository exist?",
 }
 
 -- What to do about words of Go's, OpenSSL's and curl's on TLS with a registry.
-local OTHER_NAME <const> = "HOST's certificate must be made for the name or address that it is called by"
-local NO_TLS <const> = "HOST has no TLS: the daemon must be told so, by insecure-registries in its daemon.json, or in "
+local OTHER_NAME <const> =
+  "HOST's certificate must be made for the name or address that it is called by"
+local NO_TLS <const> =
+  "HOST has no TLS: the daemon must be told so, by insecure-registries in its daemon.json, or in "
   .. "podman's registries.conf"
 local TLS_HINTS <const> = {
   { "certificate has expired", "HOST needs a new certificate; or is a clock wrong?" },
   { "not yet valid", "is the clock right, here and at HOST?" },
-  { "ip sans", OTHER_NAME }, { "certificate is valid for", OTHER_NAME }, { "certificate subject name", OTHER_NAME },
-  { "certificate", "its authority's certificate belongs into /etc/docker/certs.d/HOST/ca.crt, where the daemon runs; "
+  { "ip sans", OTHER_NAME }, { "certificate is valid for", OTHER_NAME },
+  { "certificate subject name", OTHER_NAME },
+  { "certificate",
+    "its authority's certificate belongs into /etc/docker/certs.d/HOST/ca.crt, where the daemon runs; "
     .. "BuildKit of an old daemon reads it when that is started" },
   { "http response to https", NO_TLS }, { "does not look like a tls handshake", NO_TLS },
   { "wrong version number", NO_TLS },
 }
 
 -- What to do about answers that are not what was asked for; the daemon takes none of them.
-local MISMATCH <const> = "what came is not what its digest says: ask whoever runs the registry, or a proxy before it"
-local PAGE <const> = "what came is a page for people: does something stand before the registry, and want a login?"
+local MISMATCH <const> =
+  "what came is not what its digest says: ask whoever runs the registry, or a proxy before it"
+local PAGE <const> =
+  "what came is a page for people: does something stand before the registry, and want a login?"
 local ANSWER_HINTS <const> = {
   { "failed size validation", MISMATCH }, { "verification failed for digest", MISMATCH },
-  { "unexpected commit digest", MISMATCH }, { "(text/html)", PAGE }, { "invalid character '<'", PAGE },
+  { "unexpected commit digest", MISMATCH }, { "(text/html)", PAGE },
+  { "invalid character '<'", PAGE },
 }
 
 local function status_of(message)
@@ -92,7 +104,9 @@ end
 local function tls_hint(message, host)
   local lowered = message:lower()
   for _, each in ipairs(TLS_HINTS) do
-    if lowered:find(each[1], 1, true) then return (each[2]:gsub("HOST", (host:gsub("%%", "%%%%")))) end
+    if lowered:find(each[1], 1, true) then
+      return (each[2]:gsub("HOST", (host:gsub("%%", "%%%%"))))
+    end
   end
 end
 
@@ -101,7 +115,8 @@ end
 ---@return string? hint
 local function hint_of(message)
   if message:find("no space left on device", 1, true) then
-    -- After an error, fsutil's DiskWriter leaves the file open that BuildKit deletes then; Go's collector closes it.
+    -- After an error, fsutil's DiskWriter leaves the file open that BuildKit deletes then; Go's
+    -- collector closes it.
     return "the daemon's disk is full: `docker system df` tells of what, `docker system prune` makes room; what a "
       .. "build that failed had sent is gone within minutes, or when the daemon is started again"
   end
@@ -147,15 +162,18 @@ end
 local function of(op, reference, message, asked)
   local kind, passing, hint = classify(message, reference)
   local wait = asked or retry_after(message)
-  local limited = status_of(message) == 429 or message:lower():find("toomanyrequests", 1, true) ~= nil
+  local limited = status_of(message) == 429
+    or message:lower():find("toomanyrequests", 1, true) ~= nil
   if passing and wait and wait > RETRY_AFTER_MAX then
     passing, hint = false, ("the registry asks to wait %d s"):format(wait)
   end
   if message:find("does not exist locally", 1, true) then
     hint = "make it first: job:docker_build { tags = { … } }, job:image_tag, or job:image_load"
   end
-  return error_value.new { kind = kind, op = op, passing = passing or false, retry_after = wait, limited = limited,
-    hint = hint or HINTS[kind] or hint_of(message), message = ("%s %s: %s"):format(op, reference, message) }
+  return error_value.new { kind = kind, op = op, passing = passing or false, retry_after = wait,
+    limited = limited,
+    hint = hint or HINTS[kind] or hint_of(message),
+    message = ("%s %s: %s"):format(op, reference, message) }
 end
 
 --- The same for a request to the daemon that failed: what it answered, or that it did not.
@@ -178,14 +196,18 @@ local function retrying(job, once)
     local result, failure = once()
     if failure == nil then return result end
     if attempt == ATTEMPTS or not failure.passing then
-      if attempt > 1 then failure.message = ("%s (tried %d times)"):format(failure.message, attempt) end
+      if attempt > 1 then
+        failure.message = ("%s (tried %d times)"):format(failure.message, attempt)
+      end
       error(failure, 0)
     end
-    local wait = (failure.limited and FIRST_WAIT_429 or FIRST_WAIT) * 2 ^ (attempt - 1) * (0.75 + math.random() / 2)
+    local wait = (failure.limited and FIRST_WAIT_429
+      or FIRST_WAIT) * 2 ^ (attempt - 1) * (0.75 + math.random() / 2)
     wait = math.max(wait, failure.retry_after or 0)
     job:log("%s; trying again in %.1f s", failure.message, wait)
     task.sleep(wait)
   end
 end
 
-return { of = of, of_request = of_request, retrying = retrying, hint_of = hint_of, tls_hint = tls_hint }
+return { of = of, of_request = of_request, retrying = retrying, hint_of = hint_of,
+  tls_hint = tls_hint }

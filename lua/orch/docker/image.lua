@@ -5,18 +5,21 @@ local fault = require "orch.docker.fault"
 local json = require "orch.json"
 local reference = require "orch.docker.reference"
 
-local ARCHIVE_SECONDS <const> = 3600 -- without a byte, while the daemon writes an archive or reads one
+-- without a byte, while the daemon writes an archive or reads one
+local ARCHIVE_SECONDS <const> = 3600
 
 local function decoded(reply, op)
   local value, failure = json.decode(reply.body)
   if value then return value end
-  error(error_value.new { kind = "remote", op = op, message = ("%s: %s"):format(op, failure.message) }, 0)
+  error(error_value.new { kind = "remote", op = op,
+    message = ("%s: %s"):format(op, failure.message) }, 0)
 end
 
 -- Slashes and colons stand as they are in the Engine's paths.
 local function path_of(name)
   if not name:match("^[%w][%w._:/@-]*$") then
-    error(error_value.new { kind = "usage", op = "docker", message = ("'%s' is no image reference"):format(name) }, 0)
+    error(error_value.new { kind = "usage", op = "docker",
+      message = ("'%s' is no image reference"):format(name) }, 0)
   end
   return "/images/" .. name
 end
@@ -52,7 +55,8 @@ local function tags_of(connected, names)
     local parsed = reference.parse(name)
     if parsed.tag or parsed.digest then
       error(error_value.new { kind = "usage", op = "docker",
-        message = ("all_tags wants the name of a repository; '%s' names one image"):format(name) }, 0)
+        message = ("all_tags wants the name of a repository; '%s' names one image"):format(name) },
+          0)
     end
     local reply, failure = connected:request { op = "docker images " .. name, path = "/images/json",
       query = { filters = json.encode { reference = { name } } } }
@@ -79,7 +83,8 @@ local function tag(connected, source, target)
     error(error_value.new { kind = "usage", op = "docker",
       message = ("'%s': a tag cannot have a digest"):format(target) }, 0)
   end
-  local reply, failure = connected:request { op = ("docker tag %s %s"):format(source, target), method = "POST",
+  local reply, failure = connected:request { op = ("docker tag %s %s"):format(source, target),
+    method = "POST",
     path = path_of(source) .. "/tag", query = { repo = parsed.name, tag = parsed.tag or "latest" } }
   if not reply then error(failure, 0) end
 end
@@ -96,7 +101,8 @@ local function remote_digest(job, connected, name, auth)
     return require "orch.docker.registry".digest(job, name, credential)
   end
   return fault.retrying(job, function()
-    local reply, failure = connected:request { op = op, path = ("/distribution/%s/json"):format(name),
+    local reply, failure = connected:request { op = op,
+      path = ("/distribution/%s/json"):format(name),
       headers = { ["X-Registry-Auth"] = credentials.header(credential) } }
     if reply then return decoded(reply, op).Descriptor.digest end
     failure = fault.of_request(op, name, failure)
@@ -108,11 +114,14 @@ end
 --- Takes a name, and with its last one the image, away; absent is good.
 ---@return boolean removed
 local function remove(connected, name, force)
-  local reply, failure = connected:request { op = "docker rmi " .. name, method = "DELETE", path = path_of(name),
+  local reply, failure = connected:request { op = "docker rmi " .. name, method = "DELETE",
+    path = path_of(name),
     query = { force = force or nil } }
   if reply then return true end
   if failure.kind == "missing" then return false end
-  if failure.kind == "conflict" then failure.hint = "a container uses it, or it has other names; force = true" end
+  if failure.kind == "conflict" then
+    failure.hint = "a container uses it, or it has other names; force = true"
+  end
   error(failure, 0)
 end
 
@@ -120,10 +129,12 @@ end
 ---@param path string on this machine
 local function save(connected, names, path)
   for _, name in ipairs(names) do
-    local there, failure = look(connected, name) -- 20.10 begins an archive before it finds that one is not there
+    -- 20.10 begins an archive before it finds that one is not there
+    local there, failure = look(connected, name)
     if not there then error(failure, 0) end
   end
-  local reply, failure = connected:request { op = "docker save", path = "/images/get", query = { names = names },
+  local reply, failure = connected:request { op = "docker save", path = "/images/get",
+    query = { names = names },
     file = path, idle_timeout = ARCHIVE_SECONDS }
   if not reply then error(failure, 0) end
 end
@@ -132,15 +143,18 @@ end
 ---@param path string on this machine
 ---@return string[]
 local function load(connected, path)
-  local reply <close>, failure = connected:request { op = "docker load", method = "POST", path = "/images/load",
-    headers = { ["Content-Type"] = "application/x-tar" }, body_file = path, stream = true, query = { quiet = true },
+  local reply <close>, failure = connected:request { op = "docker load", method = "POST",
+    path = "/images/load",
+    headers = { ["Content-Type"] = "application/x-tar" }, body_file = path, stream = true,
+    query = { quiet = true },
     idle_timeout = ARCHIVE_SECONDS }
   if not reply then error(failure, 0) end
   local loaded = {}
   for line in connected.lines("docker load", reply) do
     if line.errorDetail or line.error then
       error(error_value.new { kind = "failed", op = "docker load",
-        message = "docker load: " .. tostring(line.errorDetail and line.errorDetail.message or line.error) }, 0)
+        message = "docker load: "
+          .. tostring(line.errorDetail and line.errorDetail.message or line.error) }, 0)
     end
     for each in tostring(line.stream or ""):gmatch("Loaded image[^:]*: *([^\n]+)") do
       for name in each:gmatch("[^, ]+") do loaded[#loaded + 1] = name end

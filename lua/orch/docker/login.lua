@@ -18,7 +18,8 @@ local function check(job, connected, credential)
       json = { username = credential.username, password = credential.password,
         serveraddress = credentials.server_of(credential.registry) } }
     if not reply then
-      return nil, credentials.blame(job, fault.of_request(OP, credential.registry, failure), credential,
+      return nil,
+        credentials.blame(job, fault.of_request(OP, credential.registry, failure), credential,
         credential.registry)
     end
     local answer = json.decode(reply.body)
@@ -33,11 +34,13 @@ end
 ---@return { registry: string, username: string }
 local function login(job, spec)
   local host = credentials.host_of(spec.registry)
-  local credential = credentials.bind(job, { registry = host, username = spec.username, password = spec.password },
+  local credential = credentials.bind(job,
+    { registry = host, username = spec.username, password = spec.password },
     SOURCE)
   local token = check(job, client.connect(job), credential)
   if token then
-    credential = credentials.bind(job, { registry = host, username = spec.username, identity_token = token }, SOURCE)
+    credential = credentials.bind(job,
+      { registry = host, username = spec.username, identity_token = token }, SOURCE)
   end
   credentials.keep(job, credential)
   job:log("logged in to %s as %s", host, spec.username)

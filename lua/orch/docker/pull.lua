@@ -9,11 +9,15 @@ local transfer = require "orch.docker.transfer"
 
 local OP <const> = "docker pull"
 
-local function blame(job, failure, one) return credentials.blame(job, failure, one.login, one.host) end
+local function blame(job, failure, one)
+  return credentials.blame(job, failure, one.login, one.host)
+end
 
 local function pull_once(job, connected, one, platform)
-  local reply <close>, failure = connected:request { op = ("%s %s"):format(OP, one.image), method = "POST",
-    path = "/images/create", headers = { ["X-Registry-Auth"] = one.header }, stream = true, idle_timeout = 600,
+  local reply <close>, failure = connected:request { op = ("%s %s"):format(OP, one.image),
+    method = "POST",
+    path = "/images/create", headers = { ["X-Registry-Auth"] = one.header }, stream = true,
+    idle_timeout = 600,
     query = { fromImage = one.name, tag = one.label, platform = platform,
       tlsVerify = connected:tls_verify(one.host) } }
   if not reply then return nil, blame(job, fault.of_request(OP, one.image, failure), one) end
@@ -32,9 +36,12 @@ end
 -- 20.10 takes an image of another platform without a word.
 local function check_platform(one, inspected, platform)
   local os_name, architecture = platform:match("^([^/]+)/([^/]+)")
-  if not os_name or inspected.Os == os_name and inspected.Architecture == architecture then return end
+  if not os_name or inspected.Os == os_name and inspected.Architecture == architecture then
+    return
+  end
   error(error_value.new { kind = "missing", op = OP,
-    message = ("%s %s: there is none for %s; what came is for %s/%s"):format(OP, one.image, platform, inspected.Os,
+    message = ("%s %s: there is none for %s; what came is for %s/%s"):format(OP, one.image,
+      platform, inspected.Os,
       inspected.Architecture) }, 0)
 end
 
@@ -70,10 +77,12 @@ local function pull(job, spec)
     local parsed = reference.parse(name)
     if spec.all_tags and (parsed.tag or parsed.digest) then
       error(error_value.new { kind = "usage", op = OP,
-        message = ("all_tags wants the name of a repository; '%s' names one image"):format(name) }, 0)
+        message = ("all_tags wants the name of a repository; '%s' names one image"):format(name) },
+          0)
     end
     local login = credentials.choose(job, spec.auth, parsed.host, name)
-    list[i] = { image = name, name = parsed.name, digest = parsed.digest, host = parsed.host, login = login,
+    list[i] = { image = name, name = parsed.name, digest = parsed.digest, host = parsed.host,
+      login = login,
       label = not spec.all_tags and (parsed.digest or parsed.tag or "latest") or nil,
       header = credentials.header(login) }
   end

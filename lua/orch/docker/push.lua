@@ -1,4 +1,5 @@
--- Pushes images by name: each tag on its own, so that what was not asked for never leaves the machine.
+-- Pushes images by name: each tag on its own, so that what was not asked for never leaves the
+-- machine.
 local client = require "orch.docker.client"
 local credentials = require "orch.docker.credentials"
 local error_value = require "orch.error"
@@ -11,23 +12,30 @@ local OP <const> = "docker push"
 
 -- The digest that a line proves; old podman has no aux.
 local function digest_in(line)
-  return type(line.aux) == "table" and line.aux.Digest or (line.status or ""):match("digest: (sha256:%x+)")
+  return type(line.aux) == "table" and line.aux.Digest
+    or (line.status or ""):match("digest: (sha256:%x+)")
 end
 
 local function read(connected, one, reply, account)
   local digest
-  local failure = account:read(connected, OP, one.tag, reply, function(line) digest = digest_in(line) or digest end)
+  local failure = account:read(connected, OP, one.tag, reply, function(line)
+    digest = digest_in(line) or digest
+  end)
   if failure then return nil, failure end
   if digest then return digest end
   return nil, error_value.new { kind = "remote", op = OP, passing = true,
     message = ("%s %s: the daemon's answer ended without a digest"):format(OP, one.tag) }
 end
 
-local function blame(job, failure, one) return credentials.blame(job, failure, one.login, one.host) end
+local function blame(job, failure, one)
+  return credentials.blame(job, failure, one.login, one.host)
+end
 
 local function push_once(job, connected, one)
-  local reply <close>, failure = connected:request { op = ("%s %s"):format(OP, one.tag), method = "POST",
-    path = "/images/" .. one.name .. "/push", headers = { ["X-Registry-Auth"] = one.header }, stream = true,
+  local reply <close>, failure = connected:request { op = ("%s %s"):format(OP, one.tag),
+    method = "POST",
+    path = "/images/" .. one.name .. "/push", headers = { ["X-Registry-Auth"] = one.header },
+    stream = true,
     query = { tag = one.label, tlsVerify = connected:tls_verify(one.host) }, idle_timeout = 600 }
   if not reply then return nil, blame(job, fault.of_request(OP, one.tag, failure), one) end
   local account = transfer.new(job, "push " .. one.tag)
@@ -35,7 +43,8 @@ local function push_once(job, connected, one)
   if not digest then return nil, blame(job, problem, one) end
   local counts = account:finish()
   job:log("%s  %s%s", one.tag, digest, counts.all > 0 and
-    ("  (%d layers pushed, %d were there)"):format(counts.pushed, counts.there + counts.mounted) or "")
+    ("  (%d layers pushed, %d were there)"):format(counts.pushed, counts.there + counts.mounted)
+      or "")
   return digest
 end
 
@@ -49,7 +58,8 @@ local function plan(job, tags, auth)
         message = ("'%s' names a digest; what is pushed is a tag"):format(tag) }, 0)
     end
     local login = credentials.choose(job, auth, parsed.host, tag)
-    list[i] = { tag = tag, name = parsed.name, label = parsed.tag or "latest", host = parsed.host, login = login,
+    list[i] = { tag = tag, name = parsed.name, label = parsed.tag or "latest", host = parsed.host,
+      login = login,
       header = credentials.header(login) }
   end
   return list

@@ -1,10 +1,12 @@
--- Image references: [HOST[:PORT]/]PATH[:TAG][@DIGEST], as distribution's reference grammar has them.
+-- Image references: [HOST[:PORT]/]PATH[:TAG][@DIGEST], as distribution's reference grammar has
+-- them.
 local error_value = require "orch.error"
 
 local HUB <const> = "docker.io"
 
 local function refuse(text, why)
-  error(error_value.new { kind = "usage", message = ("'%s' is no image reference: %s"):format(text, why) }, 0)
+  error(error_value.new { kind = "usage",
+    message = ("'%s' is no image reference: %s"):format(text, why) }, 0)
 end
 
 -- The first component is a host when it has a dot, a colon or a capital, or is localhost.
@@ -35,7 +37,9 @@ end
 local function parse(text)
   local rest, digest = text:match("^([^@]+)@(.+)$")
   rest = rest or text
-  if digest and not (#digest == 71 and digest:match("^sha256:[%da-f]+$")) then refuse(text, "a digest is sha256: and 64 hex digits") end
+  if digest and not (#digest == 71 and digest:match("^sha256:[%da-f]+$")) then
+    refuse(text, "a digest is sha256: and 64 hex digits")
+  end
   local name, tag = rest:match("^(.-):([^:/]+)$")
   name = name or rest
   if tag and (#tag > 128 or not tag:match("^[%w_][%w_.-]*$")) then
@@ -45,7 +49,8 @@ local function parse(text)
   if not is_host(host) then refuse(text, ("'%s' is no host"):format(host)) end
   for component in (path .. "/"):gmatch("([^/]*)/") do
     if not is_component(component) then
-      refuse(text, ("'%s' must be lower-case letters and digits, with . _ - between"):format(component))
+      refuse(text,
+        ("'%s' must be lower-case letters and digits, with . _ - between"):format(component))
     end
   end
   return { host = host, path = path, name = name, tag = tag, digest = digest }

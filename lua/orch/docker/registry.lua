@@ -1,7 +1,8 @@
--- A registry spoken to directly, for what the Engine API lacks, or podman's: another tag without a pull, a
--- manifest's digest, a login's check.
+-- A registry spoken to directly, for what the Engine API lacks, or podman's: another tag without a
+-- pull, a manifest's digest, a login's check.
 --
--- OCI distribution-spec 1.0 (pull, push of manifests); token flow: distribution.github.io, spec/auth/token.
+-- OCI distribution-spec 1.0 (pull, push of manifests); token flow: distribution.github.io,
+-- spec/auth/token.
 local credentials = require "orch.docker.credentials"
 local endpoint = require "orch.docker.endpoint"
 local error_value = require "orch.error"
@@ -17,20 +18,24 @@ local OP <const> = "docker registry"
 local MANIFEST_MAX <const> = 4 * 1024 * 1024 -- the ceiling that the specification recommends
 local REDIRECTS <const> = 5 -- registry.k8s.io, for one, sends each region elsewhere
 local TYPES <const> = table.concat({
-  "application/vnd.oci.image.index.v1+json", "application/vnd.docker.distribution.manifest.list.v2+json",
-  "application/vnd.oci.image.manifest.v1+json", "application/vnd.docker.distribution.manifest.v2+json",
+  "application/vnd.oci.image.index.v1+json",
+  "application/vnd.docker.distribution.manifest.list.v2+json",
+  "application/vnd.oci.image.manifest.v1+json",
+  "application/vnd.docker.distribution.manifest.v2+json",
 }, ", ")
 
 local Registry = {}
 Registry.__index = Registry
 
--- Where and how a registry is spoken to: plain http on loopback, elsewhere TLS with the authority that dockerd
--- would take.
+-- Where and how a registry is spoken to: plain http on loopback, elsewhere TLS with the authority
+-- that dockerd would take.
 ---@param parsed { host: string, path?: string }
 local function new(job, parsed, credential)
   local host = parsed.host == reference.HUB and "registry-1.docker.io" or parsed.host
   local path = parsed.path
-  if path and parsed.host == reference.HUB and not path:find("/", 1, true) then path = "library/" .. path end
+  if path and parsed.host == reference.HUB and not path:find("/", 1, true) then
+    path = "library/" .. path
+  end
   local plain = endpoint.is_loopback(host:match("^%[(.-)%]") or host:match("^[^:]+"))
   local ca = ("/etc/docker/certs.d/%s/ca.crt"):format(host)
   return setmetatable({ job = job, host = host, path = path, credential = credential,
@@ -54,7 +59,9 @@ end
 -- A realm is where the registry sends us; our password goes there only under TLS, or on loopback.
 local function check_realm(self, realm)
   local host = realm:match("^http://(%[[^%]]+%])") or realm:match("^http://([^/:]+)")
-  if realm:find("^https://[%w.%[]") or host and endpoint.is_loopback((host:gsub("[%[%]]", ""))) then return end
+  if realm:find("^https://[%w.%[]") or host and endpoint.is_loopback((host:gsub("[%[%]]", ""))) then
+    return
+  end
   error(error_value.new { kind = "auth", op = OP,
     message = ("%s wants the login sent to %s, which has no TLS"):format(self.host, realm) }, 0)
 end
@@ -68,24 +75,27 @@ local function token(self, asked)
   if login and login.identity_token then
     reply, failure = http.request { url = asked.realm, method = "POST", ca_file = self.ca_file,
       headers = { ["Content-Type"] = "application/x-www-form-urlencoded" },
-      body = ("grant_type=refresh_token&client_id=orch&service=%s&scope=%s&refresh_token="):format(service,
+      body =
+        ("grant_type=refresh_token&client_id=orch&service=%s&scope=%s&refresh_token="):format(service,
         escape(scope)) .. login.identity_token }
   else
     reply, failure = http.request { ca_file = self.ca_file,
-      url = ("%s%sservice=%s&scope=%s"):format(asked.realm, asked.realm:find("?", 1, true) and "&" or "?", service,
+      url = ("%s%sservice=%s&scope=%s"):format(asked.realm,
+        asked.realm:find("?", 1, true) and "&" or "?", service,
         escape(scope)),
       basic = login and { user = login.username, password = login.password } or nil }
   end
   if not reply then return nil, failure end
   local answer = json.decode(reply.body)
-  local text = reply.status == 200 and type(answer) == "table" and (answer.token or answer.access_token)
+  local text = reply.status == 200 and type(answer) == "table"
+    and (answer.token or answer.access_token)
   if type(text) == "string" then return secret.new(text, "token of " .. self.host) end
   return nil, fault.of(OP, self.host, ("HTTP status: %d from %s"):format(reply.status, asked.realm),
     tonumber(reply.headers["retry-after"]))
 end
 
--- What makes the next request an authorised one; false when there is nothing (left) to try. A token that was good
--- before may have expired since: each request may have one made anew.
+-- What makes the next request an authorised one; false when there is nothing (left) to try. A token
+-- that was good before may have expired since: each request may have one made anew.
 local function authorise(self, reply, tried)
   local login, asked = self.credential, challenge(reply.headers["www-authenticate"])
   if asked and not tried.token and not (login and login.registry_token) then
@@ -109,7 +119,8 @@ local function words_of(reply)
   return (": %s: %s"):format(tostring(first.code):lower():gsub("_", " "), tostring(first.message))
 end
 
--- A connection that broke and an answer cut short may pass; what is wrong with a certificate or a redirect stays.
+-- A connection that broke and an answer cut short may pass; what is wrong with a certificate or a
+-- redirect stays.
 local function passes(failure)
   for _, words in ipairs { "TLS", "certificate", "redirects" } do
     if failure.message:find(words, 1, true) then return false end
@@ -127,16 +138,21 @@ end
 -- One request, with what the registry asks for; a manifest's by its label.
 function Registry:ask(method, label, body, content_type)
   local url = self.base .. (label and ("%s/manifests/%s"):format(self.path, label) or "")
-  if self.credential and self.credential.registry_token then self.bearer = self.credential.registry_token end
+  if self.credential and self.credential.registry_token then
+    self.bearer = self.credential.registry_token
+  end
   local tried = {}
   while true do
-    local reply, failure = http.request { url = url, method = method, body = body, basic = self.basic,
+    local reply, failure = http.request { url = url, method = method, body = body,
+      basic = self.basic,
       ca_file = self.ca_file, body_max = MANIFEST_MAX, redirects = not body and REDIRECTS or nil,
       headers = { Accept = TYPES, ["Content-Type"] = content_type,
         Authorization = self.bearer and "Bearer " .. self.bearer or nil } }
     if not reply then
-      failure.passing, failure.hint = passes(failure), failure.hint or hint_of(self, failure.message)
-      failure.message = ("%s: %s"):format(OP, failure.message:gsub("; if it is right, name its authority.*$", ""))
+      failure.passing, failure.hint = passes(failure),
+        failure.hint or hint_of(self, failure.message)
+      failure.message = ("%s: %s"):format(OP,
+        failure.message:gsub("; if it is right, name its authority.*$", ""))
       return nil, failure
     end
     if reply.status < 300 then return reply end
@@ -146,8 +162,10 @@ function Registry:ask(method, label, body, content_type)
     if reply.status == 401 and its_own then more, failure = authorise(self, reply, tried) end
     if failure then return nil, credentials.blame(self.job, failure, self.credential, self.host) end
     if not more then
-      failure = fault.of(OP, label and ("%s/%s:%s"):format(self.host, self.path, label) or self.host,
-        ("HTTP status: %d%s"):format(reply.status, words_of(reply)), tonumber(reply.headers["retry-after"]))
+      failure = fault.of(OP,
+        label and ("%s/%s:%s"):format(self.host, self.path, label) or self.host,
+        ("HTTP status: %d%s"):format(reply.status, words_of(reply)),
+        tonumber(reply.headers["retry-after"]))
       return nil, credentials.blame(self.job, failure, self.credential, self.host)
     end
   end
@@ -171,11 +189,13 @@ end
 
 -- The digest of a manifest that came; an error when it is not what was asked for, or promised.
 local function verified(reply, name, wanted)
-  local came, promised = "sha256:" .. hash.sha256(reply.body), reply.headers["docker-content-digest"]
+  local came, promised = "sha256:" .. hash.sha256(reply.body),
+    reply.headers["docker-content-digest"]
   for _, expected in ipairs { wanted or came, promised or came } do
     if came ~= expected then
       error(error_value.new { kind = "remote", op = OP,
-        message = ("%s %s: the manifest that came is %s, not %s"):format(OP, name, came, expected) }, 0)
+        message = ("%s %s: the manifest that came is %s, not %s"):format(OP, name, came,
+          expected) }, 0)
     end
   end
   return came
@@ -190,10 +210,14 @@ end
 local function retag(job, source, tags, credential)
   local parsed = reference.parse(source)
   local self = new(job, parsed, credential)
-  local reply = fault.retrying(job, function() return self:ask("GET", parsed.digest or parsed.tag or "latest") end)
+  local reply = fault.retrying(job, function()
+    return self:ask("GET", parsed.digest or parsed.tag or "latest")
+  end)
   local found = verified(reply, source, parsed.digest)
   for _, label in ipairs(tags) do
-    fault.retrying(job, function() return self:ask("PUT", label, reply.body, reply.headers["content-type"]) end)
+    fault.retrying(job, function()
+      return self:ask("PUT", label, reply.body, reply.headers["content-type"])
+    end)
   end
   return found
 end

@@ -1,4 +1,5 @@
--- A daemon's socket on another machine, forwarded to a socket of ours by the user's own ssh program.
+-- A daemon's socket on another machine, forwarded to a socket of ours by the user's own ssh
+-- program.
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -12,12 +13,15 @@ local SOCKET_PATH_MAX <const> = 107 -- sockaddr_un, without its NUL
 
 -- ControlPath=none: a master of the user's would keep the forward after us.
 local function command(target, socket)
-  local argv = { "ssh", "-nNT", "-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=30",
+  local argv = { "ssh", "-nNT", "-o", "ExitOnForwardFailure=yes", "-o", "BatchMode=yes", "-o",
+    "ConnectTimeout=30",
     "-o", "ControlMaster=no", "-o", "ControlPath=none", "-o", "StreamLocalBindMask=0177",
-    "-o", "ServerAliveInterval=15", "-o", "PermitLocalCommand=no", "-o", "ForwardAgent=no", "-o", "ForwardX11=no" }
+    "-o", "ServerAliveInterval=15", "-o", "PermitLocalCommand=no", "-o", "ForwardAgent=no", "-o",
+    "ForwardX11=no" }
   if target.user then table.move({ "-l", target.user }, 1, 2, #argv + 1, argv) end
   if target.port then table.move({ "-p", target.port }, 1, 2, #argv + 1, argv) end
-  return table.move({ "-L", ("%s:%s"):format(socket, target.socket), "--", target.host }, 1, 4, #argv + 1, argv)
+  return table.move({ "-L", ("%s:%s"):format(socket, target.socket), "--", target.host }, 1, 4,
+    #argv + 1, argv)
 end
 
 -- ssh and its ProxyCommand have no need of the job's secrets.
@@ -59,7 +63,8 @@ local function by_hand(target, more)
     target.user and target.user .. "@" or "", target.host)
 end
 
--- What ssh said, in short, with what to do; its last line alone does not tell a new key from a changed one.
+-- What ssh said, in short, with what to do; its last line alone does not tell a new key from a
+-- changed one.
 local function diagnose(target, words)
   local last = words:gsub("%s+$", ""):match("[^\n]*$")
   if words:find("IDENTIFICATION HAS CHANGED", 1, true) then
@@ -68,21 +73,26 @@ local function diagnose(target, words)
       ("somebody may stand between; if its key was really changed: `ssh-keygen -R '%s'`, then `%s`")
       :format(name, by_hand(target))
   elseif words:find("Host key verification failed", 1, true) then
-    return "net", "the host's key is not known here, and nothing is asked", ("connect once by hand, and compare the key "
+    return "net", "the host's key is not known here, and nothing is asked",
+      ("connect once by hand, and compare the key "
       .. "it shows: `%s`"):format(by_hand(target))
   elseif words:find("Permission denied", 1, true) then
-    return "auth", last, ("no key that ssh finds by itself is let in; a key with a passphrase needs an agent. Try `%s`")
+    return "auth", last,
+      ("no key that ssh finds by itself is let in; a key with a passphrase needs an agent. Try `%s`")
       :format(by_hand(target, "-o BatchMode=yes "))
   end
-  return "net", last ~= "" and last or "it ended without a word", ("first this must work: `%s true`")
+  return "net", last ~= "" and last or "it ended without a word",
+    ("first this must work: `%s true`")
     :format(by_hand(target, "-o BatchMode=yes "))
 end
 
 local function failure_of(target, forward)
   if forward.failure then
     local why = forward.failure
-    return error_value.new { kind = why.kind, op = "docker", message = ("ssh to %s: %s"):format(target.host, why.message),
-      hint = why.kind == "missing" and "install ssh's client, as openssh-client; orch has none of its own" or nil }
+    return error_value.new { kind = why.kind, op = "docker",
+      message = ("ssh to %s: %s"):format(target.host, why.message),
+      hint = why.kind == "missing"
+        and "install ssh's client, as openssh-client; orch has none of its own" or nil }
   end
   local kind, words, hint = diagnose(target, forward.words)
   return error_value.new { kind = kind, op = "docker", hint = hint,

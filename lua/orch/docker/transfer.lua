@@ -8,12 +8,14 @@ local Transfer = {}
 Transfer.__index = Transfer
 
 -- A layer's last words.
-local ENDINGS <const> = { ["Pushed"] = "pushed", ["Layer already exists"] = "there", ["Pull complete"] = "pulled",
+local ENDINGS <const> = { ["Pushed"] = "pushed", ["Layer already exists"] = "there",
+  ["Pull complete"] = "pulled",
   ["Already exists"] = "there" }
 
 --- label names it in events: "push HOST/NAME:TAG".
 local function new(job, label)
-  return setmetatable({ job = job, label = label, layers = {}, ids = {}, last = -math.huge }, Transfer)
+  return setmetatable({ job = job, label = label, layers = {}, ids = {}, last = -math.huge },
+    Transfer)
 end
 
 function Transfer:layer(id)
@@ -26,7 +28,8 @@ function Transfer:layer(id)
   return layer
 end
 
--- The sum of what is known of the layers: it may be complete before the next one is heard of, and the end is the end.
+-- The sum of what is known of the layers: it may be complete before the next one is heard of, and
+-- the end is the end.
 function Transfer:emit(ended)
   local current, total = 0, 0
   for _, id in ipairs(self.ids) do
@@ -34,7 +37,8 @@ function Transfer:emit(ended)
   end
   if total == 0 then return end
   self.last = task.clock()
-  self.job:progress { label = self.label, current = current, total = (ended or current < total) and total or nil }
+  self.job:progress { label = self.label, current = current,
+    total = (ended or current < total) and total or nil }
 end
 
 --- Takes a line that speaks of a layer; false for one that does not.
@@ -45,7 +49,8 @@ function Transfer:take(line)
   local detail = line.progressDetail
   if type(detail) == "table" and detail.total and status ~= "Extracting" then
     layer.total = detail.total
-    layer.current = math.min(detail.current or 0, detail.total) -- a push may count more than there is
+    -- a push may count more than there is
+    layer.current = math.min(detail.current or 0, detail.total)
     if task.clock() - self.last >= EVENT_SECONDS then self:emit() end
   end
   local origin = status:match("^Mounted from (.+)$")
@@ -55,8 +60,8 @@ function Transfer:take(line)
   return true
 end
 
---- Reads a reply to its end; other(line) gets the lines that speak of no layer. An error when the daemon tells of
---- one or the stream broke.
+--- Reads a reply to its end; other(line) gets the lines that speak of no layer. An error when the
+--- daemon tells of one or the stream broke.
 ---@param op string
 ---@param name string the image's
 ---@return table? err
@@ -65,12 +70,14 @@ function Transfer:read(connected, op, name, reply, other)
   while true do
     local line, failure = next_line()
     if failure then
-      failure.passing = failure.kind == "net" or failure.kind == "remote" -- lost, cut short, garbled
+      -- lost, cut short, garbled
+      failure.passing = failure.kind == "net" or failure.kind == "remote"
       return failure
     end
     if not line then return nil end
     if line.errorDetail or line.error then
-      return fault.of(op, name, tostring(line.errorDetail and line.errorDetail.message or line.error))
+      return fault.of(op, name,
+        tostring(line.errorDetail and line.errorDetail.message or line.error))
     end
     if not self:take(line) then other(line) end
   end
@@ -94,7 +101,8 @@ function Transfer:finish()
       if layer.ending == "mounted" then
         self.job:log("  layer %s  mounted from %s", id, layer.from or "elsewhere")
       elseif layer.ending ~= "there" then
-        self.job:log("  layer %s  %s%s", id, layer.ending, layer.total > 0 and "  " .. size_text(layer.total) or "")
+        self.job:log("  layer %s  %s%s", id, layer.ending,
+          layer.total > 0 and "  " .. size_text(layer.total) or "")
       end
     end
   end

@@ -5,18 +5,21 @@ local FOR_CALLERS <const> = "; if it is right, name its authority's file with ca
 
 local DOCTOR <const> = " `orch doctor` tells more"
 
--- { words of OpenSSL, curl or the http primitive, what they mean, what to do }; DIR is the certificates' directory.
+-- { words of OpenSSL, curl or the http primitive, what they mean, what to do }; DIR is the
+-- certificates' directory.
 local TLS <const> = {
   { "alert certificate required", "the daemon wants a certificate of ours",
     "put cert.pem and key.pem, made by the daemon's authority, into DIR" },
-  { "alert certificate expired", "our certificate has expired, says the daemon", "have DIR/cert.pem made anew" },
+  { "alert certificate expired", "our certificate has expired, says the daemon",
+    "have DIR/cert.pem made anew" },
   { "alert unknown ca", "the daemon does not know the authority of our certificate",
     "is DIR/cert.pem made by the authority that the daemon believes (its --tlscacert)?" },
   { "alert bad certificate", "the daemon does not take our certificate",
     "is DIR/cert.pem made by the authority that the daemon believes (its --tlscacert)?" },
   { "certificate has expired", "the daemon's certificate has expired",
     "have it made anew on the daemon's machine; or is the clock here wrong?" },
-  { "not yet valid", "the daemon's certificate is not valid yet", "is the clock here right, and there?" },
+  { "not yet valid", "the daemon's certificate is not valid yet",
+    "is the clock here right, and there?" },
   { "subject name", "the daemon's certificate is for another name",
     "have it made for NAME, or call the daemon by a name that stands in it" },
   { "issuer certificate", "DIR/ca.pem is not the authority of the daemon's certificate",
@@ -25,10 +28,12 @@ local TLS <const> = {
     "get ca.pem from whoever runs the daemon" },
   { "wrong version number", "what listens there speaks no TLS",
     "is it the right port? 2376 is usual with TLS; to a daemon on this machine that has none, unset DOCKER_TLS_VERIFY" },
-  { "cannot use the certificate files", nil, "is key.pem of DIR the key of cert.pem, and is each file PEM?" },
+  { "cannot use the certificate files", nil,
+    "is key.pem of DIR the key of cert.pem, and is each file PEM?" },
 }
 
-local NO_ALERT <const> = { "", "the daemon hung up", "does it take DIR/cert.pem? Is that still valid? Its log tells why" }
+local NO_ALERT <const> = { "", "the daemon hung up",
+  "does it take DIR/cert.pem? Is that still valid? Its log tells why" }
 
 local function of_tls(place, text)
   for _, rule in ipairs(TLS) do
@@ -56,17 +61,23 @@ local function words(place, text)
     return text, of_socket(place.unix, text)
   elseif place.tls_dir then
     local function fill(words_of_rule)
-      return (words_of_rule:gsub("DIR", (place.tls_dir:gsub("%%", "%%%%"))):gsub("NAME", place.place.host))
+      return (words_of_rule:gsub("DIR", (place.tls_dir:gsub("%%", "%%%%"))):gsub("NAME",
+        place.place.host))
     end
     local rule = of_tls(place, text)
-    if rule then return rule[2] and ("%s (%s)"):format(fill(rule[2]), text) or text, fill(rule[3]) end
+    if rule then
+      return rule[2] and ("%s (%s)"):format(fill(rule[2]), text) or text, fill(rule[3])
+    end
   elseif text:find(" broke: ", 1, true) or text:find("HTTPS server", 1, true) then
-    return text, "does it want TLS? Then set DOCKER_TLS_VERIFY=1, with its certificates in DOCKER_CERT_PATH;" .. DOCTOR
+    return text,
+      "does it want TLS? Then set DOCKER_TLS_VERIFY=1, with its certificates in DOCKER_CERT_PATH;"
+      .. DOCTOR
   end
   return text, "is the daemon running, and is DOCKER_HOST right?" .. DOCTOR
 end
 
---- Says in the failure of a request where the daemon was looked for, what that means, and what to do.
+--- Says in the failure of a request where the daemon was looked for, what that means, and what to
+--- do.
 ---@param place orch.DockerEndpoint
 ---@param failure table err of http.request, or of an answer that is none of a daemon
 ---@return table failure

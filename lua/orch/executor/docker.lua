@@ -1,8 +1,9 @@
 -- The docker executor: the steps of a job run in a container of its own.
 --
--- The container's main process only holds it open; steps come in by exec, below the shim, which is copied in, so that
--- the image needs to have nothing but what the job itself calls. The working directory and /tmp are volumes: should
--- the container be lost, a resumed run goes on with another one. All that is made is labelled with run and job.
+-- The container's main process only holds it open; steps come in by exec, below the shim, which is
+-- copied in, so that the image needs to have nothing but what the job itself calls. The working
+-- directory and /tmp are volumes: should the container be lost, a resumed run goes on with another
+-- one. All that is made is labelled with run and job.
 local branches = require "orch.branches"
 local child = require "orch.executor.docker.child"
 local client = require "orch.docker.client"
@@ -28,19 +29,24 @@ local schema = options.schema {
   image = "string",
   services = { "list", default = {} },       -- { { image, name, environment, command, health } }
   user = "string?",                          -- of the steps; default: the image's
-  environment = { "table", default = {} },   -- of all steps; no secrets, since `docker inspect` shows it
+  -- of all steps; no secrets, since `docker inspect` shows it
+  environment = { "table", default = {} },
   resources = { "table", default = {} },     -- { cpus = 2, memory = "4g" }
-  auth = "table?",                           -- { username, password }; "$NAME" is the job's secret of that name
+  -- { username, password }; "$NAME" is the job's secret of that name
+  auth = "table?",
   working_directory = "string?",             -- default: the image's, or /work
-  tmp = { "string", default = "/tmp" },      -- a volume too, so that what lies there is not lost with the container
-  docker = { "boolean", default = false },   -- a local daemon's own socket in the container, from the start
+  -- a volume too, so that what lies there is not lost with the container
+  tmp = { "string", default = "/tmp" },
+  -- a local daemon's own socket in the container, from the start
+  docker = { "boolean", default = false },
   pull = { "boolean", default = false },     -- ask the registry even if the image is here
-  in_place = { "boolean", default = true },  -- false: trees come and go as archives even where volumes can be seen
+  -- false: trees come and go as archives even where volumes can be seen
+  in_place = { "boolean", default = true },
 }
 
 local WAIT_SECONDS <const> = 60
 
--- --- the image ------------------------------------------------------------------------------------------------------
+-- --- the image -----------------------------------------------------------------------------------
 
 -- "$NAME" is a secret that the job declares, so that no recipe needs to hold one.
 local function login(job, auth, name)
@@ -54,11 +60,13 @@ local function login(job, auth, name)
 end
 
 local function need(job, connected, name, again, auth)
-  if again or not image.look(connected, name) then pull.pull(job, { images = { name }, auth = login(job, auth, name) }) end
+  if again or not image.look(connected, name) then
+    pull.pull(job, { images = { name }, auth = login(job, auth, name) })
+  end
   return image.inspect(connected, name)
 end
 
--- --- processes ------------------------------------------------------------------------------------------------------
+-- --- processes -----------------------------------------------------------------------------------
 
 local function processes(job, world)
   local base = {}
@@ -71,7 +79,8 @@ local function processes(job, world)
     end
     local copy = {}
     for key, value in pairs(spec) do copy[key] = value end
-    copy.env, copy.cwd = environment, fs.join(world.dir, environments.at_home(spec.cwd or ".", environment))
+    copy.env, copy.cwd = environment,
+      fs.join(world.dir, environments.at_home(spec.cwd or ".", environment))
     environment.PWD = copy.cwd
     return copy
   end
@@ -90,17 +99,20 @@ local function processes(job, world)
   return self
 end
 
--- --- opening --------------------------------------------------------------------------------------------------------
+-- --- opening -------------------------------------------------------------------------------------
 
 -- What the job is to the client while its own world is not there yet.
 local function before_world(job, tmp)
   local function background(_, f) return job.task:spawn(f) end -- it is needed until the very end
-  return setmetatable({ tmp = tmp, host_tmp = tmp, background = background }, { __index = function(_, key) return job[key] end })
+  return setmetatable({ tmp = tmp, host_tmp = tmp, background = background },
+    { __index = function(_, key) return job[key] end })
 end
 
 local function start_services(self, job, world)
   if #self.services == 0 then return end
-  for _, each in ipairs(self.services) do need(job, world.connected, each.image, self.options.pull, each.auth) end
+  for _, each in ipairs(self.services) do
+    need(job, world.connected, each.image, self.options.pull, each.auth)
+  end
   world.services = service.start(world.engine, self.services, world.network, world.there,
     function(...) job:log(...) end)
 end
@@ -123,8 +135,9 @@ local function prepare(world)
   assert(world.files.make_dir(world.tmp, tonumber("700", 8)))
 end
 
--- Can its volumes be seen from here? Only a mark tells: the daemon may be in another machine, mount namespace or
--- behind a forwarded socket, and what is at the path that it names may be something else.
+-- Can its volumes be seen from here? Only a mark tells: the daemon may be in another machine, mount
+-- namespace or behind a forwarded socket, and what is at the path that it names may be something
+-- else.
 local function visible(world)
   local mark = assert(fs.random(12)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
   local found, as_root = {}, files.functions(world.root, "/")
@@ -134,7 +147,9 @@ local function visible(world)
     local inside = path .. "/.orch-" .. mark
     if host then
       assert(as_root.write(inside, mark))
-      if fs.read(host .. "/.orch-" .. mark) == mark then found[#found + 1] = { path = path, host = host } end
+      if fs.read(host .. "/.orch-" .. mark) == mark then
+        found[#found + 1] = { path = path, host = host }
+      end
       assert(as_root.remove(inside))
     end
   end
@@ -142,11 +157,15 @@ local function visible(world)
 end
 
 local function tell(self, job, world)
-  local digest = image.digest_of(world.image, self.options.image:gsub("@.*$", ""):gsub(":[^:/]*$", ""))
-  world.record = { container = world.id, image = self.options.image, id = world.image.Id, digest = digest }
-  job.bus:emit("container", { id = job:step_id(), job = job.name, container = world.id, image = self.options.image,
+  local digest = image.digest_of(world.image,
+    self.options.image:gsub("@.*$", ""):gsub(":[^:/]*$", ""))
+  world.record = { container = world.id, image = self.options.image, id = world.image.Id,
+    digest = digest }
+  job.bus:emit("container",
+    { id = job:step_id(), job = job.name, container = world.id, image = self.options.image,
     image_id = world.image.Id, digest = digest })
-  job:log("container %s of %s (%s), user %d", world.id:sub(1, 12), self.options.image, (digest or world.image.Id),
+  job:log("container %s of %s (%s), user %d", world.id:sub(1, 12), self.options.image,
+    (digest or world.image.Id),
     world.identity.uid)
 end
 
@@ -164,8 +183,10 @@ local function build(self, job, world)
   world.files = files.functions(world.user, world.dir)
   prepare(world)
   wait_for_services(self, job, world)
-  trees.new { engine = world.engine, container = world.id, root = world.root, owner = world.identity,
-    files = world.files, stage = world.stage, volumes = self.options.in_place and visible(world) or {} }:complete(world.files)
+  trees.new { engine = world.engine, container = world.id, root = world.root,
+    owner = world.identity,
+    files = world.files, stage = world.stage,
+    volumes = self.options.in_place and visible(world) or {} }:complete(world.files)
   tell(self, job, world)
 end
 
@@ -178,7 +199,8 @@ function Docker:open(job)
   local world = { stage = stage, relay_turn = turn.new() }
   self.worlds[job] = world
   build(self, job, world)
-  return { dir = world.dir, tmp = world.tmp, host_tmp = stage, fs = world.files, proc = processes(job, world),
+  return { dir = world.dir, tmp = world.tmp, host_tmp = stage, fs = world.files,
+    proc = processes(job, world),
     record = world.record }
 end
 
@@ -191,7 +213,7 @@ function Docker:docker_host(job)
   return relay.open(job, world)
 end
 
--- --- closing --------------------------------------------------------------------------------------------------------
+-- --- closing -------------------------------------------------------------------------------------
 
 local function keep_logs(job, services)
   services:each_log(function(service_name, text)
@@ -202,7 +224,8 @@ local function keep_logs(job, services)
   end)
 end
 
--- A step that failed may have done so because a service had; a daemon that is lost has been told of.
+-- A step that failed may have done so because a service had; a daemon that is lost has been told
+-- of.
 local function tell_services(job, services, failure)
   local good, ended = pcall(services.ended, services)
   if not failure then return end
@@ -250,7 +273,8 @@ local function new(given)
     end
   end
   return setmetatable({ kind = "docker", title = "container " .. checked.image, options = checked,
-    services = service.check(checked.services), worlds = setmetatable({}, { __mode = "k" }) }, Docker)
+    services = service.check(checked.services), worlds = setmetatable({}, { __mode = "k" }) },
+      Docker)
 end
 
 return { new = new }

@@ -1,9 +1,9 @@
 -- The host executor: steps run on this machine, in directories that the run owns.
 --
--- An executor has open(job), which gives { dir, tmp, fs, proc, host_tmp }: paths as the steps see them, and the
--- functions through which verbs reach files and processes; host_tmp is a directory on this machine. Verbs use
--- nothing else, so that they work wherever the steps run. close(job, failure), if there is one, is called when the job
--- is over; a title makes opening a step.
+-- An executor has open(job), which gives { dir, tmp, fs, proc, host_tmp }: paths as the steps see
+-- them, and the functions through which verbs reach files and processes; host_tmp is a directory on
+-- this machine. Verbs use nothing else, so that they work wherever the steps run. close(job,
+-- failure), if there is one, is called when the job is over; a title makes opening a step.
 local environments = require "orch.environment"
 local fs = require "orch.fs"
 local options = require "orch.options"
@@ -14,8 +14,8 @@ Host.__index = Host
 
 local schema = options.schema { working_directory = "string?" }
 
--- Files of the job, relative paths taken from its working directory: each function is made, by what is here, when it is
--- first asked for.
+-- Files of the job, relative paths taken from its working directory: each function is made, by what
+-- is here, when it is first asked for.
 local files_at = {}
 
 --- Where programs of this machine can read a file or directory of the job: it, or a copy of it.
@@ -81,7 +81,8 @@ local function processes(job, dir, tmp)
     return spec
   end
   local self = {}
-  --- As proc.start, in the working directory; job.env and then spec.env are laid over the environment.
+  --- As proc.start, in the working directory; job.env and then spec.env are laid over the
+  --- environment.
   function self.start(spec) return proc.start(prepared(spec)) end
   --- As proc.run, likewise.
   function self.run(spec) return proc.run(prepared(spec)) end
@@ -89,7 +90,8 @@ local function processes(job, dir, tmp)
   function self.has(path) return fs.stat(path) ~= nil end
   --- Does something listen, as seen from the steps? What it says to some words, if there are any.
   function self.probe(host, port, seconds, words)
-    local stream <close>, failure = require "orch.http".stream { host = host, port = port, connect_timeout = seconds }
+    local stream <close>, failure = require "orch.http".stream { host = host, port = port,
+      connect_timeout = seconds }
     if not stream then return nil, failure end
     if not words then return "" end
     stream:write(words)

@@ -1,10 +1,11 @@
 ---@meta orch.db
 
----SQLite databases (WAL, synchronous NORMAL), each on a thread of its own; statements run in the order given.
+---SQLite databases (WAL, synchronous NORMAL), each on a thread of its own; statements run in the
+---order given.
 local db = {}
 
----Opens a database, made when it is not there; whether that succeeded is told by its first statement. It is closed with
----the task that opened it, at the latest.
+---Opens a database, made when it is not there; whether that succeeded is told by its first
+---statement. It is closed with the task that opened it, at the latest.
 ---@param path string
 ---@return orch.db.database
 function db.open(path) end
@@ -19,10 +20,10 @@ function db.open(path) end
 ---@class orch.db.database: userdata
 local database = {}
 
----Runs one statement and waits for its rows; a power cut may undo it, a crash of orch does not. When the task is
----cancelled, a statement that only reads ends early; others are done. Errors: usage (the
----statement), conflict (a constraint, a table that is there already), io. Raises when the database is closed, for
----other values, and for more than 100 of them.
+---Runs one statement and waits for its rows; a power cut may undo it, a crash of orch does not.
+---When the task is cancelled, a statement that only reads ends early; others are done. Errors:
+---usage (the statement), conflict (a constraint, a table that is there already), io. Raises when
+---the database is closed, for other values, and for more than 100 of them.
 ---@param sql string
 ---@param ... orch.db.value for each `?`
 ---@return orch.db.rows? rows
@@ -36,8 +37,8 @@ function database:exec(sql, ...) end
 ---@return orch.error? err
 function database:exec_durable(sql, ...) end
 
----As `exec`, without waiting: it is done with what follows, at the latest when all tasks wait. A failure is raised by
----the next `post`, `post_now` or `settle`.
+---As `exec`, without waiting: it is done with what follows, at the latest when all tasks wait. A
+---failure is raised by the next `post`, `post_now` or `settle`.
 ---@param sql string
 ---@param ... orch.db.value
 function database:post(sql, ...) end
@@ -47,7 +48,8 @@ function database:post(sql, ...) end
 ---@param ... orch.db.value
 function database:post_now(sql, ...) end
 
----Waits until every `post_now` has been done: a crash of orch does not undo them any more. Raises what has failed.
+---Waits until every `post_now` has been done: a crash of orch does not undo them any more. Raises
+---what has failed.
 function database:settle() end
 
 ---Runs 1 to 1,000 statements, all or none, and waits.

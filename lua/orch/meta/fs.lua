@@ -1,11 +1,12 @@
 ---@meta orch.fs
 
----Files of this machine. Only `fs.remove` waits. Errors, where nothing else is said: missing, conflict (something else
----is there), io (permission, disk).
+---Files of this machine. Only `fs.remove` waits. Errors, where nothing else is said: missing,
+---conflict (something else is there), io (permission, disk).
 local fs = {}
 
----A FIFO or socket is an error of kind conflict: nothing here waits for another program. A pipe that orch itself was
----given, as a shell names it for `<(command)`, is read, and waited for 10 seconds at a time.
+---A FIFO or socket is an error of kind conflict: nothing here waits for another program. A pipe
+---that orch itself was given, as a shell names it for `<(command)`, is read, and waited for 10
+---seconds at a time.
 ---@param path string
 ---@param max? integer bytes; a larger file is an error of kind limit; default 64 MiB
 ---@return string? bytes
@@ -17,8 +18,8 @@ function fs.read(path, max) end
 ---@field durable? boolean on the disk before it returns; default false
 ---@field [string] orch.UnknownOption
 
----Writes a file whole or not at all: beside it first, then renamed. A device such as /dev/null is written to;
----a FIFO or directory is an error of kind conflict.
+---Writes a file whole or not at all: beside it first, then renamed. A device such as /dev/null is
+---written to; a FIFO or directory is an error of kind conflict.
 ---@param path string
 ---@param bytes string|number|orch.Secret
 ---@param options? orch.fs.write_options
@@ -111,8 +112,8 @@ function fs.matches(pattern, path) end
 ---@return orch.error? err
 function fs.remove(path) end
 
----Locks a file, made when it is not there, against all others who lock it so; it then names the holder's process. Held
----until released, collected or the end of the program, however it ends.
+---Locks a file, made when it is not there, against all others who lock it so; it then names the
+---holder's process. Held until released, collected or the end of the program, however it ends.
 ---@param path string
 ---@return orch.fs.lock? lock
 ---@return orch.error? err conflict: it is locked

@@ -1,7 +1,8 @@
 ---@meta orch.hash
 
----SHA-256, HMAC, base64, hexadecimal digits, random bytes and AWS signatures over libcrypto. Mapped on first
----`require`. Only `hash.file` waits. Where `string|orch.secret` stands, a number is taken for its digits.
+---SHA-256, HMAC, base64, hexadecimal digits, random bytes and AWS signatures over libcrypto. Mapped
+---on first `require`. Only `hash.file` waits. Where `string|orch.secret` stands, a number is taken
+---for its digits.
 ---@class orch.hash
 local hash = {}
 
@@ -20,8 +21,8 @@ function hash.sha256(data, form) end
 ---@return string digest 32 bytes
 function hash.hmac_sha256(key, data, form) end
 
----Waits: SHA-256 of a regular file, read on a thread by blocks of 256 KiB; a cancellation ends it after the
----block at hand. Errors: `missing`, `io`; `usage` when it is no regular file.
+---Waits: SHA-256 of a regular file, read on a thread by blocks of 256 KiB; a cancellation ends it
+---after the block at hand. Errors: `missing`, `io`; `usage` when it is no regular file.
 ---@param path string
 ---@return string? hex
 ---@return orch.error? err
@@ -33,16 +34,16 @@ function hash.file(path) end
 ---@return string
 function hash.random(n, form) end
 
----Base64 (RFC 4648) in one line, always padded: also `"url"`, as Docker's X-Registry-Auth wants it. A secret
----gives a secret of the same name.
+---Base64 (RFC 4648) in one line, always padded: also `"url"`, as Docker's X-Registry-Auth wants it.
+---A secret gives a secret of the same name.
 ---@generic T: string|orch.Secret
 ---@param data T
 ---@param alphabet? "standard"|"url" `"url"` has `-_` in place of `+/`
 ---@return T text
 function hash.base64(data, alphabet) end
 
----Strict, save that blanks, tabs and line ends are passed over, and that `"url"` may lack all its padding.
----A secret gives a secret. Error: `usage`; it tells where, never what.
+---Strict, save that blanks, tabs and line ends are passed over, and that `"url"` may lack all its
+---padding. A secret gives a secret. Error: `usage`; it tells where, never what.
 ---@generic T: string|orch.Secret
 ---@param text T
 ---@param alphabet? "standard"|"url"
@@ -87,13 +88,13 @@ function hash.unhex(text) end
 ---@field string_to_sign string
 ---@field signature string 64 digits
 
----AWS Signature Version 4 in the Authorization header. Header names are folded to lower case and sorted by
----name alone; white space in values shrinks to one blank; the query is decoded, encoded and sorted by key,
----then value; host carries a port that is not the scheme's own. (AWS: "Signature Version 4 signing process";
----proven against aws-c-auth's vectors and botocore.)
+---AWS Signature Version 4 in the Authorization header. Header names are folded to lower case and
+---sorted by name alone; white space in values shrinks to one blank; the query is decoded, encoded
+---and sorted by key, then value; host carries a port that is not the scheme's own. (AWS: "Signature
+---Version 4 signing process"; proven against aws-c-auth's vectors and botocore.)
 ---
----Raises for what cannot be signed as meant: a line end in a header, a name in two spellings, authorization,
----x-amz-date or x-amz-security-token given, blanks in a credential, an odd URL.
+---Raises for what cannot be signed as meant: a line end in a header, a name in two spellings,
+---authorization, x-amz-date or x-amz-security-token given, blanks in a credential, an odd URL.
 ---@param request orch.hash.request
 ---@return orch.hash.signed
 function hash.sigv4(request) end
@@ -105,7 +106,8 @@ function hash.sigv4(request) end
 ---@field url string|orch.Secret a secret when a credential is one
 ---@field headers table<string, orch.hash.value> those given, and host
 
----As `hash.sigv4`, with the signature in the URL's query. With `s3` the payload is UNSIGNED-PAYLOAD.
+---As `hash.sigv4`, with the signature in the URL's query. With `s3` the payload is
+---UNSIGNED-PAYLOAD.
 ---@param request orch.hash.presign
 ---@return orch.hash.presigned
 function hash.sigv4_presign(request) end

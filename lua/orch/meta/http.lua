@@ -1,5 +1,6 @@
 ---@meta orch.http
--- HTTP requests over TCP, TLS and unix sockets. HTTP/1.1; connections are kept alive and used again.
+-- HTTP requests over TCP, TLS and unix sockets. HTTP/1.1; connections are kept alive and used
+-- again.
 
 ---How a server is reached.
 ---@class orch.http.peer
@@ -49,9 +50,10 @@ function reply:close() end
 
 local http = {}
 
----Makes a request and waits for its answer. Errors: net (no address, refused, reset, TLS), missing (no such
----socket, no such ca_file), io (no permission, the body's source or the file broke), timeout, limit, remote (broken or
----truncated answer, bad redirect), usage (malformed URL), cancelled; code is libcurl's or the system's number.
+---Makes a request and waits for its answer. Errors: net (no address, refused, reset, TLS), missing
+---(no such socket, no such ca_file), io (no permission, the body's source or the file broke),
+---timeout, limit, remote (broken or truncated answer, bad redirect), usage (malformed URL),
+---cancelled; code is libcurl's or the system's number.
 ---@param options orch.http.options
 ---@return (orch.http.reply|orch.http.stream_reply)? reply
 ---@return orch.error? err
@@ -75,7 +77,8 @@ function http.request(options) end
 ---@class orch.http.stream
 local stream = {}
 
----Waits for bytes and returns those that are there. nil at the end; nil, err when the connection broke (net, remote).
+---Waits for bytes and returns those that are there. nil at the end; nil, err when the connection
+---broke (net, remote).
 ---@param max? integer bytes, default and at most 65,536
 ---@return string? piece
 ---@return orch.error? err
@@ -87,13 +90,14 @@ function stream:read(max) end
 ---@return orch.error? err net
 function stream:write(data) end
 
----Ends our data; the other side's can still be read. Waits until all before is on its way; over TLS the end is an alert,
----which libcurl must have OpenSSL for (else usage).
+---Ends our data; the other side's can still be read. Waits until all before is on its way; over TLS
+---the end is an alert, which libcurl must have OpenSSL for (else usage).
 ---@return true? ok
 ---@return orch.error? err
 function stream:shutdown() end
 
----Closes at once; also done by <close>, and at the end of the task that made it. Using it afterwards raises.
+---Closes at once; also done by <close>, and at the end of the task that made it. Using it
+---afterwards raises.
 function stream:close() end
 
 ---Connects. Errors as of request: net, missing, io, timeout, cancelled.
@@ -102,10 +106,11 @@ function stream:close() end
 ---@return orch.error? err
 function http.stream(options) end
 
----Sends a request that turns the connection into a raw stream, and waits for the head of the answer. The stream begins
----right behind the head of a 101 or 2xx answer; any other status is an error whose code it is and whose message holds
----the server's words: usage (400), auth (401, 403), missing (404), conflict (409), remote. Besides those of request: limit
----for a head of more than 64 KiB.
+---Sends a request that turns the connection into a raw stream, and waits for the head of the
+---answer. The stream begins right behind the head of a 101 or 2xx answer; any other status is an
+---error whose code it is and whose message holds the server's words: usage (400), auth (401, 403),
+---missing (404), conflict (409), remote. Besides those of request: limit for a head of more than 64
+---KiB.
 ---@param options orch.http.upgrade_options
 ---@return orch.http.stream? stream
 ---@return { status: integer, headers: table<string, string> }|orch.error head_or_err

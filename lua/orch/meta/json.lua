@@ -5,35 +5,38 @@
 ---@field null userdata the value that JSON's `null` becomes; compare with `==`; true as a condition
 local json = {}
 
----What a value of JSON becomes: object → table, list → table marked by `json.array`, `null` → `json.null`,
----number without fraction and exponent → integer (64 bits; a larger one is an error), other number → float.
----Of a doubled name the last counts. Strings may hold NUL (`\u0000`), names may not.
+---What a value of JSON becomes: object → table, list → table marked by `json.array`, `null` →
+---`json.null`, number without fraction and exponent → integer (64 bits; a larger one is an error),
+---other number → float. Of a doubled name the last counts. Strings may hold NUL (`\u0000`), names
+---may not.
 ---
----Errors: `usage` "invalid JSON at line:column: …" (the text itself is not quoted: it may be a credential),
----also for more than 200 levels; `limit` when the text is longer than `max`. Raises for a secret.
+---Errors: `usage` "invalid JSON at line:column: …" (the text itself is not quoted: it may be a
+---credential), also for more than 200 levels; `limit` when the text is longer than `max`. Raises
+---for a secret.
 ---@param text string one document, nothing behind it but white space
 ---@param options? { max?: integer } max: bytes, default 64 MiB
 ---@return any value
 ---@return orch.error? err
 function json.decode(text, options) end
 
----The same value always gives the same bytes: names are sorted by their bytes (`sort = false`: in no
----particular order). A table with keys 1 … n is a list, one with string keys an object, an empty one an
----object unless marked by `json.array`. Floats keep as many digits as bring them back. Bytes that are not
----UTF-8 become U+FFFD.
+---The same value always gives the same bytes: names are sorted by their bytes (`sort = false`: in
+---no particular order). A table with keys 1 … n is a list, one with string keys an object, an empty
+---one an object unless marked by `json.array`. Floats keep as many digits as bring them back. Bytes
+---that are not UTF-8 become U+FFFD.
 ---
----Raises, naming the place (`.env[3]`), for: secrets, functions, userdata, coroutines; tables that hold
----themselves, have holes, or mix a list with names; NaN and infinities; more than 200 levels; two names
----that differ only in stray bytes; more than 256 MiB of text.
+---Raises, naming the place (`.env[3]`), for: secrets, functions, userdata, coroutines; tables that
+---hold themselves, have holes, or mix a list with names; NaN and infinities; more than 200 levels;
+---two names that differ only in stray bytes; more than 256 MiB of text.
 ---@param value any
 ---
----With `open_secrets` a secret is written as a string, and the text is itself a secret, of that name.
+---With `open_secrets` a secret is written as a string, and the text is itself a secret, of that
+---name.
 ---@param options? { pretty?: boolean, sort?: boolean, open_secrets?: boolean } pretty: lines, indented by two (default false); sort: default true
 ---@return string|orch.Secret text
 function json.encode(value, options) end
 
----Marks the table (a new one when absent) as a list, so that it is written as `[]` when empty. Raises when
----it has a metatable of another kind.
+---Marks the table (a new one when absent) as a list, so that it is written as `[]` when empty.
+---Raises when it has a metatable of another kind.
 ---@generic T: table
 ---@param table? T
 ---@return T table

@@ -12,7 +12,8 @@ local orch = {}
 ---@class orch.Verb: table what `orch.verb` made
 ---@class orch.Executor: table where a job's steps run
 
----What a CI service would tell of the pipeline. Each can be given: `orch run RECIPE pipeline.git.branch=main`.
+---What a CI service would tell of the pipeline. Each can be given: `orch run RECIPE
+---pipeline.git.branch=main`.
 ---@class orch.PipelineValues
 ---@field number integer the run's
 ---@field id string the run's, a UUID
@@ -72,8 +73,8 @@ function Job:log(format, ...) end
 ---Ends the job early, as a success.
 function Job:halt() end
 
----Something to do when the body has ended: always, only when it failed, or only when it did not. Done in reverse
----order, also after a cancellation, and then within 30 s each.
+---Something to do when the body has ended: always, only when it failed, or only when it did not.
+---Done in reverse order, also after a cancellation, and then within 30 s each.
 ---@param f fun()
 ---@param when? "always"|"on_fail"|"on_success" default "always"
 function Job:defer(f, when) end
@@ -126,7 +127,8 @@ function orch.job(description) end
 ---@field [integer] orch.Definition
 ---@field [string] orch.UnknownOption
 
----Puts jobs together; nothing runs yet. Raises kind usage for a mistake: two of a name, a need that there is not, a circle.
+---Puts jobs together; nothing runs yet. Raises kind usage for a mistake: two of a name, a need that
+---there is not, a circle.
 ---@param description orch.PipelineDescription
 ---@return orch.Pipeline
 function orch.pipeline(description) end
@@ -195,19 +197,21 @@ function orch.docker(description) end
 ---@param ... any
 function orch.fail(format, ...) end
 
----Runs the named functions side by side. When one fails the others are cancelled, and its error is raised once all have
----ended; one that waits for an answer (`job:ask`) leaves the others to go on.
+---Runs the named functions side by side. When one fails the others are cancelled, and its error is
+---raised once all have ended; one that waits for an answer (`job:ask`) leaves the others to go on.
 ---@param functions table<string, fun(): any>
 ---@return table<string, any> results the first result of each, by name
 function orch.all(functions) end
 
----Calls f and gives it that many seconds; then it is cancelled, and an error of kind timeout is raised.
+---Calls f and gives it that many seconds; then it is cancelled, and an error of kind timeout is
+---raised.
 ---@param seconds number
 ---@param f fun(): any
 ---@return any ...
 function orch.timeout(seconds, f) end
 
----Calls f even when the task is cancelled, and holds a cancellation back meanwhile, for that many seconds (default 30).
+---Calls f even when the task is cancelled, and holds a cancellation back meanwhile, for that many
+---seconds (default 30).
 ---@param f fun(): any
 ---@param seconds? number
 ---@return any ...

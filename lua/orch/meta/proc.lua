@@ -1,8 +1,8 @@
 ---@meta orch.proc
 
----Programs. Each has a small parent of its own (a keeper), which ends everything that the program started when the
----program ends, is cancelled, or orch dies. As many run at once as the limit of descriptors allows (224 with 1,024,
----10,000 at most); who starts one more waits for a place.
+---Programs. Each has a small parent of its own (a keeper), which ends everything that the program
+---started when the program ends, is cancelled, or orch dies. As many run at once as the limit of
+---descriptors allows (224 with 1,024, 10,000 at most); who starts one more waits for a place.
 local proc = {}
 
 ---@class (exact) orch.proc.options
@@ -28,21 +28,22 @@ local proc = {}
 ---@field stdout? string `run` only; with standard error in it unless `split`
 ---@field stderr? string `run` with `split` only
 
----Runs a program to its end; waits. Its exit status is a result, not an error. Errors: missing (no such program,
----interpreter or directory), io (not allowed, no program), timeout, limit, cancelled.
+---Runs a program to its end; waits. Its exit status is a result, not an error. Errors: missing (no
+---such program, interpreter or directory), io (not allowed, no program), timeout, limit, cancelled.
 ---@param options orch.proc.options
 ---@return orch.proc.result? result
 ---@return orch.error? err
 function proc.run(options) end
 
----Starts a program that is read while it runs; waits for a place only. It is ended with the task that started it, at
----the latest. Errors: as `run`; some of them are told by `child:wait`.
+---Starts a program that is read while it runs; waits for a place only. It is ended with the task
+---that started it, at the latest. Errors: as `run`; some of them are told by `child:wait`.
 ---@param options orch.proc.options
 ---@return orch.proc.child? child
 ---@return orch.error? err
 function proc.start(options) end
 
----Signals one process, of which the caller knows that it still is the one meant. Errors: missing, io.
+---Signals one process, of which the caller knows that it still is the one meant. Errors: missing,
+---io.
 ---@param pid integer more than 1
 ---@param number integer 0 only looks whether it is there
 ---@return true? good
@@ -52,8 +53,8 @@ function proc.kill(pid, number) end
 ---@class orch.proc.child: userdata
 local child = {}
 
----Waits for the next piece of output, of any size. Nothing at the end. What is not read is kept up to 256 KiB; then the
----program waits. One task may wait for a child at a time.
+---Waits for the next piece of output, of any size. Nothing at the end. What is not read is kept up
+---to 256 KiB; then the program waits. One task may wait for a child at a time.
 ---@return string? piece
 ---@return "stdout"|"stderr"|nil stream "stdout" where they are not apart
 function child:read() end
@@ -63,7 +64,8 @@ function child:read() end
 ---@return orch.error? err
 function child:wait() end
 
----Asks the program and all that it started to end: TERM, after the grace KILL. Also done by <close>.
+---Asks the program and all that it started to end: TERM, after the grace KILL. Also done by
+---<close>.
 function child:cancel() end
 
 ---Sends a signal to the program's group. Does nothing once it has ended.

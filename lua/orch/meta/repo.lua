@@ -1,6 +1,6 @@
 ---@meta orch.repo
--- Git: a commit as a work tree, and what a directory's repository is. Over libgit2, in a helper program
--- (lib/orch/orch-repo) that is killed when the task is cancelled or a time is over.
+-- Git: a commit as a work tree, and what a directory's repository is. Over libgit2, in a helper
+-- program (lib/orch/orch-repo) that is killed when the task is cancelled or a time is over.
 
 ---@class (exact) orch.repo.checkout_options
 ---@field url string|orch.Secret `https://…`, `http://…`, `ssh://…`, `user@host:path`, or an absolute path (or `file:///…`) of a repository on this machine: bare, or its work tree. A user and password in it serve as `user` and `password` and appear nowhere else
@@ -44,25 +44,28 @@
 
 local repo = {}
 
----Makes `into` the work tree of a commit. `git status` is clean afterwards; origin is `url` without credentials;
----HEAD is on the branch, or detached for a tag, another ref or a bare `sha`. No hook, filter driver or other
----program that a repository names is run; the machine's git configuration (insteadOf, proxies) counts.
----From a path nothing is copied: objects are borrowed from that repository, which must stay.
+---Makes `into` the work tree of a commit. `git status` is clean afterwards; origin is `url` without
+---credentials; HEAD is on the branch, or detached for a tag, another ref or a bare `sha`. No hook,
+---filter driver or other program that a repository names is run; the machine's git configuration
+---(insteadOf, proxies) counts. From a path nothing is copied: objects are borrowed from that
+---repository, which must stay.
 ---
----Interrupted at any moment (cancel, timeout, SIGKILL) it leaves an absent or empty `into` without a work tree;
----what it leaves beside it is deleted at once, or by the next checkout into the same directory.
+---Interrupted at any moment (cancel, timeout, SIGKILL) it leaves an absent or empty `into` without
+---a work tree; what it leaves beside it is deleted at once, or by the next checkout into the same
+---directory.
 ---
----Errors: usage (malformed URL or sha), missing (no such repository, ref or commit; names that are near are
----listed), auth (credentials asked for, refused, or not sufficient), net (no address, refused, TLS), remote (the
----server answered with an error of its own), timeout, conflict (`into` holds something else; another checkout
----into it runs), failed (a hostile repository: paths that lead out of the work tree or into .git), io.
+---Errors: usage (malformed URL or sha), missing (no such repository, ref or commit; names that are
+---near are listed), auth (credentials asked for, refused, or not sufficient), net (no address,
+---refused, TLS), remote (the server answered with an error of its own), timeout, conflict (`into`
+---holds something else; another checkout into it runs), failed (a hostile repository: paths that
+---lead out of the work tree or into .git), io.
 ---@param options orch.repo.checkout_options
 ---@return orch.repo.checkout_result? result
 ---@return orch.error? err
 function repo.checkout(options) end
 
----What repository the directory is in, looking upwards. Errors: missing (the directory is not there, or in no
----repository), timeout, failed.
+---What repository the directory is in, looking upwards. Errors: missing (the directory is not
+---there, or in no repository), timeout, failed.
 ---@param options { dir?: string, dirty?: boolean, timeout?: number } dir: default the working directory; timeout: seconds, default 60
 ---@return orch.repo.info_result? info
 ---@return orch.error? err

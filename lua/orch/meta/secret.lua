@@ -1,12 +1,12 @@
 ---@meta orch.secret
 
----Values that Lua carries but cannot read. A secret prints `***`, its concatenation with text is a secret,
----`string.format` and JSON refuse it; primitives open it where they take text (an environment, a header, a
----file's content). Never waits.
+---Values that Lua carries but cannot read. A secret prints `***`, its concatenation with text is a
+---secret, `string.format` and JSON refuse it; primitives open it where they take text (an
+---environment, a header, a file's content). Never waits.
 ---
----The first secret makes the program undumpable (PR_SET_DUMPABLE): it leaves no core, and no other process
----of the same user, a step of a build least of all, can read its memory or environment through ptrace or
----`/proc`. So a debugger cannot be attached any more, except by root.
+---The first secret makes the program undumpable (PR_SET_DUMPABLE): it leaves no core, and no other
+---process of the same user, a step of a build least of all, can read its memory or environment
+---through ptrace or `/proc`. So a debugger cannot be attached any more, except by root.
 ---@class orch.secret
 local secret = {}
 
@@ -43,21 +43,23 @@ function secret.masker() end
 ---@class orch.Masker
 local masker = {}
 
----From now on the value is masked: as it is; each of its lines that has at least four letters or digits and is
----no PEM header; both of these escaped for a URL (`%2F`, `%2f`, `+`), for JSON (`\n`, `\/`, `\u002f`) and by a
----shell (`'\''`, `'"'"'`, `\$`); and in base64 of both alphabets, alone or inside of another text, cut into
----lines of at least 60 characters or not. Cheap at any time; streams that are under way take notice.
+---From now on the value is masked: as it is; each of its lines that has at least four letters or
+---digits and is no PEM header; both of these escaped for a URL (`%2F`, `%2f`, `+`), for JSON (`\n`,
+---`\/`, `\u002f`) and by a shell (`'\''`, `'"'"'`, `\$`); and in base64 of both alphabets, alone or
+---inside of another text, cut into lines of at least 60 characters or not. Cheap at any time;
+---streams that are under way take notice.
 ---@param value orch.Secret|string
 ---@return boolean masked false when it is under 4 bytes: masking it would make every text unreadable
 function masker:add(value) end
 
----Secrets that overlap are hidden as one; of several that begin at the same place the longest counts.
----Raises for more than 1 GiB.
+---Secrets that overlap are hidden as one; of several that begin at the same place the longest
+---counts. Raises for more than 1 GiB.
 ---@param text string
 ---@return string
 function masker:apply(text) end
 
----A text that comes in pieces: what feed and flush give, taken together, is what apply gives for the whole.
+---A text that comes in pieces: what feed and flush give, taken together, is what apply gives for
+---the whole.
 ---@return orch.MaskStream
 function masker:stream() end
 

@@ -1,5 +1,6 @@
 ---@meta orch.session
--- BuildKit sessions: what a build asks of its client. The daemon is the client of an HTTP/2 server on this connection.
+-- BuildKit sessions: what a build asks of its client. The daemon is the client of an HTTP/2 server
+-- on this connection.
 
 local session = {}
 
@@ -26,7 +27,8 @@ local session = {}
 ---@class orch.session
 local s = {}
 
----What a build names it by. One session is for one build: a second one would get the first one's context.
+---What a build names it by. One session is for one build: a second one would get the first one's
+---context.
 ---@return string id
 function s:id() end
 
@@ -45,9 +47,10 @@ function s:id() end
 ---@return orch.error? err
 function s:close() end
 
----Waits until it has ended. Errors, the first one that occurred: conflict (a file changed while it was being sent), io and
----missing (a file, the output), limit, net (the daemon closed it), timeout (it was silent), remote (the daemon broke the protocol), usage (a pattern
----of .dockerignore that Docker refuses).
+---Waits until it has ended. Errors, the first one that occurred: conflict (a file changed while it
+---was being sent), io and missing (a file, the output), limit, net (the daemon closed it), timeout
+---(it was silent), remote (the daemon broke the protocol), usage (a pattern of .dockerignore that
+---Docker refuses).
 ---@return orch.session.stats? stats
 ---@return orch.error? err
 function s:wait() end
@@ -60,11 +63,12 @@ function s:stats() end
 ---@return orch.error? err
 function s:failure() end
 
----Opens a session. It ends with the task that opened it. Served are Health, Auth/Credentials, Secrets, SSH, FileSync and
----FileSend; the rest is answered as unimplemented. Ceilings: 64 calls at a time, 16 directories being sent, 4 MiB of
----patterns, 10,000,000 entries, questions of 64 KiB; a daemon that passes one ends the session (limit, remote).
----Files are sent as owned by 0:0, with mode, mtime, hard links and extended attributes; sockets are left out.
----Errors: missing and io (a directory that cannot be opened; the socket), net, usage and missing (the daemon knows no
+---Opens a session. It ends with the task that opened it. Served are Health, Auth/Credentials,
+---Secrets, SSH, FileSync and FileSend; the rest is answered as unimplemented. Ceilings: 64 calls at
+---a time, 16 directories being sent, 4 MiB of patterns, 10,000,000 entries, questions of 64 KiB; a
+---daemon that passes one ends the session (limit, remote). Files are sent as owned by 0:0, with
+---mode, mtime, hard links and extended attributes; sockets are left out. Errors: missing and io (a
+---directory that cannot be opened; the socket), net, usage and missing (the daemon knows no
 ---sessions), timeout, cancelled.
 ---@param options orch.session.options
 ---@return orch.session? s

@@ -1,5 +1,6 @@
 ---@meta orch.tar
--- Tar archives: packing trees, unpacking what strangers made, streaming build contexts. Names are bytes.
+-- Tar archives: packing trees, unpacking what strangers made, streaming build contexts. Names are
+-- bytes.
 
 local tar = {}
 
@@ -20,12 +21,13 @@ local tar = {}
 ---@field bytes integer sum of the files' sizes
 ---@field paths string[] what is no directory, sorted by bytes
 
----Packs paths. Modes, symbolic and hard links are kept, owners become 0:0; the same tree gives the same
----bytes. A path through a symbolic link is packed as if that were a directory, if it stays below root;
----a link that is selected itself stays one.
----Errors: missing (no root; nothing matched), usage (a malformed pattern, one that leads out of root),
----conflict (a file changed while it was being read), failed (a socket, fifo or device; a link out of
----root), limit (1,000,000 selected paths, 1,000 directories deep, 10,000,000 entries), io, cancelled.
+---Packs paths. Modes, symbolic and hard links are kept, owners become 0:0; the same tree gives the
+---same bytes. A path through a symbolic link is packed as if that were a directory, if it stays
+---below root; a link that is selected itself stays one.
+---Errors: missing (no root; nothing matched), usage (a malformed pattern, one that leads out of
+---root), conflict (a file changed while it was being read), failed (a socket, fifo or device; a
+---link out of root), limit (1,000,000 selected paths, 1,000 directories deep, 10,000,000 entries),
+---io, cancelled.
 ---@param options orch.tar.pack_options
 ---@return orch.tar.packed? packed
 ---@return orch.error? err
@@ -44,11 +46,11 @@ function tar.pack(options) end
 ---@field bytes integer written to files
 ---@field paths? string[] with list: what is no directory, sorted by bytes, each once
 
----Unpacks an archive that need not be trusted: nothing outside `into` is made, changed or linked to.
----A later entry replaces what an earlier one or an earlier archive put there. Owners are those of the
----process, set-id bits are dropped. On an error what was unpacked so far stays. Errors: missing (no file,
----no directory), remote (malformed or truncated), failed (an entry that leads out of `into`, a device, fifo
----or socket), limit, io, cancelled.
+---Unpacks an archive that need not be trusted: nothing outside `into` is made, changed or linked
+---to. A later entry replaces what an earlier one or an earlier archive put there. Owners are those
+---of the process, set-id bits are dropped. On an error what was unpacked so far stays. Errors:
+---missing (no file, no directory), remote (malformed or truncated), failed (an entry that leads out
+---of `into`, a device, fifo or socket), limit, io, cancelled.
 ---@param options orch.tar.unpack_options
 ---@return orch.tar.unpacked? unpacked
 ---@return orch.error? err
@@ -66,8 +68,8 @@ function tar.unpack(options) end
 ---@field mode integer permission bits
 ---@field linkname? string of a symbolic or hard link
 
----The entries of an archive in its order. Errors: missing, remote (malformed or truncated), limit, io,
----cancelled.
+---The entries of an archive in its order. Errors: missing, remote (malformed or truncated), limit,
+---io, cancelled.
 ---@param options orch.tar.list_options
 ---@return orch.tar.entry[]? entries
 ---@return orch.error? err
@@ -93,8 +95,8 @@ function context:fd() end
 ---@field bytes integer
 ---@field excluded integer paths left out; a directory that was not entered counts once
 
----Waits until all was written. Errors: conflict (a file changed while it was being read), io (also: the
----reader has gone), limit, cancelled. After an error what was sent is no whole archive.
+---Waits until all was written. Errors: conflict (a file changed while it was being read), io (also:
+---the reader has gone), limit, cancelled. After an error what was sent is no whole archive.
 ---@return orch.tar.sent? sent
 ---@return orch.error? err
 function context:wait() end
@@ -102,9 +104,9 @@ function context:wait() end
 ---Asks it to end; so does <close>, and the end of the task that made it.
 function context:cancel() end
 
----Streams a build context as an uncompressed tar. Owners are 0:0, modes and times kept, sockets left out.
----Errors: missing (dir, Dockerfile: names similar files), usage (a pattern that Docker refuses: names file
----and line), limit, io.
+---Streams a build context as an uncompressed tar. Owners are 0:0, modes and times kept, sockets
+---left out. Errors: missing (dir, Dockerfile: names similar files), usage (a pattern that Docker
+---refuses: names file and line), limit, io.
 ---@param options orch.tar.context_options
 ---@return orch.tar.context? context
 ---@return orch.error? err
@@ -113,14 +115,15 @@ function tar.context(options) end
 ---@class orch.tar.ignore
 local ignore = {}
 
----Is the path excluded, going by the patterns alone? A directory that is may still be sent, for the sake
----of something below it.
+---Is the path excluded, going by the patterns alone? A directory that is may still be sent, for the
+---sake of something below it.
 ---@param path string relative to the context
 ---@param is_dir? boolean makes no difference: no pattern is for directories only
 ---@return boolean excluded
 function ignore:excluded(path, is_dir) end
 
----Reads the text of a .dockerignore, with the meaning it has for BuildKit. Errors: usage, with the line; limit.
+---Reads the text of a .dockerignore, with the meaning it has for BuildKit. Errors: usage, with the
+---line; limit.
 ---@param text string
 ---@return orch.tar.ignore? ignore
 ---@return orch.error? err

@@ -1,13 +1,14 @@
 ---@meta orch.task
 
----Tasks: functions that run side by side in one thread, each going on while the others wait. A task is over when
----everything that it started is. Recipes use `orch.all`, `orch.timeout` and `orch.cleanup`, which are made of these.
+---Tasks: functions that run side by side in one thread, each going on while the others wait. A task
+---is over when everything that it started is. Recipes use `orch.all`, `orch.timeout` and
+---`orch.cleanup`, which are made of these.
 ---@class orch.task
 ---@field version string of the engine, such as "0.1.0"
 local task = {}
 
----Starts a task below the current one; it begins when the current one next waits. Raises when the current one is
----cancelled.
+---Starts a task below the current one; it begins when the current one next waits. Raises when the
+---current one is cancelled.
 ---@param f function
 ---@param ... any its arguments
 ---@return orch.Task
@@ -26,13 +27,14 @@ function task.cancelled() end
 ---Waits for `unpark` of the current task; returns at once when it came since the last park.
 function task.park() end
 
----From here to `unshield` a cancellation of the current task is held back from it and from what it starts. When the
----time is over they are cancelled with an error of kind timeout. Nested calls share the outermost one's time. See
----`orch.cleanup`.
+---From here to `unshield` a cancellation of the current task is held back from it and from what it
+---starts. When the time is over they are cancelled with an error of kind timeout. Nested calls
+---share the outermost one's time. See `orch.cleanup`.
 ---@param seconds number
 function task.shield(seconds) end
 
----Ends what `shield` began; what was held back is passed on to what was started meanwhile. Raises without `shield`.
+---Ends what `shield` began; what was held back is passed on to what was started meanwhile. Raises
+---without `shield`.
 function task.unshield() end
 
 ---@return number seconds of a clock that never goes back
@@ -51,15 +53,15 @@ function task.live() end
 ---@class orch.Task: userdata
 local running = {}
 
----Waits for the end. One task may wait for another at a time; later joins answer at once. Raises where a task would
----wait for itself or for one that it is part of.
+---Waits for the end. One task may wait for another at a time; later joins answer at once. Raises
+---where a task would wait for itself or for one that it is part of.
 ---@param seconds? number default: for ever
 ---@return boolean? good true and the function's results, false and its error, nil when the time is over
 ---@return any ... results, or an orch.error
 function running:join(seconds) end
 
----Raises the reason where the task waits, and at each later wait; likewise in all that it started. The first reason
----stays. Does nothing to a task that has ended.
+---Raises the reason where the task waits, and at each later wait; likewise in all that it started.
+---The first reason stays. Does nothing to a task that has ended.
 ---@param reason orch.error
 function running:cancel(reason) end
 

@@ -14,16 +14,17 @@ function term.size(fd) end
 ---@return boolean
 function term.is_tty(fd) end
 
----The text with nothing in it that a terminal would obey. Control sequences (ECMA-48 CSI) are taken out; other
----control characters, C1 too, bidirectional overrides, line separators and bytes that are no UTF-8 are shown as
----`\x07` or `\u{202e}`; tabs stay. Raises for more than 16 MiB.
+---The text with nothing in it that a terminal would obey. Control sequences (ECMA-48 CSI) are taken
+---out; other control characters, C1 too, bidirectional overrides, line separators and bytes that
+---are no UTF-8 are shown as `\x07` or `\u{202e}`; tabs stay. Raises for more than 16 MiB.
 ---@param text string
 ---@param colours? boolean keep sequences of colour and weight, ended by a reset; never blinking or concealing
 ---@return string
 function term.printable(text, colours) end
 
----The start of a printable text that fits; its last column is `…` when something is left out. Tabs become spaces.
----Characters are measured one by one, as terminals do: East Asian wide ones and emoji take two columns.
+---The start of a printable text that fits; its last column is `…` when something is left out. Tabs
+---become spaces. Characters are measured one by one, as terminals do: East Asian wide ones and
+---emoji take two columns.
 ---@param text string
 ---@param columns integer
 ---@return string text
@@ -35,8 +36,8 @@ function term.fit(text, columns) end
 ---@param text? string at most 4096 bytes; nil takes it back
 function term.parting(fd, text) end
 
----Waits for a line that a person types at the standard input; the terminal edits it, up to 4096 bytes.
----Cancelled while it waits, it takes nothing.
+---Waits for a line that a person types at the standard input; the terminal edits it, up to 4096
+---bytes. Cancelled while it waits, it takes nothing.
 ---
 ---Errors: `missing` when the standard input is no terminal, or has ended.
 ---@param options? { hidden?: boolean } hidden: what is typed is not shown
@@ -44,8 +45,8 @@ function term.parting(fd, text) end
 ---@return orch.error? err
 function term.read_line(options) end
 
----Has all that was printed arrived? What is still held back is written first; a write that failed before counts. A
----pipe whose reader has gone has had enough: that is no error.
+---Has all that was printed arrived? What is still held back is written first; a write that failed
+---before counts. A pipe whose reader has gone has had enough: that is no error.
 ---
 ---Errors: `io`.
 ---@return true? good

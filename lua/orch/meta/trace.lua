@@ -4,7 +4,8 @@
 ---@class orch.trace
 local trace = {}
 
----A step of the build graph. It is told several times: bare, started, completed; the last word counts.
+---A step of the build graph. It is told several times: bare, started, completed; the last word
+---counts.
 ---@class orch.trace.vertex
 ---@field digest string
 ---@field name string "[internal] …", "[stage 2/5] RUN …"

@@ -292,7 +292,7 @@
 ---@field ask fun(self: orch.Job, options?: orch.verb.ask|string|orch.Secret): string|number|boolean Asks a person: an approval, a value, a code. A run that nobody answers is put on hold.
 ---@field attach_workspace fun(self: orch.Job, options?: orch.verb.attach_workspace|string|orch.Secret): { layers: integer, entries: integer } Unpacks what the jobs before this one have persisted.
 ---@field checkout fun(self: orch.Job, options?: orch.verb.checkout|string|orch.Secret): orch.repo.checkout_result Checks the project out (or another repository) into the working directory.
----@field docker_build fun(self: orch.Job, options?: orch.verb.docker_build): orch.BuildResult Builds an image from a directory, a tar, a git repository or a container's files, and gives it all the tags.
+---@field docker_build fun(self: orch.Job, options?: orch.verb.docker_build): orch.BuildResult Builds an image from a directory, a tar, a git repository or a container's files; tags it.
 ---@field docker_login fun(self: orch.Job, options?: orch.verb.docker_login|string|orch.Secret): { registry: string, username: string } Logs in to a registry for the rest of the job; no file is written unless asked.
 ---@field docker_pull fun(self: orch.Job, options?: orch.verb.docker_pull|string|orch.Secret|any[]): { image: string, id: string, digest?: string, new?: boolean }[] Pulls images by name; the result lists ids and digests.
 ---@field docker_push fun(self: orch.Job, options?: orch.verb.docker_push|string|orch.Secret|any[]): { tag: string, digest: string }[] Pushes each tag by its name; the result lists the digests.
@@ -309,9 +309,9 @@
 ---@field image_tag fun(self: orch.Job, options?: orch.verb.image_tag): string[] Gives an image other names.
 ---@field now fun(self: orch.Job, options?: orch.verb.now): number The time, in seconds since 1970; a resumed run gets the time that was recorded.
 ---@field persist_to_workspace fun(self: orch.Job, options?: orch.verb.persist_to_workspace): { digest: string, entries: integer, size: integer, paths: string[] } Keeps files for the jobs after this one.
----@field random fun(self: orch.Job, options?: orch.verb.random): number A random number from 0 to 1, or a whole one from low to high; a resumed run gets what was recorded.
+---@field random fun(self: orch.Job, options?: orch.verb.random): number A random number from 0 to 1, or a whole one from low to high; resume gives what was recorded.
 ---@field read fun(self: orch.Job, options?: orch.verb.read|string|orch.Secret): string Reads a file of the job; the result is its bytes.
----@field restore_cache fun(self: orch.Job, options?: orch.verb.restore_cache): { key: string, exact: boolean }|false Brings files that an earlier run has kept: those of the key, else the newest whose key begins alike; false: none.
+---@field restore_cache fun(self: orch.Job, options?: orch.verb.restore_cache): { key: string, exact: boolean }|false Brings files kept by an earlier run: the key's, else the newest whose key begins so; or false.
 ---@field run fun(self: orch.Job, options?: orch.verb.run|string|orch.Secret|any[]): orch.RunResult Runs a shell command, or a program with its arguments, and shows what it prints.
 ---@field save_cache fun(self: orch.Job, options?: orch.verb.save_cache): { key: string, saved: boolean } Keeps files for later runs of the project, under a key that is written once.
 ---@field setup_remote_docker fun(self: orch.Job, options?: orch.verb.setup_remote_docker): { host: string, api: string, server: string } Finds the docker daemon and gives its address to the steps that follow.

@@ -1,11 +1,11 @@
--- What the CI services make of a log: groups that fold, failures that stand out. Each dialect is { open, close,
--- failure, warning, clean }; what programs print never speaks it.
+-- What the CI services make of a log: groups that fold, failures that stand out. Each dialect is {
+-- open, close, failure, warning, clean }; what programs print never speaks it.
 local fs = require "orch.fs"
 
 local function nothing() return nil end
 
--- https://docs.github.com/actions/reference/workflow-commands-for-github-actions: data and properties of a command are
--- escaped as its toolkit does.
+-- https://docs.github.com/actions/reference/workflow-commands-for-github-actions: data and
+-- properties of a command are escaped as its toolkit does.
 local function github_data(text)
   return (text:gsub("[%%\r\n]", { ["%"] = "%25", ["\r"] = "%0D", ["\n"] = "%0A" }))
 end
@@ -23,11 +23,15 @@ local function github(env)
       local file, line = (where or ""):match("^(.*):(%d+)$")
       if not file then return "::error::" .. github_data(message) end
       file = fs.real_path(file) or file
-      if workspace and file:sub(1, #workspace + 1) == workspace .. "/" then file = file:sub(#workspace + 2) end
-      return ("::error file=%s,line=%s::%s"):format(github_property(file), line, github_data(message))
+      if workspace and file:sub(1, #workspace + 1) == workspace .. "/" then
+        file = file:sub(#workspace + 2)
+      end
+      return ("::error file=%s,line=%s::%s"):format(github_property(file), line,
+        github_data(message))
     end,
     warning = function(message) return "::warning::" .. github_data(message) end,
-    -- The runner obeys "::command" at the start of a line, blanks aside, and "##[command]" anywhere.
+    -- The runner obeys "::command" at the start of a line, blanks aside, and "##[command]"
+    -- anywhere.
     clean = function(text) return (text:gsub("^(%s*):", "%1\\x3a"):gsub("##%[", "\\x23#[")) end,
   }
 end
@@ -46,7 +50,8 @@ local function gitlab()
   }
 end
 
--- https://buildkite.com/docs/pipelines/configure/managing-log-output: a line that begins so opens a group.
+-- https://buildkite.com/docs/pipelines/configure/managing-log-output: a line that begins so opens a
+-- group.
 local function buildkite()
   return {
     open = function(_, title) return "--- " .. title end,

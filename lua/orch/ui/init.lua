@@ -29,7 +29,8 @@ local function format_of(parsed)
   return parsed.json and "json" or parsed.format
 end
 
--- Waits for the run while its reporter ticks. A cancellation is the run's: it is reported, not obeyed.
+-- Waits for the run while its reporter ticks. A cancellation is the run's: it is reported, not
+-- obeyed.
 local function attend(work, reporter)
   local told = false
   while true do
@@ -53,7 +54,8 @@ local function close(out)
   return not closed and failure or nil
 end
 
---- Runs f with the reporters for that format; what f gives is what a command gives: an exit code, or nil and an error.
+--- Runs f with the reporters for that format; what f gives is what a command gives: an exit code,
+--- or nil and an error.
 ---@param format? "json"|"plain"|"tty" default: tty at a terminal, else plain
 ---@param f fun(reporters: function[]): boolean, table?
 ---@param how? { why?: boolean } what else the reporter is to show
@@ -66,7 +68,8 @@ local function report(format, f, how)
   local reporter = require("orch.ui." .. format).new(out, { fd = STDOUT, why = how and how.why })
   -- Started before the cancellation is held back here, so that it reaches the run.
   local work = task.spawn(f, { function(event) reporter:receive(event) end })
-  local joined, good, failure = table.unpack(branches.cleanup(function() return attend(work, reporter) end, AGES))
+  local joined, good, failure =
+    table.unpack(branches.cleanup(function() return attend(work, reporter) end, AGES))
   reporter:finish()
   local unwritten = close(out)
   if not joined then error(good, 0) end

@@ -1,4 +1,5 @@
--- What a reporter knows of a run from its events: jobs, the steps that run, their last lines and transfers.
+-- What a reporter knows of a run from its events: jobs, the steps that run, their last lines and
+-- transfers.
 local term = require "orch.term"
 
 local TAIL_LINES <const> = 8
@@ -22,7 +23,8 @@ local Model = {}
 Model.__index = Model
 
 local function new()
-  return setmetatable({ jobs = {}, order = {}, steps = {}, running = {}, artifacts = {}, labels = {}, counts = {},
+  return setmetatable({ jobs = {}, order = {}, steps = {}, running = {}, artifacts = {},
+    labels = {}, counts = {},
     widest = 0 }, Model)
 end
 
@@ -95,9 +97,13 @@ end
 take["step.start"] = function(self, event)
   local parent = self.steps[event.parent]
   -- A body that goes on has caught what was told; what tidies up after it has not.
-  if self.jobs[event.job] and not event.id:find("/~tidying/", 1, true) then self.jobs[event.job].told = nil end
-  local step = { id = event.id, job = event.job, title = event.title, where = event.where, depth = event.depth,
-    parent = parent, group = event.group, own = parent ~= nil and (parent.own or not parent.group), verb = event.verb,
+  if self.jobs[event.job] and not event.id:find("/~tidying/", 1, true) then
+    self.jobs[event.job].told = nil
+  end
+  local step = { id = event.id, job = event.job, title = event.title, where = event.where,
+    depth = event.depth,
+    parent = parent, group = event.group, own = parent ~= nil and (parent.own or not parent.group),
+    verb = event.verb,
     label = label_of(event), started = event.clock, tail = {}, bars = {} }
   self.steps[event.id] = step
   self.running[#self.running + 1] = step
@@ -123,14 +129,16 @@ take["step.progress"] = function(self, event)
     end
   end
   if #step.bars < BARS_MAX then
-    step.bars[#step.bars + 1] = { label = event.label, current = event.current, total = event.total, unit = event.unit }
+    step.bars[#step.bars + 1] = { label = event.label, current = event.current, total = event.total,
+      unit = event.unit }
   end
 end
 
 take["step.end"] = function(self, event)
   local step = self.steps[event.id]
   if not step then return end
-  step.status, step.seconds, step.message, step.log = event.status, event.seconds, event.message, event.log
+  step.status, step.seconds, step.message, step.log = event.status, event.seconds, event.message,
+    event.log
   if event.status ~= "success" then self:job(step.job).told = event.message end
   remove(self.running, step)
   step.tail, step.bars = {}, {}
@@ -158,7 +166,9 @@ end
 --- Why a step failed, without the command, which its title has named.
 function Model.reason(step)
   local message = step.message:match("^[^\r\n]*")
-  if message:sub(1, #step.title + 2) == step.title .. ": " then return message:sub(#step.title + 3) end
+  if message:sub(1, #step.title + 2) == step.title .. ": " then
+    return message:sub(#step.title + 3)
+  end
   return message:match(": (exit code %d+)$") or message:match(": (ended by signal %d+)$") or message
 end
 

@@ -1,5 +1,6 @@
--- The reporter for logs and pipes: headings with clocks, all output as it comes, a summary. In a CI service each step is
--- a group that folds. Once two things run at the same time each line names the job and branch that it is from.
+-- The reporter for logs and pipes: headings with clocks, all output as it comes, a summary. In a CI
+-- service each step is a group that folds. Once two things run at the same time each line names the
+-- job and branch that it is from.
 local ci = require "orch.ui.ci"
 local clock = require "orch.ui.clock"
 local model = require "orch.ui.model"
@@ -15,7 +16,8 @@ local LONG_SECONDS <const> = 1 -- a step that took less is not worth a line abou
 local Plain = {}
 Plain.__index = Plain
 
-local MARK <const> = { success = "ok", failed = "FAILED", cancelled = "cancelled", not_run = "not run", hold = "on hold",
+local MARK <const> = { success = "ok", failed = "FAILED", cancelled = "cancelled",
+  not_run = "not run", hold = "on hold",
   recorded = "done before", waiting = "waiting" }
 
 function Plain:write(text)
@@ -30,13 +32,15 @@ function Plain:shown(text)
   return self.ci and self.ci.clean(text) or text
 end
 
--- --- whose line it is ------------------------------------------------------------------------------------
+-- --- whose line it is ----------------------------------------------------------------------------
 
 -- Two things at once: from now on each line says whose it is.
 function Plain:watch_labels()
   if self.prefixed then return end
   local first = next(self.model.labels)
-  if self.model:count "running" < 2 and not (first and next(self.model.labels, first)) then return end
+  if self.model:count "running" < 2 and not (first and next(self.model.labels, first)) then
+    return
+  end
   self:leave_group()
   self.prefixed = true
 end
@@ -48,7 +52,7 @@ function Plain:prefix(label)
   return text .. (" "):rep(self.widest - used) .. " | "
 end
 
--- --- groups of a CI service -------------------------------------------------------------------------------
+-- --- groups of a CI service ----------------------------------------------------------------------
 
 function Plain:leave_group()
   if not self.in_group then return end
@@ -63,12 +67,13 @@ function Plain:enter_group(step, heading)
   self:write(self.ci.open(step.id, heading, math.floor(task.time())))
 end
 
--- --- events -----------------------------------------------------------------------------------------------
+-- --- events --------------------------------------------------------------------------------------
 
 local handlers = {}
 
 handlers["run.start"] = function(self, event)
-  self:line("%s %d of %s", event.resumed and "resuming run" or "run", event.number, self:shown(event.recipe))
+  self:line("%s %d of %s", event.resumed and "resuming run" or "run", event.number,
+    self:shown(event.recipe))
 end
 
 handlers["run.changed"] = function(self, event)
@@ -89,14 +94,17 @@ end
 
 handlers["job.retry"] = function(self, event)
   self:leave_group()
-  self:line("%s   %s: attempt %d in %s, because: %s", self:prefix(event.job), event.job, event.attempt,
+  self:line("%s   %s: attempt %d in %s, because: %s", self:prefix(event.job), event.job,
+    event.attempt,
     clock.duration(event.delay), self:shown(event.reason))
 end
 
 handlers["job.start"] = function(self, event)
   self:leave_group()
   self:watch_labels()
-  if self.prefixed then self:line("%s== %s", self:prefix(event.job), event.job) else self:line("\n== %s", event.job) end
+  if self.prefixed then
+    self:line("%s== %s", self:prefix(event.job), event.job)
+  else self:line("\n== %s", event.job) end
 end
 
 handlers["job.log"] = function(self, event)
@@ -105,8 +113,10 @@ handlers["job.log"] = function(self, event)
 end
 
 handlers["ask"] = function(self, event)
-  self:line("%s   ? %s%s  (orch answer %d %s VALUE)", self:prefix(event.job), self:shown(event.question),
-    event.choices and ("  (%s)"):format(self:shown(event.choices)) or "", self.model.run.number, self:shown(event.id))
+  self:line("%s   ? %s%s  (orch answer %d %s VALUE)", self:prefix(event.job),
+    self:shown(event.question),
+    event.choices and ("  (%s)"):format(self:shown(event.choices)) or "", self.model.run.number,
+    self:shown(event.id))
 end
 
 local function depth_of(step)
@@ -127,7 +137,8 @@ handlers["step.start"] = function(self, event)
   if step.own then return end
   local title, since = self:shown(event.title), self:since_job(event)
   if self.ci and not self.prefixed and not step.group then
-    return self:enter_group(step, ("%s  (%s)"):format(self:shown(table.concat(self.model.titles(step), " > ")), since))
+    return self:enter_group(step,
+      ("%s  (%s)"):format(self:shown(table.concat(self.model.titles(step), " > ")), since))
   end
   self:leave_group()
   self:line("%s%s-- %s  (%s)", self:prefix(step.label), ("  "):rep(depth_of(step)), title, since)
@@ -138,7 +149,8 @@ handlers["step.recorded"] = function(self, event)
   if parent and (parent.own or not parent.group) then return end
   self:leave_group()
   local ended = event.status == "success" and "done" or event.status
-  self:line("%s%s-- %s  (%s before)", self:prefix(event.job), ("  "):rep(event.depth), self:shown(event.title), ended)
+  self:line("%s%s-- %s  (%s before)", self:prefix(event.job), ("  "):rep(event.depth),
+    self:shown(event.title), ended)
 end
 
 handlers["step.reason"] = function(self, event)
@@ -166,10 +178,13 @@ handlers["step.end"] = function(self, event)
   local around, told = step.parent, step.told
   while around do around.told, around = event.message, around.parent end
   if told and told == event.message then return end
-  local note = event.status == "failed" and self.ci and self.ci.failure(step.where, ("%s: %s"):format(step.job,
+  local note = event.status == "failed" and self.ci
+    and self.ci.failure(step.where, ("%s: %s"):format(step.job,
     term.printable(event.message or "")))
-  local reason = event.status == "failed" and event.message and ": " .. self:shown(self.model.reason(step)) or ""
-  self:line("%s   %s after %s%s", self:prefix(step.label), MARK[event.status], clock.duration(event.seconds), reason)
+  local reason = event.status == "failed" and event.message
+    and ": " .. self:shown(self.model.reason(step)) or ""
+  self:line("%s   %s after %s%s", self:prefix(step.label), MARK[event.status],
+    clock.duration(event.seconds), reason)
   if note and note:sub(1, 1) == "^" then self:write(note) end -- opens the group it stands in
   self:leave_group()
   if note and note:sub(1, 1) ~= "^" then self:write(note) end
@@ -181,8 +196,11 @@ handlers["job.end"] = function(self, event)
   local message = self.model:untold(job)
   if not message then return end
   self:leave_group()
-  self:line("%s   %s after %s: %s", self:prefix(event.job), MARK.failed, clock.duration(event.seconds), self:shown(message))
-  local note = self.ci and self.ci.failure(event.where or job.where, ("%s: %s"):format(job.name, term.printable(message)))
+  self:line("%s   %s after %s: %s", self:prefix(event.job), MARK.failed,
+    clock.duration(event.seconds), self:shown(message))
+  local note = self.ci
+    and self.ci.failure(event.where or job.where,
+    ("%s: %s"):format(job.name, term.printable(message)))
   if note then self:write(note) end
 end
 
@@ -203,7 +221,8 @@ handlers["run.end"] = function(self, event)
       job.state ~= "not_run" and job.seconds and clock.duration(job.seconds) or "")
   end
   for _, each in ipairs(self.model.artifacts) do
-    self:line("   %s %s%s", self:shown(each.kind), self:shown(each.name), each.digest and "\n      " .. self:shown(each.digest) or "")
+    self:line("   %s %s%s", self:shown(each.kind), self:shown(each.name),
+      each.digest and "\n      " .. self:shown(each.digest) or "")
   end
   self:line("   run %d: %s in %s", event.number, MARK[event.status], clock.duration(event.seconds))
   if event.resumable then self:line("   go on with: orch resume %d", event.number) end
@@ -214,13 +233,14 @@ function Plain:receive(event)
   if handlers[event.type] then handlers[event.type](self, event) end
 end
 
--- --- silence ------------------------------------------------------------------------------------------------
+-- --- silence -------------------------------------------------------------------------------------
 
 -- What still runs or waits, and for how long.
 local function running(known, now)
   local words, named = {}, {}
   local function add(text, started)
-    words[#words + 1] = ("%s (%s)"):format(term.fit(term.printable(text), 60), clock.running(now - started))
+    words[#words + 1] = ("%s (%s)"):format(term.fit(term.printable(text), 60),
+      clock.running(now - started))
   end
   for _, step in ipairs(known.running) do
     if not step.own and not step.group then
@@ -230,7 +250,9 @@ local function running(known, now)
   end
   for _, job in ipairs(known.order) do
     if job.state == "running" and not named[job.name] then add("job " .. job.name, job.started) end
-    if job.state == "waiting" and job.note then add(("job %s %s"):format(job.name, job.note), job.waiting or now) end
+    if job.state == "waiting" and job.note then
+      add(("job %s %s"):format(job.name, job.note), job.waiting or now)
+    end
   end
   for i = STILL_MAX + 1, #words do words[i] = nil end
   return words
@@ -241,7 +263,9 @@ function Plain:tick()
   local now = task.clock()
   if now - self.last >= SILENCE_MAX then
     local words = running(self.model, now)
-    if #words > 0 then self:line("   ... still running: %s", table.concat(words, ", ")) else self.last = now end
+    if #words > 0 then
+      self:line("   ... still running: %s", table.concat(words, ", "))
+    else self.last = now end
   end
   return LOOK_SECONDS
 end
@@ -260,7 +284,8 @@ function Plain:finish() end
 local function new(out, how)
   local env = how.env or os.getenv
   local service, no_color = ci.dialect(env), env "NO_COLOR"
-  return setmetatable({ out = out, why = how.why, ci = service, model = model.new(), last = task.clock(),
+  return setmetatable({ out = out, why = how.why, ci = service, model = model.new(),
+    last = task.clock(),
     colours = service ~= nil and (no_color == nil or no_color == "") }, Plain)
 end
 

@@ -1,10 +1,11 @@
--- A picture of what runs below the lines that stay. No mode of the terminal is changed beyond one write, so a program
--- that is killed leaves nothing to be restored: a frame ends with the cursor shown where the picture begins, and
--- whatever comes next clears from there. So a frame may be left out, and the window be resized at any time.
+-- A picture of what runs below the lines that stay. No mode of the terminal is changed beyond one
+-- write, so a program that is killed leaves nothing to be restored: a frame ends with the cursor
+-- shown where the picture begins, and whatever comes next clears from there. So a frame may be left
+-- out, and the window be resized at any time.
 local term = require "orch.term"
 
--- xterm's and DEC's private modes: 2026 shows all until its end at once (unknown ones are ignored), 25 is the cursor,
--- 7 wraps long lines.
+-- xterm's and DEC's private modes: 2026 shows all until its end at once (unknown ones are ignored),
+-- 25 is the cursor, 7 wraps long lines.
 local BEGIN <const> = "\27[?2026h\r"
 local END <const> = "\27[?2026l"
 local DRAW <const> = "\27[?25l\27[?7l"
@@ -37,10 +38,12 @@ function Screen:line(text) self.lines[#self.lines + 1] = text .. "\n" end
 
 local function frame_of(picture)
   local up = #picture > 1 and ("\27[%dA\r"):format(#picture - 1) or "\r"
-  return BEGIN .. DRAW .. table.concat(picture, TO_END_OF_LINE .. "\n") .. TO_END_OF_LINE .. "\27[J" .. up .. DRAWN .. END
+  return BEGIN .. DRAW .. table.concat(picture, TO_END_OF_LINE .. "\n") .. TO_END_OF_LINE .. "\27[J"
+    .. up .. DRAWN .. END
 end
 
---- Writes the lines that are waiting, and the picture below them: a list of lines that fit into the window.
+--- Writes the lines that are waiting, and the picture below them: a list of lines that fit into the
+--- window.
 ---@param picture string[]
 function Screen:flush(picture)
   local frame = #picture > 0 and frame_of(picture) or ""

@@ -1,12 +1,17 @@
 -- How things look on this terminal: colours unless NO_COLOR, signs that its character set has.
-local UNICODE <const> = { success = "✓", failed = "✗", cancelled = "■", not_run = "·", recorded = "✓", hold = "?", waiting = "·", gutter = "│",
+local UNICODE <const> = { success = "✓", failed = "✗", cancelled = "■", not_run = "·",
+  recorded = "✓", hold = "?", waiting = "·", gutter = "│",
   into = " › ", between = " · ", full = "━", empty = "─", dots = "…",
   spinner = { "⠋", "⠙", "⠹", "⠸", "⠼", "⠴", "⠦", "⠧", "⠇", "⠏" } }
-local ASCII <const> = { success = "+", failed = "x", cancelled = "!", not_run = ".", recorded = "+", hold = "?", waiting = ".", gutter = "|",
-  into = " > ", between = ", ", full = "#", empty = "-", dots = "...", spinner = { "|", "/", "-", "\\" } }
+local ASCII <const> = { success = "+", failed = "x", cancelled = "!", not_run = ".", recorded = "+",
+  hold = "?", waiting = ".", gutter = "|",
+  into = " > ", between = ", ", full = "#", empty = "-", dots = "...",
+  spinner = { "|", "/", "-", "\\" } }
 
-local CODES <const> = { bold = "1", dim = "2", red = "31", green = "32", yellow = "33", cyan = "36" }
-local OF_STATE <const> = { success = "green", failed = "red", cancelled = "yellow", not_run = "dim", recorded = "dim",
+local CODES <const> = { bold = "1", dim = "2", red = "31", green = "32", yellow = "33",
+  cyan = "36" }
+local OF_STATE <const> = { success = "green", failed = "red", cancelled = "yellow", not_run = "dim",
+  recorded = "dim",
   hold = "yellow", waiting = "dim" }
 
 -- POSIX: the first of these that is set decides. None set says nothing, as in most containers.
@@ -28,7 +33,8 @@ Style.__index = Style
 ---@return orch.Style
 local function new(env)
   local no_color = env "NO_COLOR"
-  return setmetatable({ colours = no_color == nil or no_color == "", signs = is_utf8(env) and UNICODE or ASCII }, Style)
+  return setmetatable({ colours = no_color == nil or no_color == "",
+    signs = is_utf8(env) and UNICODE or ASCII }, Style)
 end
 
 --- The text, whose own sequences are none, in a colour or weight.
@@ -49,7 +55,8 @@ end
 --- A bar of so many columns, filled to that share (0 to 1).
 function Style:bar(share, columns)
   local full = math.floor(math.max(0, math.min(1, share)) * columns + 0.5)
-  return self:paint("green", self.signs.full:rep(full)) .. self:paint("dim", self.signs.empty:rep(columns - full))
+  return self:paint("green", self.signs.full:rep(full))
+    .. self:paint("dim", self.signs.empty:rep(columns - full))
 end
 
 return { new = new }

@@ -18,7 +18,8 @@ local function new(model, style) return setmetatable({ model = model, style = st
 --- Text as a terminal shows it; of what a program has overwritten on its line, the last.
 local function shown(text) return term.printable(text:match("([^\r]+)\r*$") or "") end
 
---- A name in that many columns at most, and how many it takes. Names of jobs often differ at their ends only.
+--- A name in that many columns at most, and how many it takes. Names of jobs often differ at their
+--- ends only.
 ---@param name string
 ---@param columns integer
 ---@return string, integer
@@ -47,12 +48,16 @@ end
 
 function Tree:row(columns, indent, sign, text, right, colour)
   local style = self.style
-  local left, edge = line(columns, indent .. "  ", text, right, function(t) return style:paint(colour, t) end)
+  local left, edge = line(columns, indent .. "  ", text, right, function(t)
+    return style:paint(colour, t)
+  end)
   return indent .. sign .. left:sub(#indent + 2) .. style:paint("dim", edge)
 end
 
 local function amount(bar)
-  local function words(value) return bar.unit == "steps" and ("%d"):format(value) or clock.size(value) end
+  local function words(value)
+    return bar.unit == "steps" and ("%d"):format(value) or clock.size(value)
+  end
   if not bar.total or bar.total <= 0 then return words(bar.current) end
   return ("%s / %s"):format(words(bar.current), words(bar.total))
 end
@@ -76,20 +81,25 @@ local function unfinished(step)
   return bars
 end
 
--- A step: its title and clock, its transfers. Its last lines are filled in when it is known how many there is room for.
+-- A step: its title and clock, its transfers. Its last lines are filled in when it is known how
+-- many there is room for.
 function Tree:add_step(rows, step, now, columns, indent)
   local sign = step.group and " " or self.style:spinner(now)
   rows[#rows + 1] = self:row(columns, indent, sign, shown(step.title),
     step.group and "" or clock.running(now - step.started), step.group and "dim" or nil)
   local bars = unfinished(step)
-  for i = 1, math.min(#bars, BARS_SHOWN) do rows[#rows + 1] = self:bar(columns, indent .. "    ", bars[i]) end
+  for i = 1, math.min(#bars, BARS_SHOWN) do
+    rows[#rows + 1] = self:bar(columns, indent .. "    ", bars[i])
+  end
   if #bars > BARS_SHOWN then
-    rows[#rows + 1] = self.style:paint("dim", ("%s    %s %d more"):format(indent, self.style.signs.dots, #bars - BARS_SHOWN))
+    rows[#rows + 1] = self.style:paint("dim",
+      ("%s    %s %d more"):format(indent, self.style.signs.dots, #bars - BARS_SHOWN))
   end
   if #step.tail > 0 then rows[#rows + 1] = { tail = step.tail, indent = indent .. "  " } end
 end
 
--- The steps that run, in the order in which they began, by the job or step that they are right below.
+-- The steps that run, in the order in which they began, by the job or step that they are right
+-- below.
 local function steps_below(model)
   local below = {}
   for _, step in ipairs(model.running) do
@@ -110,7 +120,8 @@ end
 function Tree:add_job(rows, below, job, now, columns, several)
   if several then
     local text = job.note and ("%s  (%s)"):format(job.name, job.note) or job.name
-    rows[#rows + 1] = self:row(columns, "", " ", shown(text), job.started and clock.running(now - job.started) or "", "bold")
+    rows[#rows + 1] = self:row(columns, "", " ", shown(text),
+      job.started and clock.running(now - job.started) or "", "bold")
   elseif job.note then
     rows[#rows + 1] = self:row(columns, "", " ", shown(job.note), "", "dim")
   end
@@ -130,14 +141,16 @@ function Tree:add_jobs_in_short(rows, below, jobs, now, columns, limit)
   local width = math.min(self.model.widest, columns // 3, NAME_MAX)
   for i, job in ipairs(jobs) do
     if i == limit and #jobs > limit then
-      local text = term.fit(("  %s %d more jobs"):format(self.style.signs.dots, #jobs - i + 1), columns - 1)
+      local text = term.fit(("  %s %d more jobs"):format(self.style.signs.dots, #jobs - i + 1),
+        columns - 1)
       rows[i] = self.style:paint("dim", text)
       return
     end
     local titles, name, used = innermost(below, job.name, {}), Tree.name(job.name, width)
     local text = job.note or titles[1] or ""
     if #titles > 1 then text = ("%s  (and %d more)"):format(text, #titles - 1) end
-    rows[i] = self:row(columns, "", self.style:spinner(now), name .. (" "):rep(width - used + 2) .. shown(text),
+    rows[i] = self:row(columns, "", self.style:spinner(now),
+      name .. (" "):rep(width - used + 2) .. shown(text),
       job.started and clock.running(now - job.started) or "")
   end
 end
@@ -145,11 +158,15 @@ end
 function Tree:footer(now, columns, stopping)
   local model, words = self.model, {}
   local done = #model.order - model:count "waiting" - model:count "running"
-  for _, each in ipairs { { model:count "running", "running" }, { model:count "waiting", "waiting" }, { done, "done" } } do
+  for _,
+    each in ipairs { { model:count "running", "running" }, { model:count "waiting", "waiting" },
+    { done, "done" } } do
     if each[1] > 0 then words[#words + 1] = ("%d %s"):format(each[1], each[2]) end
   end
   local text = #model.order > 1 and table.concat(words, self.style.signs.between) or ""
-  if stopping then text = "cancelling" .. self.style.signs.dots .. "  Ctrl-C again kills at once" end
+  if stopping then
+    text = "cancelling" .. self.style.signs.dots .. "  Ctrl-C again kills at once"
+  end
   if text == "" then return nil end
   local right = clock.running(now - model.started)
   return self:row(columns, "", " ", text, right, stopping and "yellow" or "dim")
@@ -196,12 +213,15 @@ function Tree:picture(now, columns, rows, stopping)
   if #jobs > 1 and #jobs + #model.running > limit then
     self:add_jobs_in_short(lines, below, jobs, now, columns, limit)
   else
-    for _, job in ipairs(jobs) do self:add_job(lines, below, job, now, columns, #model.order > 1) end
+    for _, job in ipairs(jobs) do
+      self:add_job(lines, below, job, now, columns, #model.order > 1)
+    end
   end
   lines = expand(lines, limit, columns, self.style)
   if #lines > limit then
     local left_out = #lines - limit + 1
-    local text = term.fit(("  %s %d more lines"):format(self.style.signs.dots, left_out), columns - 1)
+    local text = term.fit(("  %s %d more lines"):format(self.style.signs.dots, left_out),
+      columns - 1)
     lines[limit] = self.style:paint("dim", text)
     for i = #lines, limit + 1, -1 do lines[i] = nil end
   end

@@ -1,5 +1,5 @@
--- The reporter for people at a terminal: one line for each step that has ended, all output of one that failed, and below
--- them a live picture of what runs.
+-- The reporter for people at a terminal: one line for each step that has ended, all output of one
+-- that failed, and below them a live picture of what runs.
 local clock = require "orch.ui.clock"
 local model = require "orch.ui.model"
 local screen = require "orch.ui.screen"
@@ -44,11 +44,14 @@ end
 function Tty:ended(state, name, text, seconds)
   local columns = self.screen:size()
   local label, width = self:label(name)
-  local left, right = tree.line(columns, (" "):rep(2 + width), text, seconds and clock.duration(seconds) or "")
-  self:line(("%s %s%s%s"):format(self.style:mark(state), label, left:sub(3 + width), self.style:paint("dim", right)))
+  local left, right = tree.line(columns, (" "):rep(2 + width), text,
+    seconds and clock.duration(seconds) or "")
+  self:line(("%s %s%s%s"):format(self.style:mark(state), label, left:sub(3 + width),
+    self.style:paint("dim", right)))
 end
 
--- Calls f with each of the last LINES_MAX lines of a log, and before that tells how many there were before them.
+-- Calls f with each of the last LINES_MAX lines of a log, and before that tells how many there were
+-- before them.
 local function each_line(path, f)
   local file = io.open(path, "rb")
   if not file then return end
@@ -62,12 +65,14 @@ local function each_line(path, f)
   for i = first, count do f(ring[(i - 1) % LINES_MAX + 1], i == first and first - 1 or 0) end
 end
 
--- What a failed step printed. Its colours stay: term.printable lets nothing through but colour and weight.
+-- What a failed step printed. Its colours stay: term.printable lets nothing through but colour and
+-- weight.
 function Tty:output(step)
   local gutter = "  " .. self.style:paint("red", self.style.signs.gutter) .. " "
   each_line(("%s/%s"):format(self.model.run.dir, step.log), function(text, before)
     if before > 0 then
-      self:line(gutter .. self.style:paint("dim", ("%d lines before these: orch logs %d %s"):format(before,
+      self:line(gutter
+        .. self.style:paint("dim", ("%d lines before these: orch logs %d %s"):format(before,
         self.model.run.number, step.job)))
     end
     self:line(gutter .. term.printable(text:match("([^\r]+)\r*$") or "", self.style.colours))
@@ -77,7 +82,8 @@ end
 local handlers = {}
 
 handlers["run.start"] = function(self, event)
-  self:line(self.style:paint("dim", ("%s %d%s%s"):format(event.resumed and "resuming run" or "run", event.number,
+  self:line(self.style:paint("dim",
+    ("%s %d%s%s"):format(event.resumed and "resuming run" or "run", event.number,
     self.style.signs.between, shown(event.recipe))))
   self.screen:parting(("killed; go on with: orch resume %d\n"):format(event.number))
   self:flush()
@@ -85,24 +91,32 @@ end
 
 handlers["run.changed"] = function(self, event)
   self:line("  note: " .. shown(event.message))
-  for _, each in ipairs(self.why and event.diff or {}) do self:line(self.style:paint("dim", "    " .. shown(each))) end
+  for _, each in ipairs(self.why and event.diff or {}) do
+    self:line(self.style:paint("dim", "    " .. shown(each)))
+  end
 end
 
-handlers["job.recorded"] = function(self, event) self:ended("recorded", event.job, "done before") end
+handlers["job.recorded"] = function(self, event)
+  self:ended("recorded", event.job, "done before")
+end
 
 handlers["job.retry"] = function(self, event)
-  self:line(self.style:paint("yellow", ("  %s: attempt %d in %s, because: %s"):format(event.job, event.attempt,
+  self:line(self.style:paint("yellow",
+    ("  %s: attempt %d in %s, because: %s"):format(event.job, event.attempt,
     clock.duration(event.delay), shown(event.reason))))
 end
 
 handlers["run.log"] = function(self, event) self:line("  " .. shown(event.line)) end
 
-handlers["job.log"] = function(self, event) self:line("  " .. self:label(event.job) .. shown(event.line)) end
+handlers["job.log"] = function(self, event)
+  self:line("  " .. self:label(event.job) .. shown(event.line))
+end
 
 handlers["step.reason"] = function(self, event)
   local step = self.model.steps[event.id]
   if self.why and step and not step.own then
-    self:line(self.style:paint("dim", ("  %s: done because %s"):format(shown(step.title), shown(event.reason))))
+    self:line(self.style:paint("dim",
+      ("  %s: done because %s"):format(shown(step.title), shown(event.reason))))
   end
 end
 
@@ -131,7 +145,9 @@ handlers["step.end"] = function(self, event)
   self:ended(event.status, step.job, path, event.seconds)
   if event.status ~= "failed" then return end
   if event.log then self:output(step) end
-  if event.message then self:line("  " .. self.style:paint("red", shown(self.model.reason(step)))) end
+  if event.message then
+    self:line("  " .. self.style:paint("red", shown(self.model.reason(step))))
+  end
 end
 
 -- What failed outside its steps.
@@ -143,11 +159,13 @@ handlers["job.end"] = function(self, event)
 end
 
 handlers["warning"] = function(self, event)
-  self:line(self.style:paint("yellow", "! ") .. self:label(event.job) .. self.style:paint("yellow", shown(event.message)))
+  self:line(self.style:paint("yellow", "! ") .. self:label(event.job)
+    .. self.style:paint("yellow", shown(event.message)))
 end
 
 local function summary_line(self, job, width)
-  local words = job.state == "not_run" and "not run" or job.seconds and clock.duration(job.seconds) or ""
+  local words = job.state == "not_run" and "not run" or job.seconds and clock.duration(job.seconds)
+    or ""
   if job.state == "recorded" then words = "done before" end
   local text, used = self.tree.name(job.name, width)
   self:line(("%s %s%s  %s"):format(self.style:mark(job.state), text, (" "):rep(width - used),
@@ -162,13 +180,15 @@ handlers["run.end"] = function(self, event)
     for _, job in ipairs(jobs) do summary_line(self, job, width) end
   end
   for _, artifact in ipairs(self.model.artifacts) do
-    self:line(("  %s %s"):format(shown(artifact.kind), self.style:paint("bold", shown(artifact.name))))
+    self:line(("  %s %s"):format(shown(artifact.kind),
+      self.style:paint("bold", shown(artifact.name))))
     if artifact.digest then self:line("    " .. self.style:paint("dim", shown(artifact.digest))) end
   end
   local words = { success = "", failed = " failed", cancelled = " cancelled", hold = " on hold" }
   local colour = { success = "green", failed = "red", cancelled = "yellow", hold = "yellow" }
   self:line(("%s %s"):format(self.style:mark(event.status), self.style:paint(colour[event.status],
-    ("run %d%s %s %s"):format(event.number, words[event.status], event.status == "hold" and "after" or "in", clock.duration(event.seconds)))))
+    ("run %d%s %s %s"):format(event.number, words[event.status],
+      event.status == "hold" and "after" or "in", clock.duration(event.seconds)))))
   if event.resumable then self:line(("  go on with: orch resume %d"):format(event.number)) end
   self.over = true
 end
@@ -180,7 +200,8 @@ end
 
 function Tty:flush()
   local columns, rows = self.screen:size()
-  self.screen:flush((self.over or next(self.asked)) and {} or self.tree:picture(task.clock(), columns, rows, self.stopping))
+  self.screen:flush((self.over or next(self.asked)) and {}
+    or self.tree:picture(task.clock(), columns, rows, self.stopping))
 end
 
 --- Shows what there is to show; the seconds until it wants to be called again.
@@ -201,7 +222,8 @@ function Tty:finish() self.screen:close() end
 ---@param how { fd: integer, why?: boolean }
 local function new(out, how)
   local known, look = model.new(), style.new(os.getenv)
-  return setmetatable({ model = known, style = look, screen = screen.new(out, how.fd), tree = tree.new(known, look),
+  return setmetatable({ model = known, style = look, screen = screen.new(out, how.fd),
+    tree = tree.new(known, look),
     why = how.why, asked = {} }, Tty)
 end
 

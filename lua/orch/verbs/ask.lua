@@ -10,7 +10,8 @@ return verb.define {
   options = {
     id = "string",
     question = "string?",
-    type = { "string", default = "approval", enum = { "approval", "code", "string", "integer", "number", "boolean" } },
+    type = { "string", default = "approval",
+      enum = { "approval", "code", "string", "integer", "number", "boolean" } },
     default = "any?",
     enum = "list?",
     pattern = "string?",
@@ -23,7 +24,8 @@ return verb.define {
     local text = job:answer_to(o)
     if o.type == "code" then job:mask(secret.new(text, o.id)) end
     local value = question.value(o, text)
-    job:log("answered%s", o.type == "approval" and ": yes" or o.type ~= "code" and ": " .. tostring(value) or "")
+    job:log("answered%s",
+      o.type == "approval" and ": yes" or o.type ~= "code" and ": " .. tostring(value) or "")
     return value
   end,
 }

@@ -7,11 +7,14 @@ return verb.define {
   returns = "{ layers: integer, entries: integer }",
   run = function(job, o)
     local layers = job.workspace:attach(job.fs, o.at)
-    if #layers == 0 then job:log("nothing to attach: no job that this one needs has persisted anything") end
+    if #layers == 0 then
+      job:log("nothing to attach: no job that this one needs has persisted anything")
+    end
     local count = 0
     for _, layer in ipairs(layers) do
       count = count + layer.entries
-      job:log("%s from %s: %d entries, %d bytes", layer.digest:sub(1, 19), layer.job, layer.entries, layer.size)
+      job:log("%s from %s: %d entries, %d bytes", layer.digest:sub(1, 19), layer.job, layer.entries,
+        layer.size)
     end
     return { layers = #layers, entries = count }
   end,

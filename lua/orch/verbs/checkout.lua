@@ -11,13 +11,15 @@ local function times_of(job, o)
   return ("%s/%s-%s"):format(job.times_dir, job.place, fnv.hash(what))
 end
 
--- Looks once in a run, while the checkout goes on: a person who has edited files and not committed them must learn that
--- no job sees that.
+-- Looks once in a run, while the checkout goes on: a person who has edited files and not committed
+-- them must learn that no job sees that.
 local function look_for_changes(job)
   if job.project.looked_at then return function() end end
   job.project.looked_at = true
   local repo = require "orch.repo"
-  local looking = task.spawn(function() return repo.info { dir = job.project.dir, dirty = true } end)
+  local looking = task.spawn(function()
+    return repo.info { dir = job.project.dir, dirty = true }
+  end)
   return function()
     local joined, good, info = pcall(looking.join, looking)
     if not joined or not good or not info or not info.dirty then return end
@@ -36,17 +38,22 @@ return verb.define {
     user = "string?",
     password = "string?",
     submodules = { "boolean", default = false },
-    tags = { "boolean?", doc = "all tags, as `git describe` needs them; default: those of the project, none of a url" },
+    tags = { "boolean?",
+      doc =
+      "all tags, as `git describe` needs them; default: those of the project, none of a url" },
   },
   returns = "orch.repo.checkout_result",
   run = function(job, o)
     if not o.url and not job.project.in_git then
-      error(error_value.new { kind = "missing", message = ("%s is in no git repository"):format(job.project.dir),
-        hint = "run orch inside one, give --project DIR, or name a repository: job:checkout { url = … }" }, 0)
+      error(error_value.new { kind = "missing",
+        message = ("%s is in no git repository"):format(job.project.dir),
+        hint =
+          "run orch inside one, give --project DIR, or name a repository: job:checkout { url = … }" }, 0)
     end
     local tags = o.tags or o.tags == nil and not o.url
     local tell_changes = not (o.url or o.ref or o.sha) and look_for_changes(job)
-    local result = assert(job.fs.checkout { url = o.url or job.project.dir, ref = o.ref, sha = o.sha,
+    local result =
+      assert(job.fs.checkout { url = o.url or job.project.dir, ref = o.ref, sha = o.sha,
       into = o.path, user = o.user, password = o.password, submodules = o.submodules, tags = tags,
       times = times_of(job, o) })
     if tell_changes then tell_changes() end

@@ -1,4 +1,4 @@
--- Builds an image from a directory, a tar, a git repository or a container's files, and gives it all the tags.
+-- Builds an image from a directory, a tar, a git repository or a container's files; tags it.
 local build = require "orch.docker.build"
 local reference = require "orch.docker.reference"
 local verb = require "orch.verb"
@@ -6,9 +6,11 @@ local verb = require "orch.verb"
 return verb.define {
   options = {
     tags = { "list", default = {} },
-    context = { "string|table", default = ".", doc = "a directory or tar file of the job, or a git URL#REF:DIR; "
+    context = { "string|table", default = ".",
+      doc = "a directory or tar file of the job, or a git URL#REF:DIR; "
       .. "{ git = URL, ref =, dir =, user =, password = }, { tar = FILE, dir = }, { container = NAME, path = PATH }" },
-    dockerfile = { "string", default = "Dockerfile", doc = "path in the context; with a line break, the text" },
+    dockerfile = { "string", default = "Dockerfile",
+      doc = "path in the context; with a line break, the text" },
     args = { "table", default = {} },
     labels = { "table", default = {} },
     target = "string?",
@@ -19,7 +21,8 @@ return verb.define {
     auth = { "table?", doc = "a login or a list of them, for the images that FROM names" },
     cache_from = { "list", default = {} },
     inline_cache = { "boolean", default = false },
-    output = { "string?", doc = "FILE.tar or a directory for the result's files; no image is made" },
+    output = { "string?",
+      doc = "FILE.tar or a directory for the result's files; no image is made" },
     pull = { "boolean", default = false },
     no_cache = { "boolean", default = false },
     classic = { "boolean", default = false, doc = "the builder without BuildKit" },

@@ -7,7 +7,8 @@ return verb.define {
   options = {
     tags = { "string|list", doc = "HOST/NAME:TAG" },
     auth = { "table?", doc = "a login; default: the one that is kept for the host" },
-    all_tags = { "boolean", default = false, doc = "tags names repositories: push all that they have here" },
+    all_tags = { "boolean", default = false,
+      doc = "tags names repositories: push all that they have here" },
   },
   external = true,
   effects = function(o) return { push = verb.list(o.tags) } end,

@@ -8,7 +8,9 @@ return verb.define {
   positional = "registry",
   options = { registry = { "string", default = "public.ecr.aws" } },
   replay = "again",
-  plan = function(_, o) return { registry = o.registry, username = "AWS", password = unknown.new("ECR token") } end,
+  plan = function(_, o)
+    return { registry = o.registry, username = "AWS", password = unknown.new("ECR token") }
+  end,
   returns = "{ registry: string, username: string, password: orch.Secret }",
   run = function(job, o)
     local login = ecr_public.token(credentials.of_job(job))

@@ -7,10 +7,12 @@ return verb.define {
   effects = function(o) return { persist = o.paths, root = o.root } end,
   returns = "{ digest: string, entries: integer, size: integer, paths: string[] }",
   run = function(job, o)
-    local good, layer = pcall(job.workspace.persist, job.workspace, job.fs, o.root, o.paths, job:step_id())
+    local good, layer = pcall(job.workspace.persist, job.workspace, job.fs, o.root, o.paths,
+      job:step_id())
     if not good then error(listing.explain(layer, job, o.root), 0) end
     job:log("%s: %d entries, %d bytes", layer.digest:sub(1, 19), layer.entries, layer.size)
     for _, warning in ipairs(job.workspace:rivals(layer)) do job:log("%s", warning) end
-    return { digest = layer.digest, entries = layer.entries, size = layer.size, paths = layer.paths }
+    return { digest = layer.digest, entries = layer.entries, size = layer.size,
+      paths = layer.paths }
   end,
 }

@@ -1,4 +1,4 @@
--- Brings files that an earlier run has kept: those of the key, else the newest whose key begins alike; false: none.
+-- Brings files kept by an earlier run: the key's, else the newest whose key begins so; or false.
 local caches = require "orch.caches"
 local fs = require "orch.fs"
 local verb = require "orch.verb"
@@ -6,7 +6,9 @@ local verb = require "orch.verb"
 return verb.define {
   options = {
     key = "string",
-    files = { "list", default = {}, doc = "a hash of these files is added to the key; without it the newest of the key is next best" },
+    files = { "list", default = {},
+      doc =
+      "a hash of these files is added to the key; without it the newest of the key is next best" },
     fallback = { "list", default = {}, doc = "beginnings of other keys that will do" },
     at = { "string", default = ".", doc = "the root that they were saved from" },
   },

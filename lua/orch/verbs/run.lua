@@ -11,7 +11,8 @@ local verb = require "orch.verb"
 local DELAY_MAX <const> = 600   -- seconds
 local LINE_MAX <const> = 65536  -- of a line that readiness looks at
 
--- CircleCI's default shell: stops at the first command that fails, in a pipe too; not a login shell.
+-- CircleCI's default shell: stops at the first command that fails, in a pipe too; not a login
+-- shell.
 local function default_shell(job)
   return { job.proc.has("/bin/bash") and "/bin/bash" or "/bin/sh", "-eo", "pipefail" }
 end
@@ -37,7 +38,9 @@ end
 local function environment_of(job, o)
   local environment = { BASH_ENV = job.tmp .. "/bash_env" }
   for _, name in ipairs(o.secrets) do environment[name] = job.secrets[name] end
-  for name, value in pairs(environments.plain("run: environment", o.environment)) do environment[name] = value end
+  for name, value in pairs(environments.plain("run: environment", o.environment)) do
+    environment[name] = value
+  end
   return environment
 end
 
@@ -46,7 +49,8 @@ local function refuse_secrets(o)
   for _, word in ipairs(verb.list(o.command)) do
     if secret.is(word) then
       options.usage("run: the secret '%s' would stand in the command line, for all to read; give it by name: "
-        .. "job:run { \"… $%s …\", secrets = { \"%s\" } }", secret.name(word), secret.name(word), secret.name(word))
+        .. "job:run { \"… $%s …\", secrets = { \"%s\" } }", secret.name(word), secret.name(word),
+          secret.name(word))
     end
   end
 end
@@ -59,24 +63,29 @@ local function first_line(o)
 end
 
 local function start(job, o)
-  return assert(job.proc.start { argv = argv_of(job, o), env = environment_of(job, o), cwd = o.working_directory,
+  return assert(job.proc.start { argv = argv_of(job, o), env = environment_of(job, o),
+    cwd = o.working_directory,
     quiet = o.background and 0 or duration.seconds("run: no_output_timeout", o.no_output_timeout) })
 end
 
 -- What shells mean by a code.
-local MEANS <const> = { [126] = " (something in it cannot be executed)", [127] = " (something in it was not found)" }
+local MEANS <const> = { [126] = " (something in it cannot be executed)",
+  [127] = " (something in it was not found)" }
 
 local function check(o, result)
   if not o.check or not result.signal and result.code == 0 then return end
   local how = result.signal and ("ended by signal %d"):format(result.signal)
-    or ("exit code %d%s"):format(result.code, type(o.command) == "string" and MEANS[result.code] or "")
+    or ("exit code %d%s"):format(result.code,
+      type(o.command) == "string" and MEANS[result.code] or "")
   if result.out_of_memory then
-    error(error_value.new { kind = "limit", op = "run", code = result.code >= 0 and result.code or nil,
+    error(error_value.new { kind = "limit", op = "run",
+      code = result.code >= 0 and result.code or nil,
       signal = result.signal, message = ("%s: %s: out of memory"):format(first_line(o), how),
       hint = "give the job more: executor = orch.docker { resources = { memory = … } }" }, 0)
   end
   if result.parent_killed then how = how .. ", because somebody killed orch-shim, its parent" end
-  error(error_value.new { kind = "failed", op = "run", code = result.code >= 0 and result.code or nil,
+  error(error_value.new { kind = "failed", op = "run",
+    code = result.code >= 0 and result.code or nil,
     signal = result.signal, message = ("%s: %s"):format(first_line(o), how) }, 0)
 end
 
@@ -91,7 +100,8 @@ local function once(job, o)
   if not result then
     failure.message = ("%s: %s"):format(first_line(o), failure.message)
     if failure.kind == "timeout" then
-      failure.message = ("%s (no_output_timeout is %s)"):format(failure.message, o.no_output_timeout)
+      failure.message = ("%s (no_output_timeout is %s)"):format(failure.message,
+        o.no_output_timeout)
     end
     error(failure, 0)
   end
@@ -141,7 +151,8 @@ local function background(job, o)
       check(o, result)
     end)
     if not good then failure = what end
-    -- Nobody waits for it: it tells itself how it ended, unless the job's end, or its time, ended it.
+    -- Nobody waits for it: it tells itself how it ended, unless the job's end, or its time, ended
+    -- it.
     if failure and failure.kind ~= "cancelled" and failure.kind ~= "timeout" then
       sink:write(("in the background: %s\n"):format(tostring(failure)))
     end

@@ -5,7 +5,8 @@ local verb = require "orch.verb"
 return verb.define {
   options = {
     key = "string",
-    files = { "list", default = {}, doc = "a hash of these files is added to the key: a lock file" },
+    files = { "list", default = {},
+      doc = "a hash of these files is added to the key: a lock file" },
     root = { "string", default = "." },
     paths = "list",
   },

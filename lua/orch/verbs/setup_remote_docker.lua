@@ -8,17 +8,21 @@ local verb = require "orch.verb"
 -- What a docker program needs to reach the same daemon.
 local function environment(job, connected)
   if job.executor.docker_host then
-    return { DOCKER_HOST = job.executor:docker_host(job), DOCKER_TLS_VERIFY = "", DOCKER_TLS = "", DOCKER_CERT_PATH = "" }
+    return { DOCKER_HOST = job.executor:docker_host(job), DOCKER_TLS_VERIFY = "", DOCKER_TLS = "",
+      DOCKER_CERT_PATH = "" }
   end
   local endpoint = connected.endpoint
   return { DOCKER_HOST = endpoint.unix and "unix://" .. endpoint.unix or endpoint.host,
-    DOCKER_TLS_VERIFY = endpoint.tls_dir and "1" or "", DOCKER_TLS = "", DOCKER_CERT_PATH = endpoint.tls_dir or "" }
+    DOCKER_TLS_VERIFY = endpoint.tls_dir and "1" or "", DOCKER_TLS = "",
+    DOCKER_CERT_PATH = endpoint.tls_dir or "" }
 end
 
 return verb.define {
   options = {},
   replay = "again",
-  plan = function() return { host = unknown.new("docker host"), api = unknown.new("docker API") } end,
+  plan = function()
+    return { host = unknown.new("docker host"), api = unknown.new("docker API") }
+  end,
   returns = "{ host: string, api: string, server: string }",
   run = function(job)
     local connected = client.connect(job)
@@ -26,7 +30,8 @@ return verb.define {
     for name, value in pairs(environment(job, connected)) do
       if value ~= "" or os.getenv(name) then job.env[name] = value end
     end
-    job:log("%s, API %s at %s", connected.server or "docker", connected.api, connected.endpoint.host)
+    job:log("%s, API %s at %s", connected.server or "docker", connected.api,
+      connected.endpoint.host)
     return { host = job.env.DOCKER_HOST, api = connected.api, server = connected.server }
   end,
 }

@@ -70,7 +70,9 @@ end
 
 --- Forgets what was received on both ports.
 function Server:forget()
-  for _, url in ipairs { self.url, self.other } do curl { "-X", "DELETE", url .. "/_control/requests" } end
+  for _, url in ipairs { self.url, self.other } do
+    curl { "-X", "DELETE", url .. "/_control/requests" }
+  end
 end
 
 --- Did a request to the second port, where redirects lead, have that header?
@@ -87,7 +89,8 @@ end
 
 --- git_http.py over box.dir/git.
 function Box:serve()
-  local child = assert(proc.start { argv = { "/usr/bin/python3", tests .. "/services/git_http.py", self.dir } })
+  local child =
+    assert(proc.start { argv = { "/usr/bin/python3", tests .. "/services/git_http.py", self.dir } })
   local self_ = setmetatable({ child = child }, Server)
   local function root(name)
     for _ = 1, 500 do
@@ -104,7 +107,8 @@ end
 
 --- What a checkout into that directory left half done, nil if nothing.
 function Box:leftovers(into)
-  local found = self:sh([[find "$(dirname "$1")" -maxdepth 3 -name '*.orch-checkout-*' -o -maxdepth 5 -name 'pack_git2_*']], into)
+  local found =
+    self:sh([[find "$(dirname "$1")" -maxdepth 3 -name '*.orch-checkout-*' -o -maxdepth 5 -name 'pack_git2_*']], into)
   return found ~= "" and found or nil
 end
 

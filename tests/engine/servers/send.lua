@@ -1,5 +1,5 @@
--- Sends standard input as a body: send.lua URL SOCKET|- [LENGTH] [cancel]. Prints what came of it, the peak
--- of memory and the seconds it took.
+-- Sends standard input as a body: send.lua URL SOCKET|- [LENGTH] [cancel]. Prints what came of it,
+-- the peak of memory and the seconds it took.
 local http = require "orch.http"
 local task = require "orch.task"
 
@@ -7,7 +7,8 @@ local url, socket, length, cancel = ...
 
 local function send()
   local reply, err = http.request {
-    url = url, unix = socket ~= "-" and socket or nil, body_fd = 0, body_length = math.tointeger(length),
+    url = url, unix = socket ~= "-" and socket or nil, body_fd = 0,
+    body_length = math.tointeger(length),
     connect_timeout = 5, timeout = 30,
   }
   print(reply and reply.status or err.kind, reply and reply.body or err.message)

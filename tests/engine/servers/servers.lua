@@ -77,8 +77,10 @@ while True:
 end
 
 local function environment(more)
-  local env = { PATH = os.getenv("PATH"), ORCH_LUA = os.getenv("ORCH_LUA"), HOME = os.getenv("HOME"),
-    ASAN_OPTIONS = os.getenv("ASAN_OPTIONS"), LSAN_OPTIONS = os.getenv("LSAN_OPTIONS"), ORCH = program }
+  local env = { PATH = os.getenv("PATH"), ORCH_LUA = os.getenv("ORCH_LUA"),
+    HOME = os.getenv("HOME"),
+    ASAN_OPTIONS = os.getenv("ASAN_OPTIONS"), LSAN_OPTIONS = os.getenv("LSAN_OPTIONS"),
+    ORCH = program }
   for name, value in pairs(more or {}) do env[name] = value end
   return env
 end
@@ -107,13 +109,14 @@ local function orch(env, chunk, ...)
   end)
 end
 
--- What send.lua prints with these arguments and the output of a shell command as its input; a command that ends
--- with "orch" gives it its own input.
+-- What send.lua prints with these arguments and the output of a shell command as its input; a
+-- command that ends with "orch" gives it its own input.
 local function sh(producer, args)
   local line = '"$ORCH" lua ' .. here .. '/send.lua "$@"'
   local command = producer:match("^(.*)orch$")
   command = command and command .. line or "{ " .. producer .. "; } 2>/dev/null | " .. line
-  return output { argv = { "/bin/sh", "-c", command, "sh", table.unpack(args) }, env = environment() }
+  return output { argv = { "/bin/sh", "-c", command, "sh", table.unpack(args) },
+    env = environment() }
 end
 
 -- What a child orch prints whose resolver never answers; nil where there is no way to have one.
@@ -134,9 +137,11 @@ time.sleep(20)' "$1.up" &
       rm -f "$1.conf" "$1.up"
       exit $code ]]
     return output {
-      argv = { "unshare", "-mn", "/bin/sh", "-c", command, "sh", path }, env = environment(), timeout = 15,
+      argv = { "unshare", "-mn", "/bin/sh", "-c", command, "sh", path }, env = environment(),
+      timeout = 15,
     }
   end)
 end
 
-return { http = http, full = full, rude = rude, orch = orch, sh = sh, deaf_resolver = deaf_resolver, dir = here }
+return { http = http, full = full, rude = rude, orch = orch, sh = sh, deaf_resolver = deaf_resolver,
+  dir = here }

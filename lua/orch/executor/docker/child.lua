@@ -1,7 +1,7 @@
 -- A program in the container: what orch.proc.start gives on this machine.
 --
--- A task of its own reads what the program prints and sees to its end, so that whoever started it can be cancelled at
--- any moment: nothing is left in the container when that task has ended.
+-- A task of its own reads what the program prints and sees to its end, so that whoever started it
+-- can be cancelled at any moment: nothing is left in the container when that task has ended.
 local answers = require "orch.executor.docker.answers"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
@@ -27,7 +27,7 @@ local ENDED_BY <const> = {
   cancelled = { "cancelled", "cancelled" },
 }
 
--- --- the task that reads ----------------------------------------------------------------------------------------
+-- --- the task that reads -------------------------------------------------------------------------
 
 local function wake(self)
   local waiting = self.waiting
@@ -83,7 +83,8 @@ local function watch(self)
     self.silent = self.full and 0 or self.silent + 1
     if self.silent > SILENT_BEATS then
       self.running:cancel(error_value.new { kind = "timeout", op = "docker",
-        message = ("container %s: no sign of life for %d s; is its daemon alive?"):format(self.place.id:sub(1, 12),
+        message =
+          ("container %s: no sign of life for %d s; is its daemon alive?"):format(self.place.id:sub(1, 12),
           SILENT_BEATS * BEAT) })
       return
     end
@@ -104,8 +105,8 @@ local function attend(self, spec)
   read_all(self)
 end
 
--- Cancelled: the tree is ended, and its end awaited, before this task is over. What has not been asked for in full
--- has not begun.
+-- Cancelled: the tree is ended, and its end awaited, before this task is over. What has not been
+-- asked for in full has not begun.
 local function end_tree(self)
   self.dropping = true
   if self.sent and self.wire:send("c") then read_all(self) end
@@ -114,7 +115,8 @@ end
 -- It had ended by itself, but what it printed last may never have come.
 local function cut(self, failure)
   self.result.cut = failure
-  self.held[#self.held + 1] = { ("(%s; the end of this output may be missing)\n"):format(failure.message), "stdout" }
+  self.held[#self.held + 1] =
+    { ("(%s; the end of this output may be missing)\n"):format(failure.message), "stdout" }
 end
 
 -- The connection broke, and with it goes what ran: how it ended is in a file.
@@ -143,7 +145,9 @@ local function live(self, spec)
     pcall(branches.cleanup, function() end_tree(self) end, seconds)
     self.result, self.failure = nil, problem
   end
-  if self.watcher then self.watcher:cancel(error_value.new { kind = "cancelled", message = "it has ended" }) end
+  if self.watcher then
+    self.watcher:cancel(error_value.new { kind = "cancelled", message = "it has ended" })
+  end
   local link = self.wire
   self.wire = nil
   if self.whole then self.place.steps:give(link) elseif link then link:close() end
@@ -157,7 +161,7 @@ local function live(self, spec)
   wake(self)
 end
 
--- --- what the others call ---------------------------------------------------------------------------------------
+-- --- what the others call ------------------------------------------------------------------------
 
 local function wait_for_news(self)
   if self.waiting then error("another task waits for this child already", 3) end
@@ -212,7 +216,8 @@ function Child:pid() return not self.over and self.process or nil end
 
 function Child:__close() self:cancel() end
 
-local KNOWN <const> = { argv = "table", cwd = "string", env = "table", input = "any", split = "boolean",
+local KNOWN <const> = { argv = "table", cwd = "string", env = "table", input = "any",
+  split = "boolean",
   grace = "number", timeout = "number", quiet = "number", output_max = "number" }
 
 local function check(spec)
@@ -227,7 +232,9 @@ end
 
 -- Where the shim leaves word of a program's end.
 local function ended_path()
-  return "/.orch/ended-" .. assert(fs.random(8)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+  return "/.orch/ended-" .. assert(fs.random(8)):gsub(".", function(c)
+    return ("%02x"):format(c:byte())
+  end)
 end
 
 --- Starts a program; it belongs to the task that calls.
@@ -236,7 +243,8 @@ end
 ---@return table? child, table? err
 local function start(place, spec)
   check(spec)
-  local self = setmetatable({ place = place, ended = ended_path(), silent = 0, held = {}, held_bytes = 0,
+  local self =
+    setmetatable({ place = place, ended = ended_path(), silent = 0, held = {}, held_bytes = 0,
     started = task.clock() }, Child)
   self.running = task.spawn(live, self, spec)
   while not self.process and not self.over do wait_for_news(self) end

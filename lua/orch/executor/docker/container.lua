@@ -13,14 +13,17 @@ local DEFAULT_DIR <const> = "/work"
 local ORPHAN_SECONDS <const> = 40
 local UNITS <const> = { [""] = 1, k = 1 << 10, m = 1 << 20, g = 1 << 30 }
 
-local resources = options.schema { cpus = "number?", memory = "string|integer?", shm = "string|integer?" }
+local resources = options.schema { cpus = "number?", memory = "string|integer?",
+  shm = "string|integer?" }
 
--- --- what the container is to be ------------------------------------------------------------------------------------
+-- --- what the container is to be -----------------------------------------------------------------
 
 local function bytes(what, value)
   if value == nil or math.type(value) == "integer" then return value end
   local number, unit = tostring(value):lower():match("^(%d+%.?%d*)([kmg]?)b?$")
-  if not number then options.usage("orch.docker: '%s' must be like \"512m\" or \"4g\", got '%s'", what, value) end
+  if not number then
+    options.usage("orch.docker: '%s' must be like \"512m\" or \"4g\", got '%s'", what, value)
+  end
   return math.floor(tonumber(number) * UNITS[unit])
 end
 
@@ -45,7 +48,8 @@ local function give_socket(world, host_config)
   local stat = socket and not world.connected.endpoint.ssh and fs.stat(socket)
   if not stat then
     error(error_value.new { kind = "usage", op = "docker",
-      message = ("orch.docker: option 'docker' needs the socket of a daemon on this machine, not %s")
+      message =
+        ("orch.docker: option 'docker' needs the socket of a daemon on this machine, not %s")
         :format(world.connected.endpoint.host) }, 0)
   end
   table.insert(host_config.Mounts, { Type = "bind", Source = socket, Target = socket })
@@ -55,16 +59,20 @@ end
 local function description(self, world)
   local limits = resources:check("orch.docker: resources", self.options.resources)
   local host_config = { Init = true, Mounts = volume_mounts(world), NetworkMode = world.network,
-    NanoCpus = limits.cpus and math.floor(limits.cpus * 1e9) or nil, Memory = bytes("memory", limits.memory),
+    NanoCpus = limits.cpus and math.floor(limits.cpus * 1e9) or nil,
+    Memory = bytes("memory", limits.memory),
     ShmSize = bytes("shm", limits.shm) }
   if self.options.docker then give_socket(world, host_config) end
-  return { Image = self.options.image, User = self.options.user, Entrypoint = json.array { wire.SHIM },
-    Cmd = json.array { "hold" }, WorkingDir = world.dir, StopTimeout = 1, Labels = world.engine:labels("job"),
-    Env = service.variables("orch.docker", self.options.environment), Healthcheck = { Test = json.array { "NONE" } },
+  return { Image = self.options.image, User = self.options.user,
+    Entrypoint = json.array { wire.SHIM },
+    Cmd = json.array { "hold" }, WorkingDir = world.dir, StopTimeout = 1,
+    Labels = world.engine:labels("job"),
+    Env = service.variables("orch.docker", self.options.environment),
+    Healthcheck = { Test = json.array { "NONE" } },
     HostConfig = host_config }
 end
 
--- --- what is there ----------------------------------------------------------------------------------------------------
+-- --- what is there -------------------------------------------------------------------------------
 
 local function labels_of(world, more)
   local labels = { ["orch.run"] = world.engine.owner.run, ["orch.job"] = world.engine.owner.job }
@@ -79,11 +87,14 @@ local function remove_other_attempts(world)
     local other = each.Labels["orch.place"]
     if other ~= place then others[other] = true end
   end
-  for other in pairs(others) do world.engine:remove_labelled(labels_of(world, { ["orch.place"] = other })) end
+  for other in pairs(others) do
+    world.engine:remove_labelled(labels_of(world, { ["orch.place"] = other }))
+  end
 end
 
--- The network of the containers that are there, else one that is there, else a new one. Killed sessions may have left
--- more than one; names that are taken once only keep the Engine from mixing them up.
+-- The network of the containers that are there, else one that is there, else a new one. Killed
+-- sessions may have left more than one; names that are taken once only keep the Engine from mixing
+-- them up.
 local function find_network(job, world, containers)
   local engine, known = world.engine, {}
   local networks = engine:networks(labels_of(world))
@@ -114,7 +125,8 @@ local function find(self, job, world)
   world.id = world.there[engine:name()]
   local has_volumes = engine:volume(engine:name("work")) and engine:volume(engine:name("tmp"))
   if not has_volumes then
-    if job.journal.resumed and job.journal:forget_job(job.name, "its container is gone", job:step_id()) then
+    if job.journal.resumed
+      and job.journal:forget_job(job.name, "its container is gone", job:step_id()) then
       job.workspace:forget()
       job:log("the job's files are lost: it begins anew")
       engine:remove_labelled(labels_of(world))
@@ -128,30 +140,33 @@ local function find(self, job, world)
   if #self.services > 0 then find_network(job, world, containers) end
 end
 
--- --- bringing it up -----------------------------------------------------------------------------------------------------
+-- --- bringing it up ------------------------------------------------------------------------------
 
 -- As an archive, which the daemon unpacks: the image may have no program that could.
 local function copy_shim(world)
   local dir = world.stage .. "/shim"
   assert(fs.make_dir(dir .. "/.orch"))
   assert(fs.write(dir .. wire.SHIM, assert(fs.read(library.shim())), { mode = tonumber("755", 8) }))
-  assert(require "orch.tar".pack { root = dir, paths = { ".orch" }, file = dir .. ".tar", compression = "none" })
-  assert(world.engine.connected:request { op = "docker cp", method = "PUT", body_file = dir .. ".tar",
+  assert(require "orch.tar".pack { root = dir, paths = { ".orch" }, file = dir .. ".tar",
+    compression = "none" })
+  assert(world.engine.connected:request { op = "docker cp", method = "PUT",
+    body_file = dir .. ".tar",
     path = ("/containers/%s/archive"):format(world.id), query = { path = "/" },
     headers = { ["Content-Type"] = "application/x-tar" } })
   assert(fs.remove(dir .. ".tar"))
 end
 
--- Steps of a session that was killed are ended, by TERM at first: what they still do must not be done beside the same
--- step of this session. Most have ended with their connection; where a daemon was replaced under its containers
--- (live-restore) none has.
+-- Steps of a session that was killed are ended, by TERM at first: what they still do must not be
+-- done beside the same step of this session. Most have ended with their connection; where a daemon
+-- was replaced under its containers (live-restore) none has.
 local function end_orphans(world)
   local link <close> = assert(wire.open(world.connected, world.id, "end", "0"))
   local kind, payload = assert(branches.timeout(ORPHAN_SECONDS, function() return link:take() end))
   if kind ~= "k" then error(answers.failure(payload), 0) end
 end
 
--- That session was killed before it was complete, or as it was removed: the daemon goes on with that.
+-- That session was killed before it was complete, or as it was removed: the daemon goes on with
+-- that.
 local UNFIT <const> = { created = true, removing = true, dead = true }
 
 --- A running container: the one that is there, as it is or started again, or a new one.

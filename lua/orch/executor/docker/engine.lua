@@ -1,4 +1,5 @@
--- What the executor asks of the daemon: containers, networks, volumes, each with the labels by which it is found again.
+-- What the executor asks of the daemon: containers, networks, volumes, each with the labels by
+-- which it is found again.
 local client = require "orch.docker.client"
 local error_value = require "orch.error"
 local json = require "orch.json"
@@ -19,11 +20,13 @@ end
 
 --- The owner that a job's things are labelled with.
 function Engine.owner_of(job)
-  return { project = job.project.key, run = job.pipeline.id, number = job.pipeline.number, job = job.name,
+  return { project = job.project.key, run = job.pipeline.id, number = job.pipeline.number,
+    job = job.name,
     place = job.place }
 end
 
-local LABELS <const> = { project = "orch.project", run = "orch.run", number = "orch.number", job = "orch.job",
+local LABELS <const> = { project = "orch.project", run = "orch.run", number = "orch.number",
+  job = "orch.job",
   place = "orch.place" }
 
 function Engine:labels(role)
@@ -34,7 +37,8 @@ end
 
 --- A name that no other run of the machine has.
 function Engine:name(suffix)
-  local name = ("orch-%s-%s"):format(self.owner.run:sub(1, 8), self.owner.place:gsub("[^%w_.-]", "_"))
+  local name = ("orch-%s-%s"):format(self.owner.run:sub(1, 8),
+    self.owner.place:gsub("[^%w_.-]", "_"))
   return suffix and name .. "-" .. suffix or name
 end
 
@@ -44,10 +48,13 @@ function Engine:call(op, method, path, spec)
   spec.op, spec.method, spec.path = op, method, path
   local reply, failure = self.connected:request(spec)
   if not reply then return nil, failure end
-  if reply.body == "" or reply.status == 404 or reply.status == 304 then return true, reply.status end
+  if reply.body == "" or reply.status == 404 or reply.status == 304 then
+    return true, reply.status
+  end
   local value, broken = json.decode(reply.body)
   if value == nil then
-    return nil, error_value.new { kind = "remote", op = op, message = ("%s: %s"):format(op, broken.message) }
+    return nil,
+      error_value.new { kind = "remote", op = op, message = ("%s: %s"):format(op, broken.message) }
   end
   return value
 end
@@ -71,20 +78,24 @@ end
 
 --- The containers with these labels, as the Engine lists them.
 function Engine:containers(labels)
-  return assert(self:call("docker ps", "GET", "/containers/json", { query = { all = true, filters = filter(labels) } }))
+  return assert(self:call("docker ps", "GET", "/containers/json",
+    { query = { all = true, filters = filter(labels) } }))
 end
 
 --- What the Engine says of a container; nil when there is none of that name or id.
 function Engine:inspect(name)
-  local found, failure = self:call("docker inspect " .. name, "GET", ("/containers/%s/json"):format(name))
+  local found, failure = self:call("docker inspect " .. name, "GET",
+    ("/containers/%s/json"):format(name))
   if not found and failure.kind ~= "missing" then error(failure, 0) end
   return found
 end
 
---- Its id. One of that name is what a killed session had asked for, which the Engine was late to make.
+--- Its id. One of that name is what a killed session had asked for, which the Engine was late to
+--- make.
 function Engine:create(name, spec)
   local function once()
-    return self:call("docker create " .. name, "POST", "/containers/create", { query = { name = name }, json = spec })
+    return self:call("docker create " .. name, "POST", "/containers/create",
+      { query = { name = name }, json = spec })
   end
   local made, failure = once()
   if not made and failure.kind == "conflict" then
@@ -95,26 +106,32 @@ function Engine:create(name, spec)
 end
 
 function Engine:start(id)
-  return self:call("docker start", "POST", ("/containers/%s/start"):format(id), { good = THERE, idle_timeout = 120 })
+  return self:call("docker start", "POST", ("/containers/%s/start"):format(id),
+    { good = THERE, idle_timeout = 120 })
 end
 
 --- Waits until a container has ended, as long as the daemon is there.
 ---@return table? state, table? err
 function Engine:wait(id)
-  return self:call("docker wait", "POST", ("/containers/%s/wait"):format(id), { idle_timeout = 0, good = GONE })
+  return self:call("docker wait", "POST", ("/containers/%s/wait"):format(id),
+    { idle_timeout = 0, good = GONE })
 end
 
---- Starts one that an earlier session has left. False: that session had begun to remove it, and now it is gone.
+--- Starts one that an earlier session has left. False: that session had begun to remove it, and now
+--- it is gone.
 function Engine:revive(id)
   local started, failure = self:start(id)
   if started then return true end
-  if failure.kind ~= "missing" and not failure.message:find("marked for removal", 1, true) then error(failure, 0) end
+  if failure.kind ~= "missing" and not failure.message:find("marked for removal", 1, true) then
+    error(failure, 0)
+  end
   self:remove_wholly(id)
   return false
 end
 
 function Engine:remove(id)
-  return self:call("docker rm", "DELETE", "/containers/" .. id, { query = { force = true, v = true }, good = GONE,
+  return self:call("docker rm", "DELETE", "/containers/" .. id,
+    { query = { force = true, v = true }, good = GONE,
     idle_timeout = 120 })
 end
 
@@ -131,26 +148,32 @@ end
 
 --- The networks with these labels.
 function Engine:networks(labels)
-  return assert(self:call("docker network ls", "GET", "/networks", { query = { filters = filter(labels) } }))
+  return assert(self:call("docker network ls", "GET", "/networks",
+    { query = { filters = filter(labels) } }))
 end
 
 function Engine:make_network(name)
-  return assert(self:call("docker network create", "POST", "/networks/create", { json = { Name = name,
+  return assert(self:call("docker network create", "POST", "/networks/create",
+    { json = { Name = name,
     CheckDuplicate = true, Driver = "bridge", Labels = self:labels "network" } }))
 end
 
 -- Removes all things of one sort with these labels; what could not be removed is the first failure.
 local function remove_all(self, list_path, item_path, list_of, id_of, labels)
-  local listed, failure = self:call("docker clean-up", "GET", list_path, { query = { filters = filter(labels) } })
+  local listed, failure = self:call("docker clean-up", "GET", list_path,
+    { query = { filters = filter(labels) } })
   if not listed then return failure end
   for _, each in ipairs(list_of(listed)) do
-    local good, problem = self:call("docker clean-up", "DELETE", item_path .. id_of(each), { good = GONE })
+    local good, problem = self:call("docker clean-up", "DELETE", item_path .. id_of(each),
+      { good = GONE })
     if not good then failure = failure or problem end
   end
   return failure
 end
 
-local function volumes_of(listed) return type(listed.Volumes) == "table" and listed.Volumes or {} end
+local function volumes_of(listed)
+  return type(listed.Volumes) == "table" and listed.Volumes or {}
+end
 
 --- Removes the containers, networks and volumes with these labels.
 ---@param labels table<string, string>
@@ -163,13 +186,15 @@ function Engine:remove_labelled(labels)
   end
   local networks = remove_all(self, "/networks", "/networks/", function(listed) return listed end,
     function(each) return each.Id end, labels)
-  local volumes = remove_all(self, "/volumes", "/volumes/", volumes_of, function(each) return each.Name end, labels)
+  local volumes = remove_all(self, "/volumes", "/volumes/", volumes_of,
+    function(each) return each.Name end, labels)
   return failure or networks or volumes
 end
 
 --- What a container printed to its log, at most so many lines.
 function Engine:logs(id, lines)
-  local reply, failure = self.connected:request { op = "docker logs", path = ("/containers/%s/logs"):format(id),
+  local reply, failure = self.connected:request { op = "docker logs",
+    path = ("/containers/%s/logs"):format(id),
     query = { stdout = true, stderr = true, tail = lines } }
   if not reply then return nil, failure end
   local pieces, at = {}, 1

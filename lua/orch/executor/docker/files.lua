@@ -12,20 +12,21 @@ local PIECE <const> = 1024 * 1024
 local PATHS_AT_ONCE <const> = 10000
 local ANSWER_SECONDS <const> = 300 -- a large tree takes its time to be deleted
 
--- --- one shim that answers, one request at a time -----------------------------------------------------------------
+-- --- one shim that answers, one request at a time ------------------------------------------------
 
 local Server = {}
 Server.__index = Server
 
---- place: { connected, engine, id } of the container; owner: the task that the connection lives as long as; user: nil
---- for the container's.
+--- place: { connected, engine, id } of the container; owner: the task that the connection lives as
+--- long as; user: nil for the container's.
 local function server(place, owner, user)
   return setmetatable({ place = place, owner = owner, user = user, turn = turn.new() }, Server)
 end
 
 local function open(self)
   if self.wire and self.wire.stream then return self.wire end
-  local link, failure = wire.open_below(self.owner, self.place.connected, self.place.id, "files", self.user)
+  local link, failure = wire.open_below(self.owner, self.place.connected, self.place.id, "files",
+    self.user)
   self.wire = link
   return link, failure
 end
@@ -88,7 +89,8 @@ local function attempt(self, kind, texts, bytes)
   if whole then return reply[2], reply[3] end
   if not error_value.is(reply[2]) then error(reply[2], 0) end
   if reply[2].kind == "timeout" then
-    reply[2].message = ("container %s: no answer within %d s; is its daemon alive?"):format(self.place.id:sub(1, 12),
+    reply[2].message =
+      ("container %s: no answer within %d s; is its daemon alive?"):format(self.place.id:sub(1, 12),
       ANSWER_SECONDS)
   end
   return nil, reply[2]
@@ -100,11 +102,13 @@ function Server:ask_once(kind, texts, bytes)
   return attempt(self, kind, texts, bytes)
 end
 
---- The same. A connection that broke while nobody used it is made again, and what has become of the container is told.
+--- The same. A connection that broke while nobody used it is made again, and what has become of the
+--- container is told.
 function Server:ask(kind, texts, bytes)
   local reply, result = self:ask_once(kind, texts, bytes)
   if reply or result.op ~= wire.OP then return reply, result end
-  if kind ~= "a" then reply, result = self:ask_once(kind, texts, bytes) end -- appending twice would do harm
+  -- appending twice would do harm
+  if kind ~= "a" then reply, result = self:ask_once(kind, texts, bytes) end
   if reply or result.op ~= wire.OP then return reply, result end
   return nil, loss.explain(self.place, result)
 end
@@ -131,7 +135,7 @@ function Server:probe(address, port, seconds, words)
   return self:ask("t", { address, port, math.floor((seconds or 2) * 1000), words or "" })
 end
 
--- --- as job.fs -------------------------------------------------------------------------------------------------------
+-- --- as job.fs -----------------------------------------------------------------------------------
 
 --- The functions of job.fs; relative paths count from dir.
 local function functions(asked, dir)
@@ -167,7 +171,9 @@ local function functions(asked, dir)
     if not reply then return nil, failure end
     return answers.texts(reply)
   end
-  function self.make_dir(path, mode) return good("d", { inside(path), mode or tonumber("777", 8) }) end
+  function self.make_dir(path, mode)
+    return good("d", { inside(path), mode or tonumber("777", 8) })
+  end
   --- Not of job.fs: the path without links.
   function self.real(path)
     local reply = assert(asked:ask("p", { inside(path) }))

@@ -3,7 +3,8 @@ local error_value = require "orch.error"
 local task = require "orch.task"
 local wire = require "orch.executor.docker.wire"
 
-local STOP_SECONDS <const> = 2 -- the connection ends a little before the Engine knows that the container has
+-- the connection ends a little before the Engine knows that the container has
+local STOP_SECONDS <const> = 2
 local POLL <const> = 0.1
 
 local function failure_of(place, kind, hint, format, ...)
@@ -21,10 +22,12 @@ end
 
 local function of_end(place, state)
   if state.OOMKilled then
-    return failure_of(place, "limit", "give it more: resources = { memory = … }", "ran out of memory and was ended")
+    return failure_of(place, "limit", "give it more: resources = { memory = … }",
+      "ran out of memory and was ended")
   end
   local said = state.Error ~= "" and ": " .. state.Error or ""
-  return failure_of(place, "remote", "it was stopped from outside, or its daemon was", "has ended (exit code %s%s)",
+  return failure_of(place, "remote", "it was stopped from outside, or its daemon was",
+    "has ended (exit code %s%s)",
     state.ExitCode, said)
 end
 
@@ -35,10 +38,13 @@ local function of_container(place)
   local state, problem = look(place)
   if problem then
     problem.message = ("container %s is lost: %s"):format(place.id:sub(1, 12), problem.message)
-    problem.hint = ("is the daemon running? When it is, `orch resume %s` goes on"):format(place.engine.owner.number)
+    problem.hint =
+      ("is the daemon running? When it is, `orch resume %s` goes on"):format(place.engine.owner.number)
     return problem
   end
-  if not state then return failure_of(place, "remote", "its files are on volumes", "was removed") end
+  if not state then
+    return failure_of(place, "remote", "its files are on volumes", "was removed")
+  end
   return not state.State.Running and of_end(place, state.State) or nil
 end
 
@@ -53,7 +59,8 @@ local function explain(place, failure)
     if known then return known end
     task.sleep(POLL)
   until task.clock() > deadline
-  failure.hint = failure.hint or ("`orch resume %s` goes on in it"):format(place.engine.owner.number)
+  failure.hint = failure.hint
+    or ("`orch resume %s` goes on in it"):format(place.engine.owner.number)
   return failure
 end
 

@@ -1,8 +1,9 @@
--- A docker endpoint in the job's container: a socket whose other end is orch, which passes on what comes to the daemon
--- that it uses itself. So it works with any daemon, and no certificate or key has to be in the container.
+-- A docker endpoint in the job's container: a socket whose other end is orch, which passes on what
+-- comes to the daemon that it uses itself. So it works with any daemon, and no certificate or key
+-- has to be in the container.
 --
--- Each connection has an exec of its own, so that one that nobody reads holds up no other, and nothing is kept here:
--- whoever is slow makes the other end wait.
+-- Each connection has an exec of its own, so that one that nobody reads holds up no other, and
+-- nothing is kept here: whoever is slow makes the other end wait.
 local answers = require "orch.executor.docker.answers"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -10,7 +11,8 @@ local task = require "orch.task"
 local wire = require "orch.executor.docker.wire"
 
 local SOCKET <const> = "/var/run/docker.sock"
-local WAITING <const> = 2         -- execs that a connection finds ready; to start one takes its time
+-- execs that a connection finds ready; to start one takes its time
+local WAITING <const> = 2
 local CONNECTIONS_MAX <const> = 64 -- at once; more wait until one has ended
 
 -- Starts the shim there; its link once it has what it was asked for.
@@ -87,7 +89,9 @@ local function attend(job, place, questions)
 end
 
 local function keep(job, place, started)
-  local questions = "/.orch/" .. assert(fs.random(8)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+  local questions = "/.orch/" .. assert(fs.random(8)):gsub(".", function(c)
+    return ("%02x"):format(c:byte())
+  end)
   local identity = place.identity
   local link, failure = ask(place, "listen", { SOCKET, identity.uid, identity.gid, questions })
   started(failure)

@@ -1,6 +1,8 @@
--- What a program in the container is to be started with, as frames for the shim (engine/shim/request.c).
+-- What a program in the container is to be started with, as frames for the shim
+-- (engine/shim/request.c).
 local GRACE <const> = 5           -- seconds
-local SILENCE <const> = 120       -- seconds without a sign of life from here, after which the shim ends the program
+-- seconds without a sign of life from here, after which the shim ends the program
+local SILENCE <const> = 120
 local PIECE <const> = 1024 * 1024 -- of input
 
 local function milliseconds(seconds) return math.floor((seconds or 0) * 1000 + 0.5) end
@@ -26,7 +28,8 @@ local function refuse_nul(key, text)
 end
 
 local function encode(identity, ended, spec)
-  local texts = { ended, SILENCE * 1000, milliseconds(spec.grace or GRACE), milliseconds(spec.timeout),
+  local texts = { ended, SILENCE * 1000, milliseconds(spec.grace or GRACE),
+    milliseconds(spec.timeout),
     milliseconds(spec.quiet), spec.split and 1 or 0, identity.uid, identity.gid, #identity.groups }
   table.move(identity.groups, 1, #identity.groups, #texts + 1, texts)
   table.move({ spec.cwd, #spec.argv }, 1, 2, #texts + 1, texts)
@@ -56,7 +59,9 @@ local function send(wire, identity, ended, spec)
   if type(input) == "userdata" then
     assert(wire:send("i", input))
   elseif input then
-    for at = 1, math.max(#input, 1), PIECE do assert(wire:send("i", input:sub(at, at + PIECE - 1))) end
+    for at = 1, math.max(#input, 1), PIECE do
+      assert(wire:send("i", input:sub(at, at + PIECE - 1)))
+    end
   end
   assert(wire:send("g"))
 end

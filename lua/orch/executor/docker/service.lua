@@ -1,4 +1,5 @@
--- Services beside a job: containers on the job's own network, found by their names, waited for until they are ready.
+-- Services beside a job: containers on the job's own network, found by their names, waited for
+-- until they are ready.
 local duration = require "orch.duration"
 local error_value = require "orch.error"
 local image = require "orch.docker.image"
@@ -16,12 +17,14 @@ local SHOWN_LINES <const> = 20
 
 local schema = options.schema {
   image = "string",
-  name = "string?",                  -- what the job calls it; default: the last word of the image's name
+  -- what the job calls it; default: the last word of the image's name
+  name = "string?",
   environment = { "table", default = {} },
   command = "string|list?",
   entrypoint = "string|list?",
   user = "string?",
-  health = "string|table|boolean?",  -- a shell command; { "program", "argument" }; { port = 5432 }; false: do not wait
+  -- a shell command; { "program", "argument" }; { port = 5432 }; false: do not wait
+  health = "string|table|boolean?",
   timeout = { "string|number", default = READY_SECONDS },
   auth = "table?",                   -- as the executor's
 }
@@ -32,7 +35,9 @@ Services.__index = Services
 local port_schema = options.schema { port = "integer" }
 
 --- The name of a service that was given none: "postgres" for "docker.io/library/postgres:14".
-local function default_name(reference) return reference:gsub("@.*$", ""):gsub(":[^:/]*$", ""):match("[^/]+$") end
+local function default_name(reference)
+  return reference:gsub("@.*$", ""):gsub(":[^:/]*$", ""):match("[^/]+$")
+end
 
 --- Checks the list of an executor's services.
 ---@param list table[]
@@ -45,7 +50,9 @@ local function check(list)
     if not service.name:match("^[%w][%w.-]*$") then
       options.usage("orch.docker: '%s' is no name of a host", service.name)
     end
-    if names[service.name] then options.usage("orch.docker: two services are called '%s'", service.name) end
+    if names[service.name] then
+      options.usage("orch.docker: two services are called '%s'", service.name)
+    end
     names[service.name] = true
     if type(service.health) == "table" and not service.health[1] then
       service.health = port_schema:check("orch.docker: health", service.health)
@@ -56,7 +63,7 @@ local function check(list)
   return services
 end
 
--- --- creating -----------------------------------------------------------------------------------------------------
+-- --- creating ------------------------------------------------------------------------------------
 
 --- { "NAME=value" } as the Engine wants it. Whoever may ask the daemon can read it.
 ---@param what string for messages
@@ -76,7 +83,8 @@ end
 
 local function words(value)
   if value == nil then return nil end
-  return json.array(type(value) == "table" and table.move(value, 1, #value, 1, {}) or { "/bin/sh", "-c", value })
+  return json.array(type(value) == "table" and table.move(value, 1, #value, 1, {})
+    or { "/bin/sh", "-c", value })
 end
 
 -- Docker asks each 30 s by default: too seldom for who waits.
@@ -90,18 +98,21 @@ local function health_check(service, inspected)
     test = inspected.Config.Healthcheck.Test
   end
   if type(test) ~= "table" or #test == 0 or test[1] == "NONE" then return nil end
-  return { Test = json.array(test), Interval = NANO // 2, Timeout = 5 * NANO, Retries = math.ceil(service.seconds * 2) }
+  return { Test = json.array(test), Interval = NANO // 2, Timeout = 5 * NANO,
+    Retries = math.ceil(service.seconds * 2) }
 end
 
 local function create(engine, service, network)
   local inspected = image.inspect(engine.connected, service.image)
   local check_of = health_check(service, inspected)
   local id = engine:create(engine:name(service.name), {
-    Image = service.image, User = service.user, Env = variables("orch.docker: service " .. service.name,
+    Image = service.image, User = service.user,
+    Env = variables("orch.docker: service " .. service.name,
       service.environment), Cmd = words(service.command), Entrypoint = words(service.entrypoint),
     Labels = engine:labels("service"), Healthcheck = check_of, Hostname = service.name,
     HostConfig = { NetworkMode = network, Init = true },
-    NetworkingConfig = { EndpointsConfig = { [network] = { Aliases = json.array { service.name } } } },
+    NetworkingConfig =
+      { EndpointsConfig = { [network] = { Aliases = json.array { service.name } } } },
   })
   assert(engine:start(id))
   return id
@@ -114,7 +125,9 @@ end
 ---@param there table<string, string> containers of an earlier session by name
 ---@param say fun(format: string, …) gets what the person is to know of them
 local function start(engine, list, network, there, say)
-  local self = setmetatable({ engine = engine, list = list, network = network, say = say, ids = {}, over = {} }, Services)
+  local self =
+    setmetatable({ engine = engine, list = list, network = network, say = say, ids = {},
+    over = {} }, Services)
   for _, service in ipairs(list) do
     local id = there[engine:name(service.name)]
     self.ids[service.name] = id and engine:revive(id) and id or create(engine, service, network)
@@ -122,7 +135,7 @@ local function start(engine, list, network, there, say)
   return self
 end
 
--- --- waiting --------------------------------------------------------------------------------------------------------
+-- --- waiting -------------------------------------------------------------------------------------
 
 -- Its address, of what the Engine says of it.
 local function address_of(state, network)
@@ -134,7 +147,8 @@ end
 local function port_of(service, state)
   if type(service.health) == "table" and service.health.port then return service.health.port end
   local lowest
-  for name in pairs(type(state.Config.ExposedPorts) == "table" and state.Config.ExposedPorts or {}) do
+  for name in pairs(type(state.Config.ExposedPorts) == "table" and state.Config.ExposedPorts
+    or {}) do
     local port = math.tointeger(tonumber(name:match("^(%d+)/tcp$")))
     if port and (not lowest or port < lowest) then lowest = port end
   end
@@ -160,7 +174,8 @@ end
 local function ending_of(state)
   if not state then return "was removed" end
   if state.State.Running then return nil end
-  return ("ended with exit code %s%s"):format(state.State.ExitCode, state.State.OOMKilled and ", out of memory" or "")
+  return ("ended with exit code %s%s"):format(state.State.ExitCode,
+    state.State.OOMKilled and ", out of memory" or "")
 end
 
 local function say_last_lines(self, service)
@@ -172,7 +187,8 @@ local function fail(self, service, kind, format, ...)
   say_last_lines(self, service)
   error(error_value.new { kind = kind, op = "docker",
     message = ("service '%s' (%s) %s"):format(service.name, service.image, format:format(...)),
-    hint = kind == "timeout" and "tell how it is known to be ready: health = { port = 5432 }, or a command" or nil }, 0)
+    hint = kind == "timeout"
+      and "tell how it is known to be ready: health = { port = 5432 }, or a command" or nil }, 0)
 end
 
 local function wait(self, service, probe)
@@ -190,7 +206,8 @@ local function wait(self, service, probe)
   end
 end
 
---- Waits until all are ready; raises, with what it has printed said, when one ends or takes too long.
+--- Waits until all are ready; raises, with what it has printed said, when one ends or takes too
+--- long.
 ---@param probe fun(address: string, port: integer): boolean
 function Services:wait(probe)
   for _, service in ipairs(self.list) do
@@ -199,7 +216,8 @@ function Services:wait(probe)
   end
 end
 
---- The address of one, as seen from the steps; nil when there is none of that name, or when it is over.
+--- The address of one, as seen from the steps; nil when there is none of that name, or when it is
+--- over.
 ---@param name string
 ---@return string?
 function Services:address(name)
@@ -207,7 +225,7 @@ function Services:address(name)
   return id and address_of(self.engine:inspect(id), self.network)
 end
 
--- --- what becomes of them -------------------------------------------------------------------------------------------
+-- --- what becomes of them ------------------------------------------------------------------------
 
 -- Says once how it ended, if it has.
 local function look(self, service)

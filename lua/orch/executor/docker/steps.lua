@@ -1,9 +1,11 @@
--- Shims that run steps, each kept for the next one: to start another by an exec takes longer than most steps.
+-- Shims that run steps, each kept for the next one: to start another by an exec takes longer than
+-- most steps.
 local branches = require "orch.branches"
 local wire = require "orch.executor.docker.wire"
 
 local IDLE_MAX <const> = 4
-local ANSWER_SECONDS <const> = 5 -- when that is over, something on the way has forgotten the connection
+-- when that is over, something on the way has forgotten the connection
+local ANSWER_SECONDS <const> = 5
 
 local Steps = {}
 Steps.__index = Steps

@@ -1,8 +1,8 @@
--- Whole trees in and out of the container: archives, checkouts, build contexts. Nothing of it needs a program in the
--- image.
+-- Whole trees in and out of the container: archives, checkouts, build contexts. Nothing of it needs
+-- a program in the image.
 --
--- Where the daemon is on this machine and we may read its volumes, trees on them are read and written in place.
--- Elsewhere they come and go as archives, by way of a directory on this machine.
+-- Where the daemon is on this machine and we may read its volumes, trees on them are read and
+-- written in place. Elsewhere they come and go as archives, by way of a directory on this machine.
 local fs = require "orch.fs"
 
 local Trees = {}
@@ -23,10 +23,10 @@ local function new(fields)
   return setmetatable(fields, Trees)
 end
 
--- --- in place -----------------------------------------------------------------------------------------------------
+-- --- in place ------------------------------------------------------------------------------------
 
---- Where a path of the container is on this machine; nil when it is on none of the volumes, or a link leads elsewhere:
---- the container's links mean other places here.
+--- Where a path of the container is on this machine; nil when it is on none of the volumes, or a
+--- link leads elsewhere: the container's links mean other places here.
 ---@param path string absolute
 ---@return string?
 function Trees:place(path)
@@ -38,7 +38,7 @@ function Trees:place(path)
   end
 end
 
--- --- by archives ---------------------------------------------------------------------------------------------------
+-- --- by archives ---------------------------------------------------------------------------------
 
 local function new_stage(self)
   self.staged = self.staged + 1
@@ -51,7 +51,8 @@ end
 local function bring(self, path)
   local dir = new_stage(self)
   local reply, failure = self.engine.connected:request { op = "docker cp", file = dir .. ".tar",
-    path = ("/containers/%s/archive"):format(self.container), query = { path = path .. "/." }, idle_timeout = 600 }
+    path = ("/containers/%s/archive"):format(self.container), query = { path = path .. "/." },
+    idle_timeout = 600 }
   if not reply then return nil, failure end
   local unpacked
   unpacked, failure = require "orch.tar".unpack { file = dir .. ".tar", into = dir }
@@ -60,20 +61,24 @@ local function bring(self, path)
   return dir
 end
 
--- The contents of a directory on this machine into one in the container, where they are root's at first.
+-- The contents of a directory on this machine into one in the container, where they are root's at
+-- first.
 local function send(self, dir, path)
-  local packed, failure = require "orch.tar".pack { root = dir, paths = { "." }, file = dir .. ".tar",
+  local packed, failure = require "orch.tar".pack { root = dir, paths = { "." },
+    file = dir .. ".tar",
     compression = "none" }
   if not packed then return nil, failure end
   local reply
-  reply, failure = self.engine.connected:request { op = "docker cp", method = "PUT", body_file = dir .. ".tar",
-    path = ("/containers/%s/archive"):format(self.container), query = { path = path }, idle_timeout = 600,
+  reply, failure = self.engine.connected:request { op = "docker cp", method = "PUT",
+    body_file = dir .. ".tar",
+    path = ("/containers/%s/archive"):format(self.container), query = { path = path },
+    idle_timeout = 600,
     headers = { ["Content-Type"] = "application/x-tar" } }
   assert(fs.remove(dir .. ".tar"))
   return reply, failure
 end
 
--- --- as job.fs ------------------------------------------------------------------------------------------------------
+-- --- as job.fs -----------------------------------------------------------------------------------
 
 --- Files below a root into an archive on this machine.
 function Trees:pack(spec)
@@ -153,7 +158,8 @@ local function own_objects(self, work_tree)
   local borrowed = lenders(objects, {})
   for _, dir in ipairs(borrowed) do
     local archive = new_stage(self) .. ".tar"
-    assert(require "orch.tar".pack { root = dir, paths = { "pack", "[0-9a-f][0-9a-f]" }, file = archive,
+    assert(require "orch.tar".pack { root = dir, paths = { "pack", "[0-9a-f][0-9a-f]" },
+      file = archive,
       compression = "none" })
     assert(require "orch.tar".unpack { file = archive, into = objects })
     assert(fs.remove(archive))
@@ -204,7 +210,8 @@ end
 local function bring_file(self, path)
   local dir = new_stage(self)
   local bytes = self.engine.connected:request { op = "docker cp", file = dir .. ".tar",
-    path = ("/containers/%s/archive"):format(self.container), query = { path = path }, idle_timeout = 600 }
+    path = ("/containers/%s/archive"):format(self.container), query = { path = path },
+    idle_timeout = 600 }
   if not bytes then return self.files.stat(path) end
   local unpacked, failure = require "orch.tar".unpack { file = dir .. ".tar", into = dir }
   assert(fs.remove(dir .. ".tar"))

@@ -1,7 +1,9 @@
--- The shim inside a container, started by an exec whose stream we hold: closing it ends what runs there.
+-- The shim inside a container, started by an exec whose stream we hold: closing it ends what runs
+-- there.
 --
--- Its frames (engine/shim/wire.h) come inside the daemon's own: stream, three zeros, length, bytes (Engine API,
--- "Attach to a container", stream format). Standard error is only what a broken shim or runtime would say.
+-- Its frames (engine/shim/wire.h) come inside the daemon's own: stream, three zeros, length, bytes
+-- (Engine API, "Attach to a container", stream format). Standard error is only what a broken shim
+-- or runtime would say.
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local json = require "orch.json"
@@ -25,7 +27,8 @@ local function lost(self, failure, junk)
   local words = (self.words .. (junk or "")):sub(1, WORDS_MAX):gsub("%s+$", "")
   return error_value.new { kind = failure and failure.kind or "remote", op = Wire.OP,
     message = ("container %s: %s"):format(self.container:sub(1, 12),
-      words ~= "" and words or failure and failure.message or "the connection to its programs was lost"),
+      words ~= "" and words or failure and failure.message
+        or "the connection to its programs was lost"),
     hint = words:find("exec format error", 1, true)
       and "the daemon's machine has another processor than this one" or nil }
 end
@@ -117,8 +120,10 @@ Wire.__close = Wire.close
 ---@return table? wire, table? err
 local function open(connected, container, life, user)
   local reply, failure = connected:request { op = Wire.OP, method = "POST",
-    path = ("/containers/%s/exec"):format(container), json = { AttachStdin = true, AttachStdout = true,
-      AttachStderr = true, Tty = false, Cmd = json.array { Wire.SHIM, life }, User = user, WorkingDir = "/" } }
+    path = ("/containers/%s/exec"):format(container),
+    json = { AttachStdin = true, AttachStdout = true,
+      AttachStderr = true, Tty = false, Cmd = json.array { Wire.SHIM, life }, User = user,
+      WorkingDir = "/" } }
   if not reply then return nil, failure end
   local made = assert(json.decode(reply.body))
   local options = connected:peer()
@@ -131,11 +136,13 @@ local function open(connected, container, life, user)
     upgrade_failure.message = ("%s: %s"):format(Wire.OP, upgrade_failure.message)
     return nil, upgrade_failure
   end
-  return setmetatable({ stream = stream, container = container, turn = turn.new(), raw = "", left = 0,
+  return setmetatable({ stream = stream, container = container, turn = turn.new(), raw = "",
+    left = 0,
     held = {}, held_bytes = 0, words = "" }, Wire)
 end
 
--- Until it is closed. When the job is cancelled it is still needed, to end what runs and to hear of that.
+-- Until it is closed. When the job is cancelled it is still needed, to end what runs and to hear of
+-- that.
 local function keep(link)
   local function wait()
     while link.stream do task.park() end
@@ -145,7 +152,8 @@ local function keep(link)
   if not pcall(wait) then branches.cleanup(wait, LINGER_SECONDS) end
 end
 
---- The same, for whoever comes: it lives until it is closed, or a while after the owner was cancelled.
+--- The same, for whoever comes: it lives until it is closed, or a while after the owner was
+--- cancelled.
 ---@param owner orch.Task
 local function open_below(owner, connected, container, life, user)
   local me, over, link, failure = task.current(), false, nil, nil
@@ -158,7 +166,10 @@ local function open_below(owner, connected, container, life, user)
     if link then keep(link) end
   end)
   local _ <close> = setmetatable({}, { __close = function()
-    if not over then keeper:cancel(error_value.new { kind = "cancelled", message = "nobody waits for it any more" }) end
+    if not over then
+      keeper:cancel(error_value.new { kind = "cancelled",
+        message = "nobody waits for it any more" })
+    end
   end })
   while not over and not keeper:ended() do task.park() end
   if link then return link end
