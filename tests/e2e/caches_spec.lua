@@ -43,7 +43,7 @@ assert(text == %q, text)]]):format(lock, more or "", expected))
   end)
 
   it("is written once", function()
-    assert.matches("1 entries", save("1", "one"):gsub("2 entries", "1 entries"))
+    assert.matches("[12] entr", save("1", "one"))
     assert.matches("is there already", save("1", "other"))
     restore("1", "one")
   end)

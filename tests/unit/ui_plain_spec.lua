@@ -1,3 +1,4 @@
+local amount = require "orch.amount"
 local ci = require "orch.ui.ci"
 local clock = require "orch.ui.clock"
 local plain = require "orch.ui.plain"
@@ -208,7 +209,7 @@ describe("times and sizes", function()
     assert.same({ "0 s", "59 s", "1 min 00 s" },
       { clock.running(0.9), clock.running(59.4), clock.running(60.2) })
     assert.same({ "0 B", "999 B", "1.0 kB", "12.3 MB", "100 MB", "1.0 GB" },
-      { clock.size(0), clock.size(999),
-      clock.size(1000), clock.size(12300000), clock.size(99999999), clock.size(999999999) })
+      { amount.size(0), amount.size(999),
+      amount.size(1000), amount.size(12300000), amount.size(99999999), amount.size(999999999) })
   end)
 end)

@@ -3,6 +3,7 @@
 --
 -- So each kind works with every daemon, the engine's own checks hold for what strangers made, and
 -- all is root's.
+local amount = require "orch.amount"
 local error_value = require "orch.error"
 local fnv = require "orch.fnv"
 local fs = require "orch.fs"
@@ -96,7 +97,7 @@ local function from_tar(self, form)
     failure.message = ("docker_build: the context '%s': %s"):format(form.tar, failure.message)
     error(failure, 0)
   end
-  self.job:log("context: %s, %d entries", form.tar, unpacked.entries)
+  self.job:log("context: %s, %s", form.tar, amount.entries(unpacked.entries))
 end
 
 local function from_container(self, form, connected)
@@ -115,7 +116,7 @@ local function from_container(self, form, connected)
     query = { path = form.path .. "/." } })
   local unpacked = assert(require "orch.tar".unpack { file = archive, into = self.root })
   assert(fs.remove(archive))
-  self.job:log("context: %s, %d entries", self.label, unpacked.entries)
+  self.job:log("context: %s, %s", self.label, amount.entries(unpacked.entries))
 end
 
 local makers <const> = { git = from_git, tar = from_tar, container = from_container }

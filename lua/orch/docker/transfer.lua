@@ -1,4 +1,5 @@
 -- The daemon's account of a push or a pull: layers, progress events, what became of each layer.
+local amount = require "orch.amount"
 local fault = require "orch.docker.fault"
 local task = require "orch.task"
 
@@ -83,12 +84,6 @@ function Transfer:read(connected, op, name, reply, other)
   end
 end
 
-local function size_text(bytes)
-  if bytes >= 1e9 then return ("%.1f GB"):format(bytes / 1e9) end
-  if bytes >= 1e6 then return ("%.1f MB"):format(bytes / 1e6) end
-  return ("%.1f kB"):format(bytes / 1e3)
-end
-
 --- Tells what became of the layers, once the transfer is over; counts by ending.
 ---@return table<string, integer>
 function Transfer:finish()
@@ -102,7 +97,7 @@ function Transfer:finish()
         self.job:log("  layer %s  mounted from %s", id, layer.from or "elsewhere")
       elseif layer.ending ~= "there" then
         self.job:log("  layer %s  %s%s", id, layer.ending,
-          layer.total > 0 and "  " .. size_text(layer.total) or "")
+          layer.total > 0 and "  " .. amount.size(layer.total) or "")
       end
     end
   end

@@ -1,4 +1,4 @@
--- Times and sizes as a person reads them.
+-- Times as a person reads them.
 
 --- "0.4 ms", "12 ms", "3.4 s", "2 min 05 s", "1 h 02 min"
 ---@param seconds number
@@ -18,15 +18,4 @@ local function running(seconds)
   return duration(math.floor(seconds))
 end
 
-local UNITS <const> = { "kB", "MB", "GB", "TB" }
-
---- "512 B", "12.3 MB"
----@param bytes integer
-local function size(bytes)
-  if bytes < 1000 then return ("%d B"):format(bytes) end
-  local value, unit = bytes / 1000, 1
-  while value >= 999.95 and unit < #UNITS do value, unit = value / 1000, unit + 1 end
-  return (value < 99.95 and "%.1f %s" or "%.0f %s"):format(value, UNITS[unit])
-end
-
-return { duration = duration, running = running, size = size }
+return { duration = duration, running = running }

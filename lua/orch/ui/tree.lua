@@ -1,4 +1,5 @@
 -- The picture of what runs: jobs, their steps, transfers and last lines, cut to the window.
+local amount = require "orch.amount"
 local clock = require "orch.ui.clock"
 local term = require "orch.term"
 
@@ -54,16 +55,16 @@ function Tree:row(columns, indent, sign, text, right, colour)
   return indent .. sign .. left:sub(#indent + 2) .. style:paint("dim", edge)
 end
 
-local function amount(bar)
+local function progress_of(bar)
   local function words(value)
-    return bar.unit == "steps" and ("%d"):format(value) or clock.size(value)
+    return bar.unit == "steps" and ("%d"):format(value) or amount.size(value)
   end
   if not bar.total or bar.total <= 0 then return words(bar.current) end
   return ("%s / %s"):format(words(bar.current), words(bar.total))
 end
 
 function Tree:bar(columns, indent, bar)
-  local right = amount(bar)
+  local right = progress_of(bar)
   local share = bar.total and bar.total > 0 and bar.current / bar.total
   local cells = share and columns >= 60 and BAR_COLUMNS or share and columns >= 44 and 10 or 0
   local edge = cells > 0 and ("%s  %17s"):format((" "):rep(cells), right) or right

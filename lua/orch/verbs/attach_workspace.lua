@@ -1,4 +1,5 @@
 -- Unpacks what the jobs before this one have persisted.
+local amount = require "orch.amount"
 local verb = require "orch.verb"
 
 return verb.define {
@@ -13,8 +14,8 @@ return verb.define {
     local count = 0
     for _, layer in ipairs(layers) do
       count = count + layer.entries
-      job:log("%s from %s: %d entries, %d bytes", layer.digest:sub(1, 19), layer.job, layer.entries,
-        layer.size)
+      job:log("%s from %s: %s, %s", layer.digest:sub(1, 19), layer.job,
+        amount.entries(layer.entries), amount.size(layer.size))
     end
     return { layers = #layers, entries = count }
   end,

@@ -1,4 +1,5 @@
 -- Brings files kept by an earlier run: the key's, else the newest whose key begins so; or false.
+local amount = require "orch.amount"
 local caches = require "orch.caches"
 local fs = require "orch.fs"
 local verb = require "orch.verb"
@@ -31,7 +32,8 @@ return verb.define {
       return false
     end
     assert(unpacked, failure)
-    job:log("%s: %d entries, %d bytes", found.key, unpacked.entries, unpacked.bytes)
+    job:log("%s: %s, %s", found.key, amount.entries(unpacked.entries),
+      amount.size(unpacked.bytes))
     return { key = found.key, exact = found.key == key }
   end,
 }

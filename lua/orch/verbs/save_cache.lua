@@ -1,4 +1,5 @@
 -- Keeps files for later runs of the project, under a key that is written once.
+local amount = require "orch.amount"
 local caches = require "orch.caches"
 local verb = require "orch.verb"
 
@@ -14,8 +15,11 @@ return verb.define {
   run = function(job, o)
     local key = caches.key_of("save_cache", job, o)
     local packed = caches.keep(job, key, o.root, o.paths)
-    if packed then job:log("%s: %d entries, %d bytes", key, packed.entries, packed.size)
-    else job:log("%s is there already", key) end
+    if packed then
+      job:log("%s: %s, %s", key, amount.entries(packed.entries), amount.size(packed.size))
+    else
+      job:log("%s is there already", key)
+    end
     return { key = key, saved = packed ~= nil }
   end,
 }
