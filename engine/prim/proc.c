@@ -1,9 +1,6 @@
 #include "prim/proc.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -12,6 +9,7 @@
 #include "base/mem.h"
 #include "prim/proc_birth.h"
 #include "prim/proc_ends.h"
+#include "prim/proc_inlet.h"
 #include "prim/proc_keeper.h"
 #include "prim/proc_outlet.h"
 
@@ -37,10 +35,7 @@ struct proc {
     bool told;      /* result has its status */
     bool asked_pid;
     struct outlet outlets[2];
-    struct watch *input_watch;
-    int input_fd;
-    char *input;
-    size_t input_len, input_sent;
+    struct inlet inlet;
     struct timer *kill_timer, *timeout_timer, *quiet_timer, *drain_timer;
     uint64_t started, last_output;
     struct proc_result result;
@@ -56,15 +51,6 @@ static void close_fd(int *fd)
     *fd = -1;
 }
 
-static void input_close(struct proc *proc)
-{
-    watch_free(proc->input_watch);
-    proc->input_watch = NULL;
-    close_fd(&proc->input_fd);
-    mem_wipe(proc->input, proc->input_len); /* it may have been a credential */
-    proc->input = NULL;
-}
-
 static void drop_timer(struct timer **timer)
 {
     timer_cancel(*timer);
@@ -73,7 +59,7 @@ static void drop_timer(struct timer **timer)
 
 static void release(struct proc *proc)
 {
-    input_close(proc);
+    inlet_close(&proc->inlet);
     outlet_close(&proc->outlets[0]);
     outlet_close(&proc->outlets[1]);
     watch_free(proc->exit_watch);
@@ -145,7 +131,7 @@ static void end_seen(struct proc *proc)
     drop_timer(&proc->quiet_timer);
     drop_timer(&proc->kill_timer);
     proc->result.seconds = (double)(loop_clock(proc->loop) - proc->started) / 1000;
-    input_close(proc);
+    inlet_close(&proc->inlet);
     outlet_read_rest(&proc->outlets[0]); /* what most have printed is there by now */
     outlet_read_rest(&proc->outlets[1]);
     if (outlet_is_open(&proc->outlets[0]) || outlet_is_open(&proc->outlets[1]))
@@ -222,20 +208,6 @@ static void on_told(void *arg, const struct report *report)
     end_seen(proc);
 }
 
-static void on_input(void *arg, int events)
-{
-    (void)events;
-    struct proc *proc = arg;
-    ssize_t n = write(proc->input_fd, proc->input + proc->input_sent,
-                      proc->input_len - proc->input_sent);
-    if (n > 0)
-        proc->input_sent += (size_t)n;
-    else if (errno != EAGAIN && errno != EINTR)
-        proc->input_sent = proc->input_len; /* it does not read: its right */
-    if (proc->input_sent == proc->input_len)
-        input_close(proc);
-}
-
 static void on_grace_over(void *arg)
 {
     struct proc *proc = arg;
@@ -296,12 +268,7 @@ static void watch_ends(struct proc *proc, const struct proc_spec *spec)
     }
     for (int i = 0; i < 2; i++)
         outlet_watch(&proc->outlets[i], proc->loop);
-    if (proc->input_fd >= 0) {
-        proc->input = mem_copy(spec->input, spec->input_len ? spec->input_len : 1);
-        proc->input_len = spec->input_len;
-        proc->input_watch = watch_new(proc->loop, proc->input_fd, on_input, proc);
-        watch_set(proc->input_watch, WATCH_WRITE);
-    }
+    inlet_feed(&proc->inlet, proc->loop, spec->input, spec->input_len);
     if (spec->quiet_ms)
         proc->quiet_timer = timer_start(proc->loop, spec->quiet_ms, on_quiet, proc);
     if (spec->timeout_ms)
@@ -343,7 +310,7 @@ static struct proc *make(struct loop *loop, const struct proc_spec *spec,
     proc->program = program;
     proc->found = faccessat(cwd, program, F_OK, 0) == 0;
     proc->cwd = mem_text(spec->cwd);
-    proc->pidfd = proc->input_fd = -1;
+    proc->pidfd = proc->inlet.fd = -1;
     for (int i = 0; i < 2; i++)
         proc->outlets[i] = (struct outlet){.fd = -1, .stream = i == 0 ? PROC_STDOUT : PROC_STDERR,
                                            .piece = on_piece, .ended = finish_if_over, .arg = proc};
@@ -358,7 +325,7 @@ static bool start(struct proc *proc, const struct proc_spec *spec, const char *c
                   struct ends *ends, struct err *err)
 {
     const bool good = spec->inherit || ends_open(ends, spec, err);
-    proc->input_fd = ends->our_in;
+    proc->inlet.fd = ends->our_in;
     proc->outlets[0].fd = ends->our_out;
     proc->outlets[1].fd = ends->our_err;
     if (!good)
