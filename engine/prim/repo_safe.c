@@ -3,7 +3,15 @@
 #include <stddef.h>
 #include <string.h>
 
-enum { IGNORED_LEN = 3 };
+#include "base/buf.h"
+#include "base/mem.h"
+#include "base/path.h"
+#include "prim/repo_lib.h"
+
+enum {
+    IGNORED_LEN = 3,
+    PATH_CEILING = 1 << 16,
+};
 
 /* The UTF-8 forms of the code points that HFS+ leaves out when it compares names. */
 static bool is_ignored(const unsigned char *p, size_t len)
@@ -80,4 +88,56 @@ bool safe_path(const char *path)
             return true;
         path += len + 1;
     }
+}
+
+static int check_entry(const char *dir, const git_tree_entry *entry, void *arg)
+{
+    char **bad = arg;
+    const char *name = git_tree_entry_name(entry);
+    if (safe_path(name) && !strchr(name, '/'))
+        return 0;
+    struct buf path;
+    buf_init(&path, PATH_CEILING);
+    buf_format(&path, "%s%s", dir, name);
+    *bad = buf_take(&path);
+    return GIT_EUSER;
+}
+
+bool safe_tree(git_tree *root, struct err *err)
+{
+    char *bad = NULL; /* the first path that must not be written */
+    int rc = git_tree_walk(root, GIT_TREEWALK_PRE, check_entry, &bad);
+    if (bad)
+        err_set(err, ERR_FAILED,
+                "refused to write '%s': a path that leads out of the work tree or into its .git; "
+                "the repository is hostile", bad);
+    else if (rc != 0)
+        lib_fail_as(err, rc, "cannot read the commit's tree");
+    mem_free(bad);
+    return rc == 0;
+}
+
+/* A malformed tree may name a link and, once more, a directory of the same name. */
+bool safe_index(git_index *index, struct err *err)
+{
+    const char *last = "";
+    size_t last_len = 0;
+    for (size_t i = 0; i < git_index_entrycount(index); i++) {
+        const char *path = git_index_get_byindex(index, i)->path;
+        const size_t len = (size_t)(path_base(path) - path);
+        if (len == last_len && memcmp(path, last, len) == 0)
+            continue;
+        last = path;
+        last_len = len;
+        for (const char *p = path; (p = memchr(p, '/', len - (size_t)(p - path))); p++) {
+            char *above = mem_textn(path, (size_t)(p - path));
+            bool twice = git_index_get_bypath(index, above, 0) != NULL;
+            mem_free(above);
+            if (twice)
+                return err_set(err, ERR_FAILED,
+                               "refused to write '%s': a part of its path is a file or link of the "
+                               "same commit; the repository is hostile", path);
+        }
+    }
+    return true;
 }

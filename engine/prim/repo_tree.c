@@ -11,7 +11,6 @@
 
 #include <git2/sys/repository.h>
 
-#include "base/buf.h"
 #include "base/mem.h"
 #include "base/path.h"
 #include "prim/repo_filter.h"
@@ -23,7 +22,6 @@
 enum {
     BLOCK = 64,        /* entries a thread takes at a time: neighbours share a directory */
     THREADS_MAX = 8,
-    PATH_CEILING = 1 << 16,
     THREAD_FILES = 128, /* fewer files are not worth another thread */
 };
 
@@ -222,60 +220,7 @@ static bool remove_gone(struct tree *tree, git_index *old, struct err *err)
     return good;
 }
 
-/* --- a tree one may write ----------------------------------------------------------------- */
-
-static int check_entry(const char *dir, const git_tree_entry *entry, void *arg)
-{
-    char **bad = arg;
-    const char *name = git_tree_entry_name(entry);
-    if (safe_path(name) && !strchr(name, '/'))
-        return 0;
-    struct buf path;
-    buf_init(&path, PATH_CEILING);
-    buf_format(&path, "%s%s", dir, name);
-    *bad = buf_take(&path);
-    return GIT_EUSER;
-}
-
-static bool check_names(git_tree *root, struct err *err)
-{
-    char *bad = NULL; /* the first path that must not be written */
-    int rc = git_tree_walk(root, GIT_TREEWALK_PRE, check_entry, &bad);
-    if (bad)
-        err_set(err, ERR_FAILED,
-            "refused to write '%s': a path that leads out of the work tree or into "
-                                 "its .git; the repository is hostile", bad);
-    else if (rc != 0)
-        lib_fail_as(err, rc, "cannot read the commit's tree");
-    mem_free(bad);
-    return rc == 0;
-}
-
-/* A malformed tree may name a link and, once more, a directory of the same name. */
-static bool check_parents(const struct tree *tree, struct err *err)
-{
-    const char *last = "";
-    size_t last_len = 0;
-    for (size_t i = 0; i < tree->count; i++) {
-        const char *path = git_index_get_byindex(tree->index, i)->path;
-        const size_t len = (size_t)(path_base(path) - path);
-        if (len == last_len && memcmp(path, last, len) == 0)
-            continue;
-        last = path;
-        last_len = len;
-        for (const char *p = path; (p = memchr(p, '/', len - (size_t)(p - path))); p++) {
-            char *above = mem_textn(path, (size_t)(p - path));
-            bool twice = git_index_get_bypath(tree->index, above, 0) != NULL;
-            mem_free(above);
-            if (twice)
-                return err_set(err, ERR_FAILED,
-                    "refused to write '%s': a part of its path is a file or "
-                                                "link of the same commit; the repository is hostile",
-                               path);
-        }
-    }
-    return true;
-}
+/* --- what the commit says ----------------------------------------------------------------- */
 
 static bool read_commit(struct tree *tree, const git_oid *id, struct err *err)
 {
@@ -284,7 +229,7 @@ static bool read_commit(struct tree *tree, const git_oid *id, struct err *err)
     int rc = git_commit_lookup(&commit, tree->repo, id);
     if (rc == 0)
         rc = git_commit_tree(&root, commit);
-    bool good = rc == 0 ? check_names(root, err)
+    bool good = rc == 0 ? safe_tree(root, err)
                         : lib_fail_as(err, rc, "cannot read the commit's tree");
     if (good && (rc = git_index_read_tree(tree->index, root)) != 0)
         good = lib_fail_as(err, rc, "cannot read the commit's tree");
@@ -294,7 +239,7 @@ static bool read_commit(struct tree *tree, const git_oid *id, struct err *err)
         return false;
     tree->count = git_index_entrycount(tree->index);
     tree->keep = mem_alloc(tree->count + 1);
-    return check_parents(tree, err);
+    return safe_index(tree->index, err);
 }
 
 /* --- the whole ---------------------------------------------------------------------------- */
