@@ -199,7 +199,7 @@ end }
   assert.same({}, marked("MARKED=" .. suite.mark))
   local resumed = scratch:orch({ "resume", "1" }, env)
   assert.equal(0, resumed.code, resumed.all)
-  assert.matches("write  (done before)", resumed.out, 1, true)
+  assert.matches("(done before)", resumed.out, 1, true)
 end
 
 cases["goes on after orch was killed"] = function(suite)

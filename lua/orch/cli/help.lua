@@ -92,7 +92,7 @@ orch resume [RUN] [--from STEP] [--recipe FILE] [--why] [--json]
 Goes on with a run (default: the newest that is not done). Finished steps are answered from the record; logins and
 background steps are done again, and so is the step that was interrupted.
 
-  --from STEP    do this step (its title, JOB/TITLE or place) and all after it in its job anew
+  --from STEP    do this step (its title, JOB/TITLE, verb or place) and all after it in its job anew
   --recipe FILE  where the recipe is now, when it was moved
   --why          say of each step why it is done
   --answer NAME=VALUE  answers a question beforehand; may be repeated

@@ -17,7 +17,8 @@ local SPEC <const> = {
 }
 
 local NAMED <const> = [[SELECT id, job, title FROM steps
-  WHERE run = ?1 AND (id = ?2 OR title = ?2 OR job || '/' || title = ?2 OR job = ?2) ORDER BY seq]]
+  WHERE run = ?1 AND (id = ?2 OR title = ?2 OR verb = ?2 OR job || '/' || title = ?2 OR job = ?2)
+  ORDER BY seq]]
 local TOLD_MAX <const> = 10
 
 -- Refuses a name that means steps of several jobs: those before would be done again, or not, by
@@ -31,7 +32,8 @@ local function refuse_several(rows, name)
     hint = "say whose: --from " .. table.concat(places, ", or ") }, 0)
 end
 
--- The place of the step that a person names by place, title, job/title, or as the first of a job.
+-- The place of the step that a person names by place, title, job/title or verb, or as the first of a
+-- job.
 local function place_of(opened, number, name)
   local rows = opened:rows(NAMED, number, name)
   for _, row in ipairs(rows) do

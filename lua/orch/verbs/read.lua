@@ -4,6 +4,7 @@ local verb = require "orch.verb"
 
 return verb.define {
   positional = "path",
+  title = function(o) return "read " .. tostring(o.path) end,
   options = { path = "string", max = { "integer", default = 64 * 1024 * 1024 } },
   returns = "string",
   run = function(job, o)

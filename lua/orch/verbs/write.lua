@@ -2,6 +2,7 @@
 local verb = require "orch.verb"
 
 return verb.define {
+  title = function(o) return "write " .. tostring(o.path) end,
   options = {
     path = "string",
     text = "string",
