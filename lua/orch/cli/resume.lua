@@ -32,8 +32,8 @@ local function refuse_several(rows, name)
     hint = "say whose: --from " .. table.concat(places, ", or ") }, 0)
 end
 
--- The place of the step that a person names by place, title, job/title or verb, or as the first of a
--- job.
+-- The place of the step that a person names by place, title, job/title or verb, or as the first of
+-- a job.
 local function place_of(opened, number, name)
   local rows = opened:rows(NAMED, number, name)
   for _, row in ipairs(rows) do
