@@ -218,57 +218,6 @@ job:persist_to_workspace { paths = { "f" } }]], 'params = { who = { "string", de
     assert.same({ path = path, digest = "sha256:" .. sum }, made.recipe)
   end)
 
-  it("shows what its steps printed, by job, step and title", function()
-    run [[job:run { name = "one", "echo alpha" } job:run { name = "two", "printf '\\xff\\000beta'" }
-job:run { name = "three", background = true, "echo gamma", ready = { log = "gamma" } }]]
-    assert.equal("-- j / one\nalpha\n", orch("logs", "1", "j/one").out)
-    assert.equal("-- j / one\nalpha\n", orch("logs", "1", "j/run#1").out)
-    assert.matches("gamma", orch("logs", "1", "j/three").out)
-    local lines = {}
-    for line in orch("logs", "--json").out:gmatch("[^\n]+") do
-      lines[#lines + 1] = json.decode(line)
-    end
-    assert.same({ "one", "two", "three" }, { lines[1].title, lines[2].title, lines[3].title })
-    assert.equal("alpha\n", lines[1].text)
-    assert.equal(5, orch("logs", "1", "j/four").code)
-    assert.equal(5, orch("logs", "9").code)
-    assert.equal(2, orch("logs", "x").code)
-  end)
-
-  it("shows what the recipe itself prints: masked, in order, in the logs, and never on the plan's stdout", function()
-    local path =
-      recipe([[print("begun", job.secrets.TOKEN, nil) io.write("a ", os.getenv "TOKEN", " ")
-job:run { name = "one", "echo in one" }
-io.stdout:write("b", 7, "\n"):flush() io.stderr:write "no newline"
-job:group("g", function() print "in a group" job:run { name = "two", "true" } print "behind" end)
-orch.all { l = function() print "left" end }
-assert(not pcall(io.write, {}))
-assert(not pcall(function() io.read() end))]], [[params = print "loading" or {}, ]])
-    path = scratch:write("recipe.lua",
-      (fs.read(path):gsub("run = function", 'secrets = { "TOKEN" }, run = function')))
-    local result = scratch:orch({ "run", path }, { TOKEN = "s3cret-word" })
-    assert.equal(0, result.code, result.all)
-    local lines = {}
-    for line in result.out:gmatch("[^\n]+") do
-      lines[#lines + 1] = line:match("^   (.*)$") or line:match("^%-%- (%w+)")
-    end
-    assert.same({ "loading", "begun\t***\tnil", "a *** ", "one", "in one", "b7", "no newline", "g",
-      "in a group", "behind", "left" },
-      table.move(lines, 1, 11, 1, {}))
-    assert.equal("-- run\nloading\n-- j\nbegun\t***\tnil\na *** \nb7\nno newline\nleft\n-- j / one\nin one\n"
-      .. "-- j / g\nin a group\nbehind\n", orch("logs", "1").out)
-    for line in scratch:orch({ "run", path, "--format", "json" },
-      { TOKEN = "s3cret-word" }).out:gmatch("[^\n]+") do
-      assert.is_table(json.decode(line), line)
-    end
-    local planned = orch("plan", path, "--json")
-    assert.is_table(json.decode(planned.out), planned.all)
-    assert.matches("loading", planned.err)
-    local found =
-      assert(proc.run { argv = { "grep", "-rlF", "s3cret-word", scratch:path("state") } })
-    assert.equal("", found.stdout)
-  end)
-
   it("is one of twenty at once: no number twice, no hole, no damage", function()
     local path =
       recipe [[job:log("number %d", job.pipeline.number) job:run "true" job:write { path = "f", text = "x" }
@@ -303,63 +252,5 @@ job:run("test -e ready # " .. job.pipeline.number .. job.pipeline.git.revision)]
     assert.matches("did you mean 'pipeline.git.tag'?", wrong.err, 1, true)
     assert.matches("# 7‹pipeline.git.revision›", orch("plan", path, "pipeline.number=7").out, 1,
       true)
-  end)
-
-  it("waits on hold for an answer, given in each way", function()
-    local path = recipe [[local yes = job:ask { "deploy", question = "Deploy?" }
-local version = job:ask { id = "version", type = "string", pattern = "%d+%.%d+" }
-job:log("going with %s %s", tostring(yes), version)]]
-    local result = orch("run", path)
-    assert.equal(5, result.code)
-    assert.matches("run 1 is on hold: it asks 'deploy': Deploy%?", result.err)
-    assert.matches("orch answer 1 deploy VALUE && orch resume 1", result.err, 1, true)
-    assert.equal("hold", list()[1].state)
-    assert.matches("nothing to remove", orch("gc", "--keep", "0", "--days", "0").out)
-    assert.equal(5, orch("resume", "1").code)
-    assert.equal(0, orch("answer", "1", "deploy", "yes").code)
-    assert.matches("it asks 'version'", orch("resume", "1").err)
-    local wrong = orch("resume", "1", "--answer", "version=x")
-    assert.equal(2, wrong.code, wrong.all)
-    assert.matches("version", wrong.err)
-    local good = orch("resume", "1", "--answer", "version=1.4")
-    assert.equal(0, good.code, good.all)
-    assert.matches("going with true 1.4", good.out)
-    good = orch("run", path, "--answer", "deploy=yes", "--answer", "version=2.0")
-    assert.equal(0, good.code, good.all)
-    local no = orch("run", path, "--answer", "deploy=no")
-    assert.equal(1, no.code)
-    assert.matches("not approved: Deploy%?", no.err)
-    assert.equal(2, orch("run", path, "--answer", "deploy").code)
-    -- A script tells it from what failed, and from what else is missing.
-    local held = orch("run", path, "--format", "json")
-    assert.equal(5, held.code)
-    assert.is_true(json.decode(held.err).error.hold)
-  end)
-
-  it("tidies nothing up while it waits for an answer", function()
-    local path = recipe [[job:run { name = "tidy", "echo tidied", when = "always" }
-job:defer(function() job:log "put away" end)
-job:ask "go"]]
-    local waiting = orch("run", path)
-    assert.matches("run 1 is on hold", waiting.err)
-    assert.is_nil(waiting.out:find("tidied", 1, true) or waiting.out:find("put away", 1, true),
-      waiting.out)
-    local good = orch("resume", "1", "--answer", "go=yes")
-    assert.equal(0, good.code, good.all)
-    assert.matches("put away.*tidied", good.out)
-  end)
-
-  it("keeps no code that was asked for", function()
-    local path = recipe [[local code = job:ask { id = "mfa", type = "code" }
-job:run { "test ${#MFA} = 9", environment = { MFA = code } } job:log("the code is %s", code)
-job:run "test -e ready"]]
-    assert.equal(5, orch("run", path).code)
-    assert.equal(0, orch("answer", "1", "mfa", "918273645").code)
-    local result = orch("resume", "1")
-    assert.equal(1, result.code, result.all)
-    assert.matches("exit code 1", result.err)
-    assert.is_nil(result.all:find("918273645", 1, true))
-    local found = assert(proc.run { argv = { "grep", "-rlF", "918273645", scratch:path("state") } })
-    assert.equal("", found.stdout)
   end)
 end)

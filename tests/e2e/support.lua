@@ -71,9 +71,9 @@ end
 --- The process of orch itself; nil when it has ended.
 function Scratch.pid_of(_, child) return child:pid() end
 
---- A recipe of one job with this body, run.
-function Scratch:recipe(body, args, env, head)
-  local path = self:write("recipe.lua", ([[
+--- A recipe of one job with this body; its path.
+function Scratch:job(body, head)
+  return self:write("recipe.lua", ([[
 local orch = require "orch"
 return orch.pipeline {
   orch.job { name = "job", %s run = function(job)
@@ -81,7 +81,11 @@ return orch.pipeline {
   end },
 }
 ]]):format(head or "", body))
-  return self:orch({ "run", path, table.unpack(args or {}) }, env)
+end
+
+--- The same, run.
+function Scratch:recipe(body, args, env, head)
+  return self:orch({ "run", self:job(body, head), table.unpack(args or {}) }, env)
 end
 
 --- What a run has left where it may leave nothing: temporary files, half-made blobs, and after a
