@@ -9,14 +9,29 @@
 
 enum { MODULES_MAX = 1000, KEY_MAX = 8 << 10 };
 
+struct reading {
+    struct modules *modules;
+    struct err *err; /* set when collect returns GIT_EUSER */
+};
+
 static int collect(git_submodule *submodule, const char *name, void *arg)
 {
-    struct modules *modules = arg;
+    const struct reading *reading = arg;
+    struct modules *modules = reading->modules;
     const git_oid *id = git_submodule_index_id(submodule);
     const char *path = git_submodule_path(submodule), *url = git_submodule_url(submodule);
     git_buf resolved = GIT_BUF_INIT;
-    if (!id || !url || !safe_path(path) || modules->count == MODULES_MAX)
+    if (!id || !safe_path(path)) /* none of this commit's: its paths are safe */
         return 0;
+    if (!url) { /* nor does libgit2 tell one that begins with '-', or of a name with ".." */
+        err_set(reading->err, ERR_FAILED,
+                "submodule %s: .gitmodules has no URL for it, or none that may be used", path);
+        return GIT_EUSER;
+    }
+    if (modules->count == MODULES_MAX) {
+        err_set(reading->err, ERR_LIMIT, "more than %d submodules", MODULES_MAX);
+        return GIT_EUSER;
+    }
     int rc = git_submodule_resolve_url(&resolved, git_submodule_owner(submodule), url);
     if (rc != 0)
         return rc;
@@ -32,8 +47,9 @@ static int collect(git_submodule *submodule, const char *name, void *arg)
 bool modules_read(struct modules *modules, git_repository *repo, struct err *err)
 {
     *modules = (struct modules){0};
-    int rc = git_submodule_foreach(repo, collect, modules);
-    return rc == 0 ? true : lib_fail_as(err, rc, "cannot read the submodules");
+    int rc = git_submodule_foreach(repo, collect, &(struct reading){modules, err});
+    return rc == 0 || rc == GIT_EUSER ? rc == 0
+                                      : lib_fail_as(err, rc, "cannot read the submodules");
 }
 
 void modules_fini(struct modules *modules)

@@ -17,7 +17,7 @@ struct modules {
     size_t count;
 };
 
-/* Those of repo's index that .gitmodules has a URL for. */
+/* Those of repo's index; one without a usable URL in .gitmodules is an error. */
 bool modules_read(struct modules *modules, git_repository *repo, struct err *err);
 void modules_fini(struct modules *modules);
 /* Notes in repo's configuration that it is checked out, as "git submodule init" does. */

@@ -90,11 +90,18 @@ bool safe_path(const char *path)
     }
 }
 
+/* What is read as .gitmodules must be this repository's. */
+static bool is_door(const git_tree_entry *entry)
+{
+    return git_tree_entry_filemode(entry) == GIT_FILEMODE_LINK &&
+           strcasecmp(git_tree_entry_name(entry), ".gitmodules") == 0;
+}
+
 static int check_entry(const char *dir, const git_tree_entry *entry, void *arg)
 {
     char **bad = arg;
     const char *name = git_tree_entry_name(entry);
-    if (safe_path(name) && !strchr(name, '/'))
+    if (safe_path(name) && !strchr(name, '/') && !is_door(entry))
         return 0;
     struct buf path;
     buf_init(&path, PATH_CEILING);

@@ -12,7 +12,8 @@
    that git knows: in any case, as "git~1", with dots, blanks or a stream behind it, with characters
    between that HFS+ ignores, or behind a backslash. */
 bool safe_path(const char *path);
-/* Every path of a commit's tree is safe; err names the first one that is not. */
+/* Every path of a commit's tree is safe, and no .gitmodules a link; err names the first one that is
+   not. */
 bool safe_tree(git_tree *root, struct err *err);
 /* No path of an index goes through another, as if a link were a directory. */
 bool safe_index(git_index *index, struct err *err);

@@ -10,6 +10,9 @@
 
 enum { URL_MAX = 16 << 10 };
 
+/* Of git's names of transports. */
+#define WORD "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-+."
+
 static int hex(char c)
 {
     return isdigit((unsigned char)c) ? c - '0' : (c | 32) - 'a' + 10;
@@ -166,6 +169,13 @@ bool url_parse(struct url *url, const char *text, struct err *err)
         return true;
     }
     const char *colon = strchr(text, ':'), *slash = strchr(text, '/');
+    const size_t word = strspn(text, WORD);
+    if (word > 0 && strncmp(text + word, "::", 2) == 0) {
+        url->clean = mem_textn(text, word);
+        return err_set(err, ERR_USAGE,
+                       "%s:: would run the program git-remote-%s: a checkout runs no helper programs",
+                       url->clean, url->clean);
+    }
     if (!scheme_end && colon && (!slash || colon < slash))
         return parse_scp(url, text, colon, err);
     url->clean = mem_text(text);

@@ -58,7 +58,7 @@ local repo = {}
 ---near are listed), auth (credentials asked for, refused, or not sufficient), net (no address,
 ---refused, TLS), remote (the server answered with an error of its own), timeout, conflict (`into`
 ---holds something else; another checkout into it runs), failed (a hostile repository: paths that
----lead out of the work tree or into .git), io.
+---lead out of the work tree or into .git; a submodule without a usable URL), io.
 ---@param options orch.repo.checkout_options
 ---@return orch.repo.checkout_result? result
 ---@return orch.error? err

@@ -40,6 +40,25 @@ function Box:sh(script, ...)
   return run { "sh", "-euc", script, "sh", ... }
 end
 
+--- A bare repository, below the server's root, whose commit's tree build(blob, tree) makes: blob is
+--- given its text, tree its entries as { mode, name, id }. Names are taken that git would refuse.
+function Box:crafted(name, build)
+  local bare = ("%s/git/%s.git"):format(self.dir, name)
+  self:git { "init", "-q", "-b", "main", "--bare", bare }
+  local function git(words, input) return self:git({ "-C", bare, table.unpack(words) }, input) end
+  local function blob(text) return git({ "hash-object", "-w", "--stdin" }, text) end
+  local function tree(...)
+    local bytes = {}
+    for _, entry in ipairs { ... } do
+      local id = entry[3]:gsub("%x%x", function(hex) return string.char(tonumber(hex, 16)) end)
+      bytes[#bytes + 1] = ("%s %s\0"):format(entry[1], entry[2]) .. id
+    end
+    return git({ "hash-object", "-w", "-t", "tree", "--literally", "--stdin" }, table.concat(bytes))
+  end
+  git { "update-ref", "refs/heads/main", git { "commit-tree", "-m", name, build(blob, tree) } }
+  return bare
+end
+
 --- Every path below dir but .git's: kind, mode, target, digest of the bytes.
 function Box:tree(dir)
   return self:sh([[cd "$1"
