@@ -7,6 +7,7 @@ local fs = require "orch.fs"
 local json = require "orch.json"
 local params = require "orch.params"
 local pipeline_values = require "orch.pipeline_values"
+local plan_memory = require "orch.plan_memory"
 local plan_text = require "orch.plan_text"
 local receiver = require "orch.receiver"
 local scope = require "orch.scope"
@@ -57,6 +58,7 @@ local function recorder(planned, fakes)
     local place = parent:child("step", spec.verb)
     local entry = { id = place.id, verb = spec.verb, title = spec.title, where = spec.where,
       depth = parent:shown().depth, put_off = spec.put_off }
+    plan_memory.check(spec.where)
     if #planned.steps == STEPS_MAX then
       error(error_value.new { kind = "limit", where = spec.where,
         message = ("the plan of a job ends after %d steps"):format(STEPS_MAX),
@@ -157,6 +159,7 @@ end
 
 local function end_plan(self, definition, planned, problem)
   local failure = step.locate(problem, nil, nil)
+  if failure.full then planned.steps = json.array {} end
   planned.ends = { message = failure.message, where = failure.where or definition.where,
     hint = failure.hint,
     decided = failure.decided or nil, kind = failure.kind }

@@ -1,21 +1,14 @@
 -- Values that only a run can tell. A plan may join, print and index them, and make texts and
 -- numbers of them; to decide on one ends the job's plan.
 local error_value = require "orch.error"
+local plan_memory = require "orch.plan_memory"
 
 local INDEX_MAX <const> = 1000
+local TERM_MAX <const> = 200 -- bytes of what is reckoned with
 
 local Unknown = {}
 
 local labels = setmetatable({}, { __mode = "k" })
-
--- As a person reads it: ‹pipeline.number›; joined ones keep their known parts.
-local function new(label, text)
-  local value = setmetatable({}, Unknown)
-  labels[value] = { label = label, text = text or ("‹%s›"):format(label) }
-  return value
-end
-
-local function is(value) return getmetatable(value) == Unknown end
 
 local function caller()
   for level = 3, 40 do
@@ -27,6 +20,16 @@ local function caller()
     end
   end
 end
+
+-- As a person reads it: ‹pipeline.number›; joined ones keep their known parts.
+local function new(label, text)
+  plan_memory.check(caller)
+  local value = setmetatable({}, Unknown)
+  labels[value] = { label = label, text = text or ("‹%s›"):format(label) }
+  return value
+end
+
+local function is(value) return getmetatable(value) == Unknown end
 
 local function decided(value)
   error(error_value.new { kind = "usage", decided = true, where = caller(),
@@ -49,7 +52,11 @@ for _,
   Unknown["__" .. event] = function(a, b) decided(is(a) and a or b) end
 end
 
-local function term(value) return is(value) and labels[value].label or tostring(value) end
+-- A number that a loop counts up would otherwise tell of each round.
+local function term(value)
+  local text = is(value) and labels[value].label or tostring(value)
+  return #text <= TERM_MAX and text or "…"
+end
 
 for event,
   sign in pairs { add = "+", sub = "-", mul = "*", div = "/", mod = "%", pow = "^", idiv = "//" } do

@@ -210,7 +210,8 @@ describe("floors of the library", function()
   it("let plain values know plain values only", function()
     local plain = { env_file = true, nearest = true, options = true, scope = true, event = true,
       output = true, mask = true,
-      branches = true, ["docker/reference"] = true, fnv = true, unknown = true }
+      branches = true, ["docker/reference"] = true, fnv = true, unknown = true,
+      plan_memory = true }
     local engine = { error = true, secret = true, task = true, json = true }
     each_require(function(file, name)
       if not plain[file] then return end

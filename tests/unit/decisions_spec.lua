@@ -100,6 +100,27 @@ describe("decisions", function()
     assert.matches("the plan of a job ends after 100000 steps", job.ends.message)
   end)
 
+  it("end a loop that makes ever longer texts, before they fill the memory", function()
+    for _, text in ipairs { "local s = 'x' while true do s = s .. s\njob:run 'y' end",
+      "local s = job:read 'f' while true do\ns = s .. s end" } do
+      local path = dir .. "/r.lua"
+      assert(fs.write(path,
+        'local orch = require "orch"\nreturn orch.job { name = "j", run = function(job)\n' .. text
+        .. "\nend }"))
+      local job = plan.plan(recipe.load(path), { project = project.find(dir) }).jobs[1]
+      assert.matches("the plan of a job ends at 256 MiB of memory", job.ends.message)
+      assert.matches("r.lua:4$", job.ends.where)
+      assert.same({}, job.steps)
+      collectgarbage()
+      assert.is_true(collectgarbage("count") < 128 * 1024, "what the loop made is held")
+    end
+  end)
+
+  it("are told shortly where a loop counts on from an unknown number", function()
+    local job = "local n = job:read 'f' for _ = 1, 10000 do n = n + 1 end if n == 3 then end"
+    assert.is_true(#ends(job) < 300)
+  end)
+
   -- What a program comes to, as it is and with its decisions marked.
   local function outcomes(text)
     local seen = {}
