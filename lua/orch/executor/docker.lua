@@ -229,7 +229,8 @@ end
 local function tell_services(job, services, failure)
   local good, ended = pcall(services.ended, services)
   if not failure then return end
-  if good and ended and failure.kind ~= "cancelled" then
+  local news = good and ended and not failure.message:find(ended, 1, true)
+  if news and failure.kind ~= "cancelled" then
     failure.message = ("%s; %s"):format(failure.message, ended)
   end
   keep_logs(job, services)

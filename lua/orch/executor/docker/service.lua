@@ -184,9 +184,10 @@ local function say_last_lines(self, service)
 end
 
 local function fail(self, service, kind, format, ...)
+  local message = ("service '%s' (%s) %s"):format(service.name, service.image, format:format(...))
+  if kind == "failed" then self.over[service.name] = message end
   say_last_lines(self, service)
-  error(error_value.new { kind = kind, op = "docker",
-    message = ("service '%s' (%s) %s"):format(service.name, service.image, format:format(...)),
+  error(error_value.new { kind = kind, op = "docker", message = message,
     hint = kind == "timeout"
       and "tell how it is known to be ready: health = { port = 5432 }, or a command" or nil }, 0)
 end
