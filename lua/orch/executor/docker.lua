@@ -60,9 +60,9 @@ local function login(job, auth, name)
 end
 
 local function need(job, connected, name, again, auth)
-  if again or not image.look(connected, name) then
-    pull.pull(job, { images = { name }, auth = login(job, auth, name) })
-  end
+  local there = not again and image.look(connected, name)
+  if there then return there end
+  pull.pull(job, { images = { name }, auth = login(job, auth, name) })
   return image.inspect(connected, name)
 end
 
@@ -108,13 +108,36 @@ local function before_world(job, tmp)
     { __index = function(_, key) return job[key] end })
 end
 
-local function start_services(self, job, world)
-  if #self.services == 0 then return end
+-- The container and its services.
+local function start(self, job, world)
   for _, each in ipairs(self.services) do
     need(job, world.connected, each.image, self.options.pull, each.auth)
   end
-  world.services = service.start(world.engine, self.services, world.network, world.there,
-    function(...) job:log(...) end)
+  branches.all {
+    container = function() container.bring_up(self, job, world) end,
+    services = function()
+      if #self.services == 0 then return end
+      world.services = service.start(world.engine, self.services, world.network, world.there,
+        function(...) job:log(...) end)
+    end,
+  }
+end
+
+local ROOT <const> = { [""] = true, ["0"] = true, root = true }
+
+-- Who asks for files as root, who as the job's user, and who runs steps: to start each takes its
+-- time.
+local function start_shims(self, job, world)
+  local user = self.options.user or world.image.Config.User or ""
+  world.root = files.server(world, job.task, "0")
+  world.user = ROOT[user] and world.root or files.server(world, job.task, self.options.user)
+  world.steps = steps.new(world, job.task)
+  branches.all {
+    root = function() world.root:identity() end,
+    user = function() world.identity = world.user:identity() end,
+    steps = function() world.steps:prepare() end,
+  }
+  world.files = files.functions(world.user, world.dir)
 end
 
 local function wait_for_services(self, job, world)
@@ -141,9 +164,8 @@ end
 local function visible(world)
   local mark = assert(fs.random(12)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
   local found, as_root = {}, files.functions(world.root, "/")
-  for path, name in pairs(world.volumes) do
-    local volume = world.engine:volume(name)
-    local host = volume and fs.real_path(volume.Mountpoint)
+  for path, volume in pairs(world.volumes) do
+    local host = fs.real_path(volume.Mountpoint)
     local inside = path .. "/.orch-" .. mark
     if host then
       assert(as_root.write(inside, mark))
@@ -174,13 +196,8 @@ local function build(self, job, world)
   world.engine = engine_of.new(world.connected, engine_of.owner_of(job))
   world.image = need(job, world.connected, self.options.image, self.options.pull, self.options.auth)
   container.find(self, job, world)
-  start_services(self, job, world)
-  container.bring_up(self, job, world)
-  world.root = files.server(world, job.task, "0")
-  world.user = files.server(world, job.task, self.options.user)
-  world.steps = steps.new(world, job.task)
-  world.identity = world.user:identity()
-  world.files = files.functions(world.user, world.dir)
+  start(self, job, world)
+  start_shims(self, job, world)
   prepare(world)
   wait_for_services(self, job, world)
   trees.new { engine = world.engine, container = world.id, root = world.root,

@@ -35,8 +35,8 @@ end
 
 local function volume_mounts(world)
   local mounts = json.array {}
-  for path, name in pairs(world.volumes) do
-    mounts[#mounts + 1] = { Type = "volume", Source = name, Target = path }
+  for path, volume in pairs(world.volumes) do
+    mounts[#mounts + 1] = { Type = "volume", Source = volume.Name, Target = path }
   end
   table.sort(mounts, function(x, y) return x.Target < y.Target end)
   return mounts
@@ -80,64 +80,82 @@ local function labels_of(world, more)
   return labels
 end
 
--- An earlier attempt at the job began with a world of its own, which nobody goes back to.
-local function remove_other_attempts(world)
-  local place, others = world.engine.owner.place, {}
+-- The job's containers. An earlier attempt at the job began with a world of its own, which nobody
+-- goes back to.
+local function of_this_attempt(world)
+  local mine, others = {}, {}
   for _, each in ipairs(world.engine:containers(labels_of(world))) do
-    local other = each.Labels["orch.place"]
-    if other ~= place then others[other] = true end
+    local place = each.Labels["orch.place"]
+    if place == world.engine.owner.place then
+      mine[#mine + 1] = each
+    else
+      others[place] = true
+    end
   end
-  for other in pairs(others) do
-    world.engine:remove_labelled(labels_of(world, { ["orch.place"] = other }))
+  for place in pairs(others) do
+    world.engine:remove_labelled(labels_of(world, { ["orch.place"] = place }))
   end
+  return mine
 end
+
+local function forget(world) world.id, world.there, world.network = nil, {}, nil end
 
 -- The network of the containers that are there, else one that is there, else a new one. Killed
 -- sessions may have left more than one; names that are taken once only keep the Engine from mixing
 -- them up.
-local function find_network(job, world, containers)
+local function find_network(job, world)
   local engine, known = world.engine, {}
   local networks = engine:networks(labels_of(world))
   for _, each in ipairs(networks) do known[each.Name] = true end
-  local used = containers[1] and containers[1].HostConfig.NetworkMode
-  if used and not known[used] then
+  if world.network and not known[world.network] then
     job:log("the network of the job's containers is gone, and they with it")
-    for _, each in ipairs(containers) do assert(engine:remove(each.Id)) end
-    world.id, world.there = nil, {}
+    for _, id in pairs(world.there) do assert(engine:remove(id)) end
+    forget(world)
   end
-  world.network = known[used] and used or networks[1] and networks[1].Name
+  world.network = world.network or networks[1] and networks[1].Name
   if world.network then return end
   world.network = engine:name(("%08x"):format(string.unpack("<I4", assert(fs.random(4)))))
   engine:make_network(world.network)
 end
 
---- Fills in dir, tmp_volume, volumes, network and what an earlier session has left: id, there.
-local function find(self, job, world)
+-- What an earlier session of the run has left is no good without its files.
+local function begin_anew(job, world)
+  if not job.journal.resumed then return end
+  if not job.journal:forget_job(job.name, "its container is gone", job:step_id()) then return end
+  job.workspace:forget()
+  job:log("the job's files are lost: it begins anew")
+  world.engine:remove_labelled(labels_of(world))
+  forget(world)
+end
+
+local function find_volumes(job, world)
   local engine = world.engine
-  world.dir, world.tmp_volume = working_directory(self, world.image), fs.join("/", self.options.tmp)
-  world.volumes = { [world.dir] = engine:name("work"), [world.tmp_volume] = engine:name("tmp") }
-  world.there = {}
-  remove_other_attempts(world)
-  local containers = engine:containers(labels_of(world))
-  for _, each in ipairs(containers) do
-    for _, name in ipairs(each.Names) do world.there[(name:gsub("^/", ""))] = each.Id end
+  local names = { [world.dir] = engine:name("work"), [world.tmp_volume] = engine:name("tmp") }
+  local lost
+  for path, name in pairs(names) do
+    world.volumes[path] = engine:volume(name)
+    lost = lost or not world.volumes[path]
   end
-  world.id = world.there[engine:name()]
-  local has_volumes = engine:volume(engine:name("work")) and engine:volume(engine:name("tmp"))
-  if not has_volumes then
-    if job.journal.resumed
-      and job.journal:forget_job(job.name, "its container is gone", job:step_id()) then
-      job.workspace:forget()
-      job:log("the job's files are lost: it begins anew")
-      engine:remove_labelled(labels_of(world))
-      world.id, world.there, containers = nil, {}, {}
-    end
-    for _, name in pairs(world.volumes) do engine:make_volume(name) end
+  if lost then
+    begin_anew(job, world)
+    for path, name in pairs(names) do world.volumes[path] = engine:make_volume(name) end
   elseif not world.id then
     job:log("the container is lost, its volumes are there: what steps have changed outside of %s and %s is gone",
       world.dir, world.tmp_volume)
   end
-  if #self.services > 0 then find_network(job, world, containers) end
+end
+
+--- Fills in dir, tmp_volume, volumes, network and what an earlier session has left: id, there.
+local function find(self, job, world)
+  world.dir, world.tmp_volume = working_directory(self, world.image), fs.join("/", self.options.tmp)
+  world.volumes, world.there = {}, {}
+  for _, each in ipairs(of_this_attempt(world)) do
+    for _, name in ipairs(each.Names) do world.there[(name:gsub("^/", ""))] = each.Id end
+    if #self.services > 0 then world.network = each.HostConfig.NetworkMode end
+  end
+  world.id = world.there[world.engine:name()]
+  find_volumes(job, world)
+  if #self.services > 0 then find_network(job, world) end
 end
 
 -- --- bringing it up ------------------------------------------------------------------------------

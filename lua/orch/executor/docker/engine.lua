@@ -1,5 +1,6 @@
 -- What the executor asks of the daemon: containers, networks, volumes, each with the labels by
 -- which it is found again.
+local branches = require "orch.branches"
 local client = require "orch.docker.client"
 local error_value = require "orch.error"
 local json = require "orch.json"
@@ -180,10 +181,14 @@ end
 ---@return table? err of the first that could not be
 function Engine:remove_labelled(labels)
   local failure
+  local removals = {}
   for _, each in ipairs(self:containers(labels)) do
-    local good, problem = self:remove(each.Id)
-    if not good then failure = failure or problem end
+    removals[each.Id] = function()
+      local good, problem = self:remove(each.Id)
+      if not good then failure = failure or problem end
+    end
   end
+  branches.all(removals) -- each takes the time of its programs' end
   local networks = remove_all(self, "/networks", "/networks/", function(listed) return listed end,
     function(each) return each.Id end, labels)
   local volumes = remove_all(self, "/volumes", "/volumes/", volumes_of,

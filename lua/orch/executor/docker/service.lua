@@ -1,5 +1,6 @@
 -- Services beside a job: containers on the job's own network, found by their names, waited for
 -- until they are ready.
+local branches = require "orch.branches"
 local duration = require "orch.duration"
 local error_value = require "orch.error"
 local image = require "orch.docker.image"
@@ -61,6 +62,15 @@ local function check(list)
     services[i] = service
   end
   return services
+end
+
+-- Side by side.
+local function for_each(list, f)
+  local calls = {}
+  for _, service in ipairs(list) do
+    calls[service.name] = function() f(service) end
+  end
+  branches.all(calls)
 end
 
 -- --- creating ------------------------------------------------------------------------------------
@@ -128,10 +138,10 @@ local function start(engine, list, network, there, say)
   local self =
     setmetatable({ engine = engine, list = list, network = network, say = say, ids = {},
     over = {} }, Services)
-  for _, service in ipairs(list) do
+  for_each(list, function(service)
     local id = there[engine:name(service.name)]
     self.ids[service.name] = id and engine:revive(id) and id or create(engine, service, network)
-  end
+  end)
   return self
 end
 
@@ -211,10 +221,10 @@ end
 --- long.
 ---@param probe fun(address: string, port: integer): boolean
 function Services:wait(probe)
-  for _, service in ipairs(self.list) do
+  for_each(self.list, function(service)
     wait(self, service, probe)
     self.say("service %s is ready (%s)", service.name, service.image)
-  end
+  end)
 end
 
 --- The address of one, as seen from the steps; nil when there is none of that name, or when it is

@@ -33,6 +33,12 @@ function Steps:take()
   return wire.open_below(self.owner, self.place.connected, self.place.id, "step", "0")
 end
 
+--- Starts one ahead of its use. Whether that can be done is for the first step to find out.
+function Steps:prepare()
+  local link = self:take()
+  if link then self:give(link) end
+end
+
 --- Gives back one that knows of its step's end; any other is to be closed.
 function Steps:give(link)
   if link.sending or #self.idle >= IDLE_MAX then return link:close() end
