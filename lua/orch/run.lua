@@ -11,6 +11,7 @@ local journal = require "orch.journal"
 local mask = require "orch.mask"
 local output = require "orch.output"
 local params = require "orch.params"
+local random = require "orch.random"
 local record = require "orch.record"
 local secrets = require "orch.secrets"
 local slots = require "orch.slots"
@@ -24,7 +25,7 @@ Run.__index = Run
 
 -- A random UUID, RFC 9562 version 4.
 local function new_id()
-  local hex = assert(fs.random(16)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+  local hex = random.hex(16)
   return ("%s-%s-4%s-a%s-%s"):format(hex:sub(1, 8), hex:sub(9, 12), hex:sub(14, 16),
     hex:sub(18, 20), hex:sub(21, 32))
 end

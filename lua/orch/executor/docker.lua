@@ -15,6 +15,7 @@ local fs = require "orch.fs"
 local image = require "orch.docker.image"
 local options = require "orch.options"
 local pull = require "orch.docker.pull"
+local random = require "orch.random"
 local reference = require "orch.docker.reference"
 local relay = require "orch.executor.docker.relay"
 local service = require "orch.executor.docker.service"
@@ -162,7 +163,7 @@ end
 -- namespace or behind a forwarded socket, and what is at the path that it names may be something
 -- else.
 local function visible(world)
-  local mark = assert(fs.random(12)):gsub(".", function(c) return ("%02x"):format(c:byte()) end)
+  local mark = random.hex(12)
   local found, as_root = {}, files.functions(world.root, "/")
   for path, volume in pairs(world.volumes) do
     local host = fs.real_path(volume.Mountpoint)
@@ -187,8 +188,7 @@ local function tell(self, job, world)
     { id = job:step_id(), job = job.name, container = world.id, image = self.options.image,
     image_id = world.image.Id, digest = digest })
   job:log("container %s of %s (%s), user %d", world.id:sub(1, 12), self.options.image,
-    (digest or world.image.Id),
-    world.identity.uid)
+    digest or world.image.Id, world.identity.uid)
 end
 
 local function build(self, job, world)
@@ -201,8 +201,7 @@ local function build(self, job, world)
   prepare(world)
   wait_for_services(self, job, world)
   trees.new { engine = world.engine, container = world.id, root = world.root,
-    owner = world.identity,
-    files = world.files, stage = world.stage,
+    owner = world.identity, files = world.files, stage = world.stage,
     volumes = self.options.in_place and visible(world) or {} }:complete(world.files)
   tell(self, job, world)
 end
@@ -217,8 +216,7 @@ function Docker:open(job)
   self.worlds[job] = world
   build(self, job, world)
   return { dir = world.dir, tmp = world.tmp, host_tmp = stage, fs = world.files,
-    proc = processes(job, world),
-    record = world.record }
+    proc = processes(job, world), record = world.record }
 end
 
 --- A docker endpoint for the steps: DOCKER_HOST as they see it.
@@ -261,8 +259,7 @@ local function close(job, world, failure)
   if not world.engine then return end
   if world.services then tell_services(job, world.services, failure) end
   if not failure then
-    local problem = world.engine:remove_labelled { ["orch.run"] = world.engine.owner.run,
-      ["orch.job"] = job.name }
+    local problem = world.engine:remove_labelled(world.engine:labels_of_job())
     if problem then job:log("not all of the container could be removed: %s", problem.message) end
     return
   end

@@ -5,8 +5,8 @@
 local answers = require "orch.executor.docker.answers"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
-local fs = require "orch.fs"
 local loss = require "orch.executor.docker.loss"
+local random = require "orch.random"
 local request = require "orch.executor.docker.request"
 local task = require "orch.task"
 local wire = require "orch.executor.docker.wire"
@@ -217,8 +217,7 @@ function Child:pid() return not self.over and self.process or nil end
 function Child:__close() self:cancel() end
 
 local KNOWN <const> = { argv = "table", cwd = "string", env = "table", input = "any",
-  split = "boolean",
-  grace = "number", timeout = "number", quiet = "number", output_max = "number" }
+  split = "boolean", grace = "number", timeout = "number", quiet = "number", output_max = "number" }
 
 local function check(spec)
   for key in pairs(spec) do
@@ -231,11 +230,7 @@ local function check(spec)
 end
 
 -- Where the shim leaves word of a program's end.
-local function ended_path()
-  return "/.orch/ended-" .. assert(fs.random(8)):gsub(".", function(c)
-    return ("%02x"):format(c:byte())
-  end)
-end
+local function ended_path() return "/.orch/ended-" .. random.hex(8) end
 
 --- Starts a program; it belongs to the task that calls.
 ---@param place { engine: table, id: string, identity: table, root: table, steps: table } the container
@@ -245,7 +240,7 @@ local function start(place, spec)
   check(spec)
   local self =
     setmetatable({ place = place, ended = ended_path(), silent = 0, held = {}, held_bytes = 0,
-    started = task.clock() }, Child)
+      started = task.clock() }, Child)
   self.running = task.spawn(live, self, spec)
   while not self.process and not self.over do wait_for_news(self) end
   if not self.process and self.failure then return nil, self.failure end

@@ -6,6 +6,7 @@ local fs = require "orch.fs"
 local json = require "orch.json"
 local library = require "orch.library"
 local options = require "orch.options"
+local random = require "orch.random"
 local service = require "orch.executor.docker.service"
 local wire = require "orch.executor.docker.wire"
 
@@ -60,8 +61,7 @@ local function description(self, world)
   local limits = resources:check("orch.docker: resources", self.options.resources)
   local host_config = { Init = true, Mounts = volume_mounts(world), NetworkMode = world.network,
     NanoCpus = limits.cpus and math.floor(limits.cpus * 1e9) or nil,
-    Memory = bytes("memory", limits.memory),
-    ShmSize = bytes("shm", limits.shm) }
+    Memory = bytes("memory", limits.memory), ShmSize = bytes("shm", limits.shm) }
   if self.options.docker then give_socket(world, host_config) end
   return { Image = self.options.image, User = self.options.user,
     Entrypoint = json.array { wire.SHIM },
@@ -74,17 +74,11 @@ end
 
 -- --- what is there -------------------------------------------------------------------------------
 
-local function labels_of(world, more)
-  local labels = { ["orch.run"] = world.engine.owner.run, ["orch.job"] = world.engine.owner.job }
-  for name, value in pairs(more or {}) do labels[name] = value end
-  return labels
-end
-
 -- The job's containers. An earlier attempt at the job began with a world of its own, which nobody
 -- goes back to.
 local function of_this_attempt(world)
   local mine, others = {}, {}
-  for _, each in ipairs(world.engine:containers(labels_of(world))) do
+  for _, each in ipairs(world.engine:containers(world.engine:labels_of_job())) do
     local place = each.Labels["orch.place"]
     if place == world.engine.owner.place then
       mine[#mine + 1] = each
@@ -93,7 +87,7 @@ local function of_this_attempt(world)
     end
   end
   for place in pairs(others) do
-    world.engine:remove_labelled(labels_of(world, { ["orch.place"] = place }))
+    world.engine:remove_labelled(world.engine:labels_of_job(place))
   end
   return mine
 end
@@ -105,7 +99,7 @@ local function forget(world) world.id, world.there, world.network = nil, {}, nil
 -- them up.
 local function find_network(job, world)
   local engine, known = world.engine, {}
-  local networks = engine:networks(labels_of(world))
+  local networks = engine:networks(engine:labels_of_job())
   for _, each in ipairs(networks) do known[each.Name] = true end
   if world.network and not known[world.network] then
     job:log("the network of the job's containers is gone, and they with it")
@@ -114,7 +108,7 @@ local function find_network(job, world)
   end
   world.network = world.network or networks[1] and networks[1].Name
   if world.network then return end
-  world.network = engine:name(("%08x"):format(string.unpack("<I4", assert(fs.random(4)))))
+  world.network = engine:name(random.hex(4))
   engine:make_network(world.network)
 end
 
@@ -124,7 +118,7 @@ local function begin_anew(job, world)
   if not job.journal:forget_job(job.name, "its container is gone", job:step_id()) then return end
   job.workspace:forget()
   job:log("the job's files are lost: it begins anew")
-  world.engine:remove_labelled(labels_of(world))
+  world.engine:remove_labelled(world.engine:labels_of_job())
   forget(world)
 end
 

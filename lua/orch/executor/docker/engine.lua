@@ -22,18 +22,22 @@ end
 --- The owner that a job's things are labelled with.
 function Engine.owner_of(job)
   return { project = job.project.key, run = job.pipeline.id, number = job.pipeline.number,
-    job = job.name,
-    place = job.place }
+    job = job.name, place = job.place }
 end
 
 local LABELS <const> = { project = "orch.project", run = "orch.run", number = "orch.number",
-  job = "orch.job",
-  place = "orch.place" }
+  job = "orch.job", place = "orch.place" }
 
 function Engine:labels(role)
   local labels = { ["orch.role"] = role }
   for key, label in pairs(LABELS) do labels[label] = tostring(self.owner[key]) end
   return labels
+end
+
+--- What all things of the job are found by, or those of one attempt at it.
+---@param place? string
+function Engine:labels_of_job(place)
+  return { [LABELS.run] = self.owner.run, [LABELS.job] = self.owner.job, [LABELS.place] = place }
 end
 
 --- A name that no other run of the machine has.
@@ -132,8 +136,7 @@ end
 
 function Engine:remove(id)
   return self:call("docker rm", "DELETE", "/containers/" .. id,
-    { query = { force = true, v = true }, good = GONE,
-    idle_timeout = 120 })
+    { query = { force = true, v = true }, good = GONE, idle_timeout = 120 })
 end
 
 function Engine:volume(name)
@@ -143,8 +146,8 @@ function Engine:volume(name)
 end
 
 function Engine:make_volume(name)
-  return assert(self:call("docker volume create", "POST", "/volumes/create", { json = { Name = name,
-    Labels = self:labels "volume" } }))
+  return assert(self:call("docker volume create", "POST", "/volumes/create",
+    { json = { Name = name, Labels = self:labels "volume" } }))
 end
 
 --- The networks with these labels.
@@ -155,8 +158,8 @@ end
 
 function Engine:make_network(name)
   return assert(self:call("docker network create", "POST", "/networks/create",
-    { json = { Name = name,
-    CheckDuplicate = true, Driver = "bridge", Labels = self:labels "network" } }))
+    { json = { Name = name, CheckDuplicate = true, Driver = "bridge",
+      Labels = self:labels "network" } }))
 end
 
 -- Removes all things of one sort with these labels; what could not be removed is the first failure.
@@ -215,7 +218,7 @@ end
 ---@param run string the run's id
 ---@return table? err
 local function remove_run(run)
-  return new(client.connect(), {}):remove_labelled { ["orch.run"] = run }
+  return new(client.connect(), {}):remove_labelled { [LABELS.run] = run }
 end
 
 return { new = new, owner_of = Engine.owner_of, remove_run = remove_run }

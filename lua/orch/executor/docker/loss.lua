@@ -27,8 +27,7 @@ local function of_end(place, state)
   end
   local said = state.Error ~= "" and ": " .. state.Error or ""
   return failure_of(place, "remote", "it was stopped from outside, or its daemon was",
-    "has ended (exit code %s%s)",
-    state.ExitCode, said)
+    "has ended (exit code %s%s)", state.ExitCode, said)
 end
 
 --- Nil as long as the container runs.

@@ -6,7 +6,7 @@
 -- nothing is kept here: whoever is slow makes the other end wait.
 local answers = require "orch.executor.docker.answers"
 local error_value = require "orch.error"
-local fs = require "orch.fs"
+local random = require "orch.random"
 local task = require "orch.task"
 local wire = require "orch.executor.docker.wire"
 
@@ -89,9 +89,7 @@ local function attend(job, place, questions)
 end
 
 local function keep(job, place, started)
-  local questions = "/.orch/" .. assert(fs.random(8)):gsub(".", function(c)
-    return ("%02x"):format(c:byte())
-  end)
+  local questions = "/.orch/" .. random.hex(8)
   local identity = place.identity
   local link, failure = ask(place, "listen", { SOCKET, identity.uid, identity.gid, questions })
   started(failure)

@@ -29,8 +29,8 @@ end
 
 local function encode(identity, ended, spec)
   local texts = { ended, SILENCE * 1000, milliseconds(spec.grace or GRACE),
-    milliseconds(spec.timeout),
-    milliseconds(spec.quiet), spec.split and 1 or 0, identity.uid, identity.gid, #identity.groups }
+    milliseconds(spec.timeout), milliseconds(spec.quiet), spec.split and 1 or 0,
+    identity.uid, identity.gid, #identity.groups }
   table.move(identity.groups, 1, #identity.groups, #texts + 1, texts)
   table.move({ spec.cwd, #spec.argv }, 1, 2, #texts + 1, texts)
   for _, each in ipairs(spec.argv) do

@@ -117,8 +117,8 @@ local function create(engine, service, network)
   local check_of = health_check(service, inspected)
   local id = engine:create(engine:name(service.name), {
     Image = service.image, User = service.user,
-    Env = variables("orch.docker: service " .. service.name,
-      service.environment), Cmd = words(service.command), Entrypoint = words(service.entrypoint),
+    Env = variables("orch.docker: service " .. service.name, service.environment),
+    Cmd = words(service.command), Entrypoint = words(service.entrypoint),
     Labels = engine:labels("service"), Healthcheck = check_of, Hostname = service.name,
     HostConfig = { NetworkMode = network, Init = true },
     NetworkingConfig =
@@ -135,8 +135,7 @@ end
 ---@param there table<string, string> containers of an earlier session by name
 ---@param say fun(format: string, …) gets what the person is to know of them
 local function start(engine, list, network, there, say)
-  local self =
-    setmetatable({ engine = engine, list = list, network = network, say = say, ids = {},
+  local self = setmetatable({ engine = engine, list = list, network = network, say = say, ids = {},
     over = {} }, Services)
   for_each(list, function(service)
     local id = there[engine:name(service.name)]

@@ -65,14 +65,12 @@ end
 -- first.
 local function send(self, dir, path)
   local packed, failure = require "orch.tar".pack { root = dir, paths = { "." },
-    file = dir .. ".tar",
-    compression = "none" }
+    file = dir .. ".tar", compression = "none" }
   if not packed then return nil, failure end
   local reply
   reply, failure = self.engine.connected:request { op = "docker cp", method = "PUT",
-    body_file = dir .. ".tar",
+    body_file = dir .. ".tar", idle_timeout = 600,
     path = ("/containers/%s/archive"):format(self.container), query = { path = path },
-    idle_timeout = 600,
     headers = { ["Content-Type"] = "application/x-tar" } }
   assert(fs.remove(dir .. ".tar"))
   return reply, failure
@@ -159,8 +157,7 @@ local function own_objects(self, work_tree)
   for _, dir in ipairs(borrowed) do
     local archive = new_stage(self) .. ".tar"
     assert(require "orch.tar".pack { root = dir, paths = { "pack", "[0-9a-f][0-9a-f]" },
-      file = archive,
-      compression = "none" })
+      file = archive, compression = "none" })
     assert(require "orch.tar".unpack { file = archive, into = objects })
     assert(fs.remove(archive))
   end

@@ -137,8 +137,7 @@ local function open(connected, container, life, user)
     return nil, upgrade_failure
   end
   return setmetatable({ stream = stream, container = container, turn = turn.new(), raw = "",
-    left = 0,
-    held = {}, held_bytes = 0, words = "" }, Wire)
+    left = 0, held = {}, held_bytes = 0, words = "" }, Wire)
 end
 
 -- Until it is closed. When the job is cancelled it is still needed, to end what runs and to hear of
