@@ -62,9 +62,9 @@ function methods.say(job, text)
   job.said:write(text)
 end
 
---- A line in the report.
+--- A line in the report; a carriage return in it, which others may have sent, overwrites nothing.
 function methods.log(job, format, ...)
-  local line = shown(format, ...) .. "\n"
+  local line = (shown(format, ...) .. "\n"):gsub("\r+\n", "\n"):gsub("\r", "\\x0d")
   local current = step.current()
   if current then current.output:write(line) else job:say(line) end
 end

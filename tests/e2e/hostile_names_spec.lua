@@ -101,6 +101,8 @@ describe("a recipe with control characters in all its names", function()
       assert.is_nil(text:find("[^\n\t\x20-\x7e\x80-\xff]"), ("%s: %q"):format(args[1], text))
       assert.falsy(has_c1(text), ("%s: %q"):format(args[1], text))
       assert.is_true(utf8.len(text) ~= nil, ("%s: %q"):format(args[1], text))
+      -- a carriage return hides nothing of an error's line
+      assert.is_nil(("\n" .. text):find("\norch: end", 1, true), ("%s: %q"):format(args[1], text))
     end)
   end)
 

@@ -90,6 +90,15 @@ describe("the plain reporter", function()
     assert.same({ "-- t\\x07  (+0.0 s)", "   99%", "   red\\x1b]0;x\\x07" }, last(lines, 3))
   end)
 
+  it("hides nothing of a name or a message behind a carriage return", function()
+    local send, lines = reporter()
+    job(send, "a")
+    step(send, "a/run#1", "push\rpull")
+    finish(send, "a/run#1", "failed", "denied: no\rall is well\r")
+    assert.same({ "-- push\\x0dpull  (+0.0 s)",
+      "   FAILED after 1.0 s: denied: no\\x0dall is well" }, last(lines, 2))
+  end)
+
   it("tells a failure once, where it happened", function()
     local send, lines = reporter()
     job(send, "a")

@@ -13,7 +13,7 @@ local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "v
 -- Each line of what others may have written, with nothing in it that a terminal obeys.
 local function add_lines(lines, text, first, others)
   for line in (text .. "\n"):gmatch("([^\n]*)\n") do
-    lines[#lines + 1] = first .. term.printable(line:match("([^\r]+)\r*$") or "")
+    lines[#lines + 1] = first .. term.printable((line:gsub("\r+$", "")))
     first = others
   end
 end

@@ -160,12 +160,12 @@ function Model:count(state) return self.counts[state] or 0 end
 --- Why a job failed, when none of its steps has said so.
 function Model:untold(job)
   if job.state ~= "failed" or not job.message or job.message == job.told then return nil end
-  return (job.message:match("^[^\r\n]*"))
+  return (job.message:match("^[^\n]*"))
 end
 
 --- Why a step failed, without the command, which its title has named.
 function Model.reason(step)
-  local message = step.message:match("^[^\r\n]*")
+  local message = step.message:match("^[^\n]*")
   if message:sub(1, #step.title + 2) == step.title .. ": " then
     return message:sub(#step.title + 3)
   end

@@ -27,10 +27,14 @@ end
 
 function Plain:line(format, ...) self:write(format:format(...)) end
 
+-- A name or a message, whole: a carriage return in it hides nothing.
 function Plain:shown(text)
-  text = term.printable(text:match("([^\r]+)\r*$") or "", self.colours)
+  text = term.printable((text:gsub("\r+$", "")), self.colours)
   return self.ci and self.ci.clean(text) or text
 end
+
+-- A line as a program printed it: of what it has overwritten, the last.
+function Plain:printed(line) return self:shown(line:match("([^\r]+)\r*$") or "") end
 
 -- --- whose line it is ----------------------------------------------------------------------------
 
@@ -83,7 +87,7 @@ end
 
 handlers["run.log"] = function(self, event)
   self:leave_group()
-  self:line("   %s", self:shown(event.line))
+  self:line("   %s", self:printed(event.line))
 end
 
 handlers["job.recorded"] = function(self, event) self:line("\n== %s  (done before)", event.job) end
@@ -109,7 +113,7 @@ end
 
 handlers["job.log"] = function(self, event)
   self:leave_group()
-  self:line("%s   %s", self:prefix(event.job), self:shown(event.line))
+  self:line("%s   %s", self:prefix(event.job), self:printed(event.line))
 end
 
 handlers["ask"] = function(self, event)
@@ -162,7 +166,7 @@ end
 
 handlers["step.output"] = function(self, event)
   local step = self.model.steps[event.id]
-  self:line("%s   %s", self:prefix(step and step.label or event.id), self:shown(event.line))
+  self:line("%s   %s", self:prefix(step and step.label or event.id), self:printed(event.line))
 end
 
 -- A failure is told where it happened, and not again by the steps around it.

@@ -16,8 +16,14 @@ Tree.__index = Tree
 
 local function new(model, style) return setmetatable({ model = model, style = style }, Tree) end
 
---- Text as a terminal shows it; of what a program has overwritten on its line, the last.
-local function shown(text) return term.printable(text:match("([^\r]+)\r*$") or "") end
+--- A name or a message, whole: a carriage return in it hides nothing.
+local function shown(text) return term.printable((text:gsub("\r+$", ""))) end
+
+--- A line as a program printed it: of what it has overwritten, the last.
+---@param colours? boolean leave them in
+local function printed(line, colours)
+  return term.printable(line:match("([^\r]+)\r*$") or "", colours)
+end
 
 --- A name in that many columns at most, and how many it takes. Names of jobs often differ at their
 --- ends only.
@@ -188,7 +194,7 @@ local function expand(rows, limit, columns, style)
     else
       local gutter = row.indent .. style.signs.gutter .. " "
       for i = math.max(1, #row.tail - each + 1), #row.tail do
-        local text = term.fit(shown(row.tail[i]), columns - #row.indent - 3)
+        local text = term.fit(printed(row.tail[i]), columns - #row.indent - 3)
         expanded[#expanded + 1] = style:paint("dim", gutter .. text)
       end
     end
@@ -231,4 +237,4 @@ function Tree:picture(now, columns, rows, stopping)
   return lines
 end
 
-return { new = new, line = line, shown = shown, WIDTH_MAX = WIDTH_MAX }
+return { new = new, line = line, shown = shown, printed = printed, WIDTH_MAX = WIDTH_MAX }

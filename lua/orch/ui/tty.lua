@@ -15,7 +15,7 @@ local LABEL_MAX <const> = 24
 local Tty = {}
 Tty.__index = Tty
 
-local shown <const> = tree.shown
+local shown <const>, printed <const> = tree.shown, tree.printed
 
 function Tty:line(text) self.screen:line(text) end
 
@@ -75,7 +75,7 @@ function Tty:output(step)
         .. self.style:paint("dim", ("%d lines before these: orch logs %d %s"):format(before,
         self.model.run.number, step.job)))
     end
-    self:line(gutter .. term.printable(text:match("([^\r]+)\r*$") or "", self.style.colours))
+    self:line(gutter .. printed(text, self.style.colours))
   end)
 end
 
@@ -106,10 +106,10 @@ handlers["job.retry"] = function(self, event)
     clock.duration(event.delay), shown(event.reason))))
 end
 
-handlers["run.log"] = function(self, event) self:line("  " .. shown(event.line)) end
+handlers["run.log"] = function(self, event) self:line("  " .. printed(event.line)) end
 
 handlers["job.log"] = function(self, event)
-  self:line("  " .. self:label(event.job) .. shown(event.line))
+  self:line("  " .. self:label(event.job) .. printed(event.line))
 end
 
 handlers["step.reason"] = function(self, event)
