@@ -1,6 +1,8 @@
 -- Repositories for the specs, made by the real git, in a directory that box:remove deletes.
+local assert = require "luassert"
 local fs = require "orch.fs"
 local proc = require "orch.proc"
+local repo = require "orch.repo"
 local task = require "orch.task"
 
 local tests = debug.getinfo(1, "S").source:match("^@(.*)/engine/servers/[^/]*$")
@@ -129,6 +131,35 @@ function Box:leftovers(into)
   local found =
     self:sh([[find "$(dirname "$1")" -maxdepth 3 -name '*.orch-checkout-*' -o -maxdepth 5 -name 'pack_git2_*']], into)
   return found ~= "" and found or nil
+end
+
+--- A checkout that must go well, into a fresh directory unless told; its result and the directory.
+function Box:checkout(options)
+  options.into = options.into or self:fresh()
+  local result = assert(repo.checkout(options))
+  assert.equal(result.sha, self:git { "-C", options.into, "rev-parse", "HEAD" })
+  assert.equal("", self:git { "-C", options.into, "status", "--porcelain" })
+  return result, options.into
+end
+
+--- It has the same files, modes, links and bytes as git makes.
+function Box:like_git(into, url, ref)
+  local twin = self:fresh "twin"
+  self:git { "clone", "-q", "-b", ref or "main", url, twin }
+  assert.same(self:tree(twin), self:tree(into))
+  self:git { "-C", into, "fsck", "--full", "--strict" }
+end
+
+--- A checkout that must fail so, without the secret in its words, and leave nothing; its error.
+function Box:fails(kind, pattern, options)
+  options.into = options.into or self:fresh()
+  local result, err = repo.checkout(options)
+  assert.is_nil(result)
+  assert.equal(kind, err.kind, err.message)
+  assert.matches(pattern, err.message)
+  assert.not_matches("secret", err.message)
+  assert.is_nil(self:leftovers(options.into))
+  return err
 end
 
 -- This program.
