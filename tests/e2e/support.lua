@@ -1,4 +1,5 @@
 -- Runs the real program in a scratch directory, with real services named by the environment.
+local assert = require "luassert"
 local fs = require "orch.fs"
 local proc = require "orch.proc"
 
@@ -107,4 +108,17 @@ end
 
 function Scratch:remove() assert(fs.remove(self.dir)) end
 
-return { scratch = scratch, services = services, root = root, orch = orch }
+--- One error, with its exit code; what it must say; nothing left behind.
+local function check(place, result, code, ...)
+  assert.equal(code, result.code, result.all)
+  for _, words in ipairs { ... } do
+    assert.is_truthy(result.err:find(words, 1, true),
+      ("%q is not in:\n%s"):format(words, result.all))
+  end
+  local _, errors = ("\n" .. result.err):gsub("\norch[ %l]*: ", "")
+  assert.equal(1, errors, result.err)
+  assert.is_nil(result.err:find("traceback", 1, true), result.err)
+  assert.same({}, place:leftovers())
+end
+
+return { scratch = scratch, check = check, services = services, root = root, orch = orch }
