@@ -1,5 +1,4 @@
--- Rules of style that a machine can see. There is no list of exceptions: a rule that the tree does
--- not keep yet is skipped with the count of places, and holds from the day on which there is none.
+-- Rules of style that a machine can see. There is no list of exceptions.
 package.path = "tests/tidy/?.lua;" .. package.path
 local fs = require "orch.fs"
 local sources = require "sources"
@@ -19,16 +18,8 @@ local c_files = all({ "engine", ".c" }, { "engine", ".h" })
 local lua_files = all({ "lua", ".lua" }, { "tests", ".lua" }, { "recipes", ".lua" },
   { "examples", ".lua" })
 
--- Reports the places: as a failure where the rule is kept by the tree, as skipped where it is not
--- yet.
+-- Fails with the places where a rule is not kept.
 local function kept(found) assert.same({}, found) end
-
-local function not_yet(found, rule)
-  if #found == 0 then return end
-  local shown = table.concat(found, "\n    ", 1,
-    math.min(#found, os.getenv("STYLE_ALL") and #found or 5))
-  pending(("%d places: %s\n    %s"):format(#found, rule, shown))
-end
 
 local function longer_than(files, limit)
   local found = {}
@@ -148,7 +139,7 @@ describe("style", function()
   end)
 
   it("keeps specs under 300 lines", function()
-    not_yet(longer_than(sources.below("tests", ".lua"), 300), "specs of more than 300 lines")
+    kept(longer_than(sources.below("tests", ".lua"), 300))
   end)
 
   it("keeps functions of C under 60 lines", function() kept(long_functions(60)) end)
