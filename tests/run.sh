@@ -1,7 +1,8 @@
 #!/bin/sh
 # Builds orch and runs all its tests: the suite as it is released, and with address and undefined-behaviour
 # sanitizers, both against real services in a network namespace of their own; what has threads under the thread
-# sanitizer; and each fuzz target for ORCH_FUZZ_SECONDS (60). Closing line: N passed, N failed, N skipped.
+# sanitizer; what Lua holds of C with a collector that never rests; and each fuzz target for ORCH_FUZZ_SECONDS (60).
+# Closing line: N passed, N failed, N skipped.
 #
 #   sh tests/run.sh [SPEC OR FOLDER]...     with names: only these, as released and with sanitizers
 set -eu
@@ -35,6 +36,8 @@ part tests/services/within sh tests/suite.sh "$@"
 if [ $# -eq 0 ]; then
   build tsan
   part sh tests/threads.sh
+  build gc
+  part tests/services/within sh tests/collector.sh
   build fuzz fuzz
   part tests/fuzz/run "${ORCH_FUZZ_SECONDS-60}"
 fi
