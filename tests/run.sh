@@ -9,7 +9,13 @@ set -eu
 cd "$(dirname "$0")/.."
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+suites= # process ids
+clean_up() {
+  [ -z "$suites" ] || kill $suites 2> /dev/null || true
+  wait
+  rm -f "$log"
+}
+trap clean_up EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 passed=0 failed=0 skipped=0
@@ -22,17 +28,30 @@ build() { # preset, target...
     cmake --build --preset "$preset" -j "$(nproc)" ${1+--target "$@"} > "$log" 2>&1 || { cat "$log"; exit 1; }
 }
 
+# Adds up the closing line of a file; without one, something has failed.
+count() { # file
+  set -- $(tail -n 1 "$1" | grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' || echo 0 . 1 . 0 .)
+  passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+}
+
 # Runs a command whose closing line is counted.
 part() { # command...
   { "$@" 2>&1 || :; } | tee "$log"
-  set -- $(tail -n 1 "$log" | grep -E '^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$' || echo 0 . 1 . 0 .)
-  passed=$((passed + $1)) failed=$((failed + $3)) skipped=$((skipped + $5))
+  count "$log"
 }
 
 sh tests/setup.sh test
 build release all tests_c
 build asan all tests_c
-part tests/services/within sh tests/suite.sh "$@"
+# Side by side, each with services of its own: most of the time they wait.
+for build in build build-asan; do
+  : > $build/suite.total
+  ORCH_TEST_BUILDS=$build ORCH_TEST_TOTAL=$build/suite.total tests/services/within sh tests/suite.sh "$@" &
+  suites="$suites $!"
+done
+for suite in $suites; do wait "$suite" || :; done
+suites=
+for build in build build-asan; do count $build/suite.total; done
 if [ $# -eq 0 ]; then
   build tsan
   part sh tests/threads.sh

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Runs the C tests and the specs with each of ORCH_TEST_BUILDS (directories; build and build-asan unless told), against
 # one set of services; called by run.sh in a fresh network namespace. Each file of specs has a process of its own, and
-# ORCH_TEST_LIMIT seconds (300) for its end. Closing line: N passed, N failed, N skipped.
+# ORCH_TEST_LIMIT seconds (300) for its end. Closing line, also written to ORCH_TEST_TOTAL: N passed, N failed, N skipped.
 set -eu
 
 # A /tmp of its own, so that each new file in it is a test's. Not where this tree itself stands below it.
@@ -64,10 +64,11 @@ figures() { # command...
   fi
 }
 
-# A line for what ran, and what it printed where there is something to know.
+# A line for what ran, and what it printed where there is something to know; in one piece, as another suite may print too.
 tell() { # name, seconds
-  printf '%4d passed, %d failed, %d skipped  %4d s  %s\n' "$p" "$f" "$s" "$2" "$1"
-  [ "$f" -eq 0 ] && [ "$s" -eq 0 ] || grep -vE "$closing|^[.sFE?]*\$" "$work/out" || true
+  printf '%4d passed, %d failed, %d skipped  %4d s  %s\n' "$p" "$f" "$s" "$2" "$1" > "$work/told"
+  [ "$f" -eq 0 ] && [ "$s" -eq 0 ] || grep -vE "$closing|^[.sFE?]*\$" "$work/out" >> "$work/told" || true
+  cat "$work/told"
 }
 
 # A spec that fails is run once more: a machine that others use too is sometimes late, and a spec that fails twice is
@@ -99,6 +100,7 @@ if [ -s "$work/unsteady" ]; then
   echo "== UNSTEADY: these failed first, and were run again"
   cat "$work/unsteady"
 fi
-echo "== total"
-echo "$passed passed, $failed failed, $skipped skipped"
+total="$passed passed, $failed failed, $skipped skipped"
+[ -z "${ORCH_TEST_TOTAL-}" ] || echo "$total" > "$ORCH_TEST_TOTAL"
+echo "$total"
 [ $failed -eq 0 ]
