@@ -1,6 +1,8 @@
 """What stands in for a docker daemon, or before one. Each prints a line when it listens.
 
 usage: servers.py fake SOCKET API [MIN]         says that it speaks API, and no older one than MIN
+       servers.py answers SOCKET                a daemon of API 1.41 whose streams are what SOCKET.answer holds; if that is
+                                                empty, a line without end
        servers.py tls SOCKET CERT KEY CA        a port with TLS that wants a certificate of CA, before a socket
        servers.py plain SOCKET                  the same without TLS
        servers.py cut SOCKET [MARK]             the same; the first time that a step's end, or MARK, comes by, it
@@ -49,13 +51,37 @@ class Fake(http.server.BaseHTTPRequestHandler):
         pass
 
 
-def fake(path, api, oldest="1.24"):
+def fake(path, api, oldest="1.24", handler=Fake):
     class Server(socketserver.ThreadingUnixStreamServer):
         daemon_threads = True
-    server = Server(path, Fake)
+    server = Server(path, handler)
     server.api, server.oldest = api, oldest
     print("listens", flush=True)
     server.serve_forever()
+
+
+class Answers(Fake):
+    def take_body(self):
+        if self.headers.get("Transfer-Encoding") == "chunked":
+            while size := int(self.rfile.readline().split(b";")[0], 16):
+                self.rfile.read(size + 2)
+            self.rfile.readline()
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+
+    def do_POST(self):
+        self.take_body()
+        with open(self.server.server_address + ".answer", "rb") as file:
+            answer = file.read()
+        self.send_response(200)
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        try:
+            self.wfile.write(answer)
+            while not answer:
+                self.wfile.write(b"[" * 65536)
+        except OSError:
+            pass
 
 
 def pump(source, target, change=None):
@@ -222,7 +248,8 @@ def changing(change, mark):
     return lambda path, own=None: forward(path, change=Once(own.encode() if own else mark, change))
 
 
-{"bearer": bearer, "fake": fake, "newer": newer, "tls": tls, "plain": forward, "silent": silent,
+{"answers": lambda path: fake(path, "1.41", handler=Answers), "bearer": bearer, "fake": fake, "newer": newer, "tls": tls,
+ "plain": forward, "silent": silent,
  "without": lambda path, words: forward(path, without=words.encode()),
  "cut": changing(hang_up, b"exit\x000\x00"),
  "garble": changing(garble, b"please garble")}[sys.argv[1]](*sys.argv[2:])

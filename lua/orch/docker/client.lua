@@ -5,6 +5,7 @@ local config = require "orch.docker.config"
 local endpoint = require "orch.docker.endpoint"
 local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
+local daemon_line = require "orch.docker.line"
 local json = require "orch.json"
 local ssh = require "orch.docker.ssh"
 local task = require "orch.task"
@@ -240,15 +241,6 @@ end
 
 local LINE_MAX <const> = 16 * 1024 * 1024
 
--- A line of JSON as a value; nil, err for one that is none.
-local function decode_line(op, text)
-  local value, failure = json.decode(text)
-  if type(value) == "table" then return value end
-  return nil, error_value.new { kind = "remote", op = op,
-    message = ("%s: the daemon sent a line that is no JSON object%s"):format(op,
-      failure and ": " .. failure.message or "") }
-end
-
 --- A function that waits for the next JSON line of a streamed reply: the value; nil at the end;
 --- nil, err when the stream or the line broke.
 function Client.reader(op, reply)
@@ -259,7 +251,7 @@ function Client.reader(op, reply)
       if stop or at_end then
         local line = held:sub(1, (stop or #held + 1) - 1)
         held = held:sub((stop or #held) + 1)
-        if line:find("%S") then return decode_line(op, line) end
+        if line:find("%S") then return daemon_line.decode(op, line) end
         if not stop then return nil end
       else
         local piece, failure = reply:read()

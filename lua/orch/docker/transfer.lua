@@ -48,7 +48,7 @@ function Transfer:take(line)
   if not line.id or status:find("^Pulling from") then return false end
   local layer = self:layer(line.id)
   local detail = line.progressDetail
-  if type(detail) == "table" and detail.total and status ~= "Extracting" then
+  if detail and (detail.total or 0) > 0 and status ~= "Extracting" then
     layer.total = detail.total
     -- a push may count more than there is
     layer.current = math.min(detail.current or 0, detail.total)

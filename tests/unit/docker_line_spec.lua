@@ -1,0 +1,41 @@
+local line = require "orch.docker.line"
+
+local function refused(text, words)
+  local value, err = line.decode("docker push x", text)
+  assert.is_nil(value, text)
+  assert.equal("remote", err.kind)
+  assert.matches("docker push x: the daemon sent a line ", err.message, 1, true)
+  assert.matches(words, err.message, 1, true)
+end
+
+describe("a daemon's line", function()
+  it("is read as it comes", function()
+    assert.same({ status = "Pushing", id = "a", progressDetail = { current = 1, total = 2 } },
+      line.decode("x", [[{"status":"Pushing","id":"a","progressDetail":{"current":1,"total":2}}]]))
+    assert.same({ aux = { ID = "sha256:1" } }, line.decode("x", [[{"aux":{"ID":"sha256:1"}}]]))
+    assert.same({ id = "moby.buildkit.trace", aux = "CgA=" },
+      line.decode("x", [[{"id":"moby.buildkit.trace","aux":"CgA="}]]))
+    assert.same({ errorDetail = {} }, line.decode("x", [[{"error":null,"errorDetail":{"message":null}}]]))
+  end)
+
+  it("that is no object is refused", function()
+    for _, text in ipairs { "5", "null", [["status"]], "{", "<html>", "{}{}", "{}\0", "\0", "{\"a\":\255}",
+      ('{"a":'):rep(10000), ("["):rep(10000) .. ("]"):rep(10000),
+      '{"a":' .. ("9"):rep(10000) .. "}", '{"a":1e' .. ("9"):rep(10000) .. "}" } do
+      refused(text, "no JSON object")
+    end
+  end)
+
+  it("with a field of another type is refused, not a fault of the engine's", function()
+    for text, field in pairs {
+      [ [[{"status":5}]] ] = "status", [ [[{"id":{}}]] ] = "id", [ [[{"stream":[]}]] ] = "stream",
+      [ [[{"error":true}]] ] = "error", [ [[{"errorDetail":7}]] ] = "errorDetail",
+      [ [[{"errorDetail":{"message":{}}}]] ] = "errorDetail.message",
+      [ [[{"progressDetail":"x"}]] ] = "progressDetail",
+      [ [[{"progressDetail":{"total":"9"}}]] ] = "progressDetail.total",
+      [ [[{"id":"moby.buildkit.trace"}]] ] = "aux",
+      [ [[{"id":"moby.buildkit.trace","aux":{}}]] ] = "aux",
+      [ [[{"aux":{"Digest":1}}]] ] = "aux.Digest",
+    } do refused(text, ("'%s'"):format(field)) end
+  end)
+end)
