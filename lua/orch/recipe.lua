@@ -5,6 +5,7 @@ local engine = require "orch.engine"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local job = require "orch.job"
+local join = require "orch.join"
 local nearest = require "orch.nearest"
 local pipeline = require "orch.pipeline"
 local unknown = require "orch.unknown"
@@ -45,16 +46,6 @@ local function without(library, ...)
   for name, value in pairs(library) do copy[name] = value end
   for _, name in ipairs { ... } do copy[name] = nil end
   return copy
-end
-
--- As table.concat, also for what only `..` can join: secrets, and the unknown values of a plan.
-local function concat(list, separator, from, to)
-  local joined
-  for i = from or 1, to or #list do
-    local each = list[i]
-    if joined == nil then joined = each else joined = joined .. (separator or "") .. each end
-  end
-  return joined == nil and "" or type(joined) == "number" and tostring(joined) or joined
 end
 
 local function refuse_global(_, name)
@@ -201,7 +192,7 @@ local function environment_for(dirs, said, files)
   environment.os = pointing(without(os, "execute", "exit"), "os",
     { execute = "use job:run { … }", exit = "use job:halt(), or orch.fail to fail" })
   environment.package = { path = table.concat(search, ";") }
-  environment.table.concat = concat
+  environment.table.concat = join
   environment.string.format = format
   environment.pairs = sorted_pairs
   environment.ipairs = finite_ipairs
