@@ -161,6 +161,8 @@ end }
   assert(proc.run { argv = { "kill", "-INT", scratch:pid_of(child) } })
   for piece in child.read, child do text = text .. piece end
   assert.equal(130, assert(child:wait()).code, text)
+  assert.matches("ending what runs.*cancelled after", text) -- the step has ended when its tree has
+  assert.is_nil(text:find("cancelled in %d+ min"), text)
   assert.same({}, marked("MARKED=" .. suite.mark))
   local resumed = scratch:orch({ "resume", "1" }, env)
   assert.equal(0, resumed.code, resumed.all)

@@ -1,4 +1,5 @@
 -- Runs a shell command, or a program with its arguments, and shows what it prints.
+local branches = require "orch.branches"
 local duration = require "orch.duration"
 local environments = require "orch.environment"
 local error_value = require "orch.error"
@@ -89,14 +90,24 @@ local function check(o, result)
     signal = result.signal, message = ("%s: %s"):format(first_line(o), how) }, 0)
 end
 
-local function once(job, o)
-  local child = start(job, o)
+-- Its output and end. When the step is cancelled it ends once the program has: nothing that follows
+-- runs beside it.
+local function attend(job, o, child)
   local pieces = {}
-  for bytes in child.read, child do
-    job:print(bytes)
-    if o.capture then pieces[#pieces + 1] = bytes end
-  end
-  local result, failure = child:wait()
+  local good, problem = pcall(function()
+    for bytes in child.read, child do
+      job:print(bytes)
+      if o.capture then pieces[#pieces + 1] = bytes end
+    end
+  end)
+  if good then return pieces, child:wait() end
+  child:cancel()
+  pcall(branches.cleanup, function() child:wait() end)
+  error(problem, 0)
+end
+
+local function once(job, o)
+  local pieces, result, failure = attend(job, o, start(job, o))
   if not result then
     failure.message = ("%s: %s"):format(first_line(o), failure.message)
     if failure.kind == "timeout" then

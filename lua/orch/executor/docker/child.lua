@@ -138,7 +138,7 @@ end
 
 local function live(self, spec)
   local good, problem = pcall(attend, self, spec)
-  local seconds = (spec.grace or request.GRACE) + END_SECONDS
+  local seconds = self.end_seconds
   if not good and error_value.is(problem) and problem.op == wire.OP then
     good, self.failure = true, problem
   elseif not good then
@@ -214,7 +214,11 @@ end
 ---@return integer?
 function Child:pid() return not self.over and self.process or nil end
 
-function Child:__close() self:cancel() end
+-- Whoever started it goes on when nothing of it is left.
+function Child:__close()
+  self:cancel()
+  if not self.over then branches.cleanup(function() self:wait() end, self.end_seconds) end
+end
 
 local KNOWN <const> = { argv = "table", cwd = "string", env = "table", input = "any",
   split = "boolean", grace = "number", timeout = "number", quiet = "number", output_max = "number" }
@@ -240,7 +244,7 @@ local function start(place, spec)
   check(spec)
   local self =
     setmetatable({ place = place, ended = ended_path(), silent = 0, held = {}, held_bytes = 0,
-      started = task.clock() }, Child)
+      started = task.clock(), end_seconds = (spec.grace or request.GRACE) + END_SECONDS }, Child)
   self.running = task.spawn(live, self, spec)
   while not self.process and not self.over do wait_for_news(self) end
   if not self.process and self.failure then return nil, self.failure end

@@ -41,12 +41,13 @@ end
 
 --- Gives back one that knows of its step's end; any other is to be closed.
 function Steps:give(link)
-  if link.sending or #self.idle >= IDLE_MAX then return link:close() end
+  if self.closed or link.sending or #self.idle >= IDLE_MAX then return link:close() end
   table.insert(self.idle, link)
 end
 
---- Ends those that wait.
+--- Ends those that wait, and from now on those that are given back.
 function Steps:close()
+  self.closed = true
   for _, link in ipairs(self.idle) do link:close() end
   self.idle = {}
 end
