@@ -63,6 +63,9 @@ void hold_release(struct hold *hold);
 /* Makes (once) the metatable named type with methods in a table of its own; gc may be NULL.
    Methods get the host as upvalue 1. Needs the host as upvalue 1 of the running function. */
 void bind_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFunction gc);
+/* Lets values of the type stand in a <close> variable. close ends the thing and frees nothing:
+   others may hold it still, or wait for it. */
+void bind_closable(lua_State *L, const char *type, lua_CFunction close);
 /* A module table of these functions, each with the host as upvalue 1. */
 void bind_module(lua_State *L, const luaL_Reg *functions);
 

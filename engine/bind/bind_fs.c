@@ -368,6 +368,7 @@ int luaopen_orch_fs(lua_State *L)
 {
     bind_type(L, REMOVAL, NULL, removal_gc);
     bind_type(L, LOCK, lock_methods, lock_gc);
+    bind_closable(L, LOCK, lock_gc);
     bind_module(L, functions);
     return 1;
 }

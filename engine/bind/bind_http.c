@@ -319,6 +319,7 @@ int luaopen_orch_http(lua_State *L)
 {
     bind_type(L, POOL, NULL, pool_gc);
     bind_type(L, REPLY, methods, reply_gc);
+    bind_closable(L, REPLY, l_close);
     bind_type(L, WAIT, NULL, NULL);
     http_open_options(L);
     index_fields(L);

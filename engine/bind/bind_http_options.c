@@ -252,6 +252,7 @@ int *http_guard_body(lua_State *L)
     return fd;
 }
 
+    bind_closable(L, BODY, body_close);
 void http_open_options(lua_State *L)
 {
     bind_type(L, BODY, NULL, body_close);

@@ -373,6 +373,7 @@ static int l_shutdown(lua_State *L)
 {
     struct link *link = to_link(L);
     check_open(L, link);
+    bind_closable(L, STREAM, l_close);
     if (link->writer)
         return luaL_error(L, "another task writes to this stream already");
     return shutdown_on(L, link);

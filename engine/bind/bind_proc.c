@@ -319,10 +319,7 @@ int luaopen_orch_proc(lua_State *L);
 int luaopen_orch_proc(lua_State *L)
 {
     bind_type(L, CHILD, methods, child_gc);
-    luaL_getmetatable(L, CHILD);
-    /* others may hold it still: <close> ends but does not free it */
-    lua_pushcfunction(L, l_cancel);
-    lua_setfield(L, -2, "__close");
+    bind_closable(L, CHILD, l_cancel);
     bind_type(L, CHILD_WAIT, NULL, NULL);
     proc_run_type(L);
     make_keepers(L);

@@ -90,6 +90,7 @@ int places_take(lua_State *L, struct places *places, lua_KFunction then)
 struct places *places_push(lua_State *L)
 {
     bind_type(L, PLACE, NULL, place_gc);
+    bind_closable(L, PLACE, place_gc);
     struct places *places = lua_newuserdatauv(L, sizeof *places, 0);
     *places = (struct places){.max = count_places()};
     return places;

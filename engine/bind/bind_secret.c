@@ -257,15 +257,6 @@ static const luaL_Reg functions[] = {
     {NULL, NULL},
 };
 
-/* What is used until the end of a run is freed by the collector only. */
-static void forbid_closing(lua_State *L, const char *type)
-{
-    luaL_getmetatable(L, type);
-    lua_pushnil(L);
-    lua_setfield(L, -2, "__close");
-    lua_pop(L, 1);
-}
-
 /* string.format writes what tostring gives: *** in place of a credential, found out only where it
    is used. */
 static int l_format(lua_State *L)
@@ -305,8 +296,6 @@ int luaopen_orch_secret(lua_State *L)
     }
     bind_type(L, MASKER, masker_methods, masker_gc);
     bind_type(L, STREAM, stream_methods, stream_gc);
-    forbid_closing(L, MASKER);
-    forbid_closing(L, STREAM);
     bind_module(L, functions);
     return 1;
 }

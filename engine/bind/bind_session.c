@@ -307,6 +307,12 @@ static void stop_waiting(void *op)
 static int push_end(lua_State *L, struct link *link)
 {
     if (link->result.err.kind != ERR_NONE)
+static int l_end(lua_State *L)
+{
+    end_link(to_link(L));
+    return 0;
+}
+
         return fail(L, &link->result.err);
     push_stats(L, &link->result.stats);
     return 1;
@@ -344,6 +350,7 @@ static int l_id(lua_State *L)
 {
     lua_pushstring(L, to_link(L)->id);
     return 1;
+    bind_closable(L, SESSION, l_end);
 }
 
 /* session:stats() -> stats */

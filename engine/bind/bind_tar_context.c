@@ -231,3 +231,4 @@ void bind_tar_context_types(lua_State *L)
     bind_type(L, CONTEXT_WAIT, NULL, NULL);
     bind_type(L, IGNORE, ignore_methods, ignore_gc);
 }
+    bind_closable(L, CONTEXT, l_cancel);

@@ -34,11 +34,18 @@ void bind_type(lua_State *L, const char *type, const luaL_Reg *methods, lua_CFun
         if (gc) {
             lua_pushlightuserdata(L, bind_host(L));
             lua_pushcclosure(L, gc, 1);
-            lua_pushvalue(L, -1); /* mt gc gc */
-            lua_setfield(L, -3, "__gc");
-            lua_setfield(L, -2, "__close");
+            lua_setfield(L, -2, "__gc");
         }
     }
+    lua_pop(L, 1);
+}
+
+void bind_closable(lua_State *L, const char *type, lua_CFunction close)
+{
+    luaL_getmetatable(L, type);
+    lua_pushlightuserdata(L, bind_host(L));
+    lua_pushcclosure(L, close, 1);
+    lua_setfield(L, -2, "__close");
     lua_pop(L, 1);
 }
 

@@ -152,6 +152,22 @@ describe("http.request", function()
     assert.is_true(child:join())
   end)
 
+  it("comes with <close>, and harms nobody who still reads", function()
+    local reader, kept
+    do
+      local reply <close> = assert(get("/half", { stream = true }))
+      assert.equal("half", reply:read())
+      kept = reply
+      reader = task.spawn(function() return reply:read() end)
+      task.sleep(0)
+    end
+    local good, failure = reader:join(2)
+    assert.is_false(good)
+    assert.matches("closed", tostring(failure), 1, true)
+    assert.equal(200, kept.status)
+    assert.error_matches(function() kept:read() end, "closed")
+  end)
+
   it("runs 200 requests side by side", function()
     local tasks = {}
     for i = 1, 200 do

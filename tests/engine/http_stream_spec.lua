@@ -68,6 +68,21 @@ describe("http.stream", function()
     assert.equal("HTTP/1.1 200", assert(stream:read(12)))
   end)
 
+  it("comes with <close>, and harms nobody who still reads", function()
+    local reader, kept
+    do
+      local stream <close> = assert(http.stream { unix = socket.path })
+      kept = stream
+      reader = task.spawn(function() return stream:read() end)
+      task.sleep(0)
+    end
+    local good, failure = reader:join(2)
+    assert.is_false(good)
+    assert.matches("closed", tostring(failure), 1, true)
+    assert.error_matches(function() kept:write("x") end, "closed")
+    kept:close()
+  end)
+
   it("tells a refused connection, a missing socket and a bad option", function()
     local _, err = http.stream { host = "127.0.0.1", port = 1 }
     assert.equal("net", err.kind)

@@ -53,6 +53,19 @@ describe("session", function()
     assert.equal(0, assert(s:close()).calls)
   end)
 
+  it("comes with <close>, and harms nobody who still waits", function()
+    local waiter, kept
+    do
+      local s <close> = assert(box:open(box:start("idle")))
+      kept = s
+      waiter = task.spawn(function() return s:wait() end)
+      task.sleep(0)
+    end
+    assert.equal(0, select(2, waiter:join(2)).files)
+    assert.equal(0, assert(kept:wait()).calls)
+    assert.is_nil(kept:failure())
+  end)
+
   it("forwards an ssh agent", function()
     local echo = assert(proc.start { grace = 0.1, argv = { "/usr/bin/python3", "-c", [[
 import socket, sys

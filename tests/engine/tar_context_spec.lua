@@ -232,6 +232,21 @@ print(t.getmember("a").pax_headers, t.getmember("b").pax_headers, t.extractfile(
     assert.is_true(task.spawn(function() assert(tar.context { dir = dir }) end):join())
   end)
 
+  it("comes with <close>, and harms nobody who still waits", function()
+    sh("truncate -s 3G \"$1/big\"", dir)
+    local waiter, kept, fd
+    do
+      local context <close> = assert(tar.context { dir = dir })
+      kept, fd = context, context:fd()
+      waiter = task.spawn(function() return context:wait() end)
+      task.sleep(0)
+    end
+    local _, _, failure = waiter:join(2)
+    assert.equal("cancelled", failure.kind)
+    assert.equal("cancelled", select(2, kept:wait()).kind)
+    close(fd)
+  end)
+
   it("gives its descriptor once, and does not wait for nobody", function()
     local context <close> = assert(tar.context { dir = dir })
     assert.error_matches(function() context:wait() end, "nobody reads")
