@@ -150,7 +150,8 @@ struct task *task_start(lua_State *L, struct host *host, struct task *parent, in
     task->L = lua_newthread(L);
     lua_setiuservalue(L, -2, 1);
     lua_insert(L, -nargs - 2); /* task f args… */
-    luaL_checkstack(task->L, nargs + 4, "too many arguments");
+    if (!lua_checkstack(task->L, nargs + 4))
+        luaL_error(L, "too many arguments");
     lua_pushlightuserdata(task->L, task);
     lua_pushcclosure(task->L, body, 1);
     lua_pushcfunction(task->L, bind_on_error);
@@ -294,7 +295,8 @@ int task_results(struct task *task, lua_State *L)
 {
     int count = task->nresults;
     luaL_checkstack(L, count + 1, "too many results");
-    luaL_checkstack(task->L, count, "too many results");
+    if (!lua_checkstack(task->L, count)) /* raised where it is caught, not in the ended task */
+        luaL_error(L, "too many results");
     lua_pushboolean(L, !task->failed);
     for (int i = 0; i < count; i++)
         lua_pushvalue(task->L, -count);
@@ -377,7 +379,10 @@ lua_State *bind_state(const void *op)
 void hold_start(lua_State *L, struct hold *hold, void (*end)(void *thing), void *thing)
 {
     struct task *task = bind_host(L)->current;
-    *hold = (struct hold){.task = task, .end = end, .thing = thing, .next = task->holds};
+    *hold = (struct hold){.task = task, .end = end, .thing = thing};
+    if (!task)
+        return; /* made by a finalizer that the loop's own work set off: the collector ends it */
+    hold->next = task->holds;
     if (hold->next)
         hold->next->prev = hold;
     task->holds = hold;

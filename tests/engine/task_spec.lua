@@ -131,6 +131,14 @@ describe("task", function()
     assert.has_error(function() task.spawn() end)
   end)
 
+  it("passes 100,000 arguments and results, and refuses more than Lua's stack holds", function()
+    local counting = task.spawn(select, "#", table.unpack({}, 1, 100000))
+    assert.same({ true, 100000 }, { counting:join() })
+    assert.equal(100001, select("#", task.spawn(table.unpack, {}, 1, 100000):join()))
+    assert.error_matches(function() task.spawn(table.unpack, {}, 1, 600000):join() end,
+      "too many results")
+  end)
+
   it("finishes 10,000 sleeping tasks", function()
     local before, ended = task.live().tasks, 0
     local group = task.spawn(function()
