@@ -317,7 +317,7 @@ static int l_close(lua_State *L)
 /* db.open(path) -> database; errors are told by the first statement */
 static int l_open(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = bind_path(L, 1);
     struct base **slot = lua_newuserdatauv(L, sizeof *slot, 0);
     *slot = NULL;
     luaL_setmetatable(L, DB);

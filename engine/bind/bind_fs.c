@@ -41,7 +41,7 @@ static int done(lua_State *L)
 /* fs.read(path[, max]) -> bytes | nil, err */
 static int l_read(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = bind_path(L, 1);
     struct buf bytes;
     struct err err;
     buf_init(&bytes, (size_t)luaL_optinteger(L, 2, READ_MAX));
@@ -58,7 +58,7 @@ static const struct opt write_options[] = {
 static int write_with(lua_State *L, bool (*write_file)(const struct file_spec *, struct err *),
                       const char *function)
 {
-    struct file_spec spec = {.path = luaL_checkstring(L, 1)};
+    struct file_spec spec = {.path = bind_path(L, 1)};
     struct err err;
     spec.data = bind_text(L, 2, &spec.len);
     if (!lua_isnoneornil(L, 3)) {
@@ -85,7 +85,7 @@ static int l_make_dir(lua_State *L)
 {
     struct err err;
     mode_t mode = (mode_t)luaL_optinteger(L, 2, 0777);
-    return dir_make(luaL_checkstring(L, 1), mode, &err) ? done(L) : bind_fail(L, &err);
+    return dir_make(bind_path(L, 1), mode, &err) ? done(L) : bind_fail(L, &err);
 }
 
 static const char *type_name(mode_t mode)
@@ -100,7 +100,7 @@ static const char *type_name(mode_t mode)
    points to */
 static int l_stat(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = bind_path(L, 1);
     struct stat st;
     if (lstat(path, &st) != 0)
         return system_fail(L, "look at", path);
@@ -128,7 +128,7 @@ static int by_name(const void *a, const void *b)
 /* fs.list(path) -> names, sorted bytewise | nil, err */
 static int l_list(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = bind_path(L, 1);
     DIR *dir = opendir(path);
     if (!dir)
         return system_fail(L, "list", path);
@@ -156,19 +156,19 @@ static int l_list(lua_State *L)
 
 static int l_rename(lua_State *L)
 {
-    const char *from = luaL_checkstring(L, 1), *to = luaL_checkstring(L, 2);
+    const char *from = bind_path(L, 1), *to = bind_path(L, 2);
     return rename(from, to) == 0 ? done(L) : system_fail(L, "rename", from);
 }
 
 static int l_symlink(lua_State *L)
 {
-    const char *target = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2);
+    const char *target = bind_path(L, 1), *path = bind_path(L, 2);
     return symlink(target, path) == 0 ? done(L) : system_fail(L, "make link", path);
 }
 
 static int l_chmod(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = bind_path(L, 1);
     mode_t mode = (mode_t)luaL_checkinteger(L, 2);
     return chmod(path, mode) == 0 ? done(L) : system_fail(L, "change the mode of", path);
 }
@@ -176,7 +176,7 @@ static int l_chmod(lua_State *L)
 /* fs.real_path(path) -> absolute, without links | nil, err */
 static int l_real_path(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = bind_path(L, 1);
     char *real = realpath(path, NULL);
     if (!real)
         return system_fail(L, "find", path);
@@ -198,7 +198,7 @@ static int l_cwd(lua_State *L)
 /* fs.make_temp(prefix) -> path of a new directory, mode 0700 | nil, err */
 static int l_make_temp(lua_State *L)
 {
-    const char *prefix = luaL_checkstring(L, 1);
+    const char *prefix = bind_path(L, 1);
     struct buf path;
     buf_init(&path, PATH_MAX);
     buf_format(&path, "%sXXXXXX", prefix);
@@ -214,7 +214,7 @@ static int l_make_temp(lua_State *L)
 /* fs.join(base, path) -> cleaned path; an absolute second one stands alone */
 static int l_join(lua_State *L)
 {
-    char *joined = path_join(luaL_checkstring(L, 1), luaL_checkstring(L, 2));
+    char *joined = path_join(bind_path(L, 1), bind_path(L, 2));
     lua_pushstring(L, joined);
     mem_free(joined);
     return 1;
@@ -224,10 +224,10 @@ static int l_join(lua_State *L)
 static int l_matches(lua_State *L)
 {
     struct err err;
-    const char *pattern = luaL_checkstring(L, 1);
+    const char *pattern = bind_path(L, 1);
     if (!glob_check(pattern, &err))
         return bind_fail(L, &err);
-    lua_pushboolean(L, glob_match(pattern, luaL_checkstring(L, 2)));
+    lua_pushboolean(L, glob_match(pattern, bind_path(L, 2)));
     return 1;
 }
 
@@ -306,7 +306,7 @@ static int k_removal(lua_State *L, int status, lua_KContext context)
 /* fs.remove(path): a file or a whole tree; absent is good; waits */
 static int l_remove(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = bind_path(L, 1);
     struct removal *removal = bind_wait(L, sizeof *removal, REMOVAL, removal_cancel);
     removal->path = mem_text(path);
     const struct work_spec spec = {.run = remove_tree, .done = on_removed, .arg = removal};
@@ -330,7 +330,7 @@ static int lock_gc(lua_State *L)
    process. */
 static int l_lock(lua_State *L)
 {
-    const char *path = luaL_checkstring(L, 1);
+    const char *path = bind_path(L, 1);
     int *fd = lua_newuserdatauv(L, sizeof *fd, 0);
     *fd = -1;
     luaL_setmetatable(L, LOCK);

@@ -196,7 +196,7 @@ static int k_file(lua_State *L, int status, lua_KContext context)
 static int l_file(lua_State *L)
 {
     struct err err;
-    struct hash_file_spec spec = {.path = luaL_checkstring(L, 1)};
+    struct hash_file_spec spec = {.path = bind_path(L, 1)};
     struct file_hash *op = bind_wait(L, sizeof *op, FILE_HASH, cancel_file);
     op->file = hash_file_start(bind_loop(L), &spec, on_file, op, &err);
     if (!op->file)

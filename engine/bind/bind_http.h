@@ -4,6 +4,7 @@
 
 #include "bind/bind.h"
 #include "prim/http.h"
+#include "prim/http_stream.h"
 
 /* The pool is held by upvalue 2 of each of the module's functions, made on first use. */
 struct http_pool *http_pool_of(lua_State *L);
@@ -19,12 +20,14 @@ void http_open_stream(lua_State *L);
 
 /* Option keys that tell how a server is reached. */
 #define HTTP_PEER_OPTIONS                                                                        \
-    {"unix", OPT_TEXT, false}, {"ca_file", OPT_TEXT, false}, {"cert_file", OPT_TEXT, false},     \
-        {"key_file", OPT_TEXT, false}, {"connect_timeout", OPT_NUMBER, false}
+    {"unix", OPT_PLAIN, false}, {"ca_file", OPT_PLAIN, false}, {"cert_file", OPT_PLAIN, false},  \
+        {"key_file", OPT_PLAIN, false}, {"connect_timeout", OPT_NUMBER, false}
 void http_read_peer(lua_State *L, int arg, struct http_peer *peer);
-uint64_t http_milliseconds(lua_State *L, int arg, const char *key, lua_Number fallback);
-/* A text that is not empty and holds no NUL; NULL when absent. */
-const char *http_plain(lua_State *L, int arg, const char *key, const char *function);
+/* The same, and which server, for a connection that is no request. */
+#define HTTP_PLACE_OPTIONS                                                                       \
+    HTTP_PEER_OPTIONS, {"host", OPT_PLAIN, false}, {"port", OPT_INTEGER, false},                 \
+        {"tls", OPT_BOOL, false}
+void http_read_place(lua_State *L, const char *function, struct http_stream_spec *spec);
 /* The fields of the map `headers`; leaves the block (a userdata, or nil) on the stack. */
 const struct http_field *http_read_fields(lua_State *L, int arg, const char *function,
                                           size_t *count);

@@ -9,33 +9,30 @@
 
 #define BODY "orch.http.body"
 
-uint64_t http_milliseconds(lua_State *L, int arg, const char *key, lua_Number fallback)
-{
-    const lua_Number seconds = opt_number(L, arg, key, fallback);
-    if (!(seconds < 1e9))
-        luaL_error(L, "option '%s' is more seconds than can be waited", key);
-    return (uint64_t)(seconds * 1000 + 0.5);
-}
-
-const char *http_plain(lua_State *L, int arg, const char *key, const char *function)
-{
-    size_t len;
-    const char *text = opt_text(L, arg, key, &len);
-    if (text && (len == 0 || strlen(text) != len))
-        luaL_error(L, "%s: option '%s' is empty or holds a zero byte", function, key);
-    return text;
-}
-
 void http_read_peer(lua_State *L, int arg, struct http_peer *peer)
 {
-    const char *function = "orch.http";
     *peer = (struct http_peer){
-        .unix_path = http_plain(L, arg, "unix", function),
-        .ca_file = http_plain(L, arg, "ca_file", function),
-        .cert_file = http_plain(L, arg, "cert_file", function),
-        .key_file = http_plain(L, arg, "key_file", function),
-        .connect_timeout_ms = http_milliseconds(L, arg, "connect_timeout", 10),
+        .unix_path = opt_text(L, arg, "unix", NULL),
+        .ca_file = opt_text(L, arg, "ca_file", NULL),
+        .cert_file = opt_text(L, arg, "cert_file", NULL),
+        .key_file = opt_text(L, arg, "key_file", NULL),
+        .connect_timeout_ms = opt_milliseconds(L, arg, "connect_timeout", 10),
     };
+}
+
+void http_read_place(lua_State *L, const char *function, struct http_stream_spec *spec)
+{
+    http_read_peer(L, 1, &spec->peer);
+    spec->host = opt_text(L, 1, "host", NULL);
+    spec->tls = opt_bool(L, 1, "tls", false);
+    const lua_Integer port = opt_integer(L, 1, "port", 0);
+    spec->port = (unsigned)port;
+    if (!spec->peer.unix_path == !spec->host)
+        luaL_error(L, "%s: either 'unix' or 'host' and 'port' must be given", function);
+    if (spec->host && (port < 1 || port > 65535))
+        luaL_error(L, "%s: option 'port' must be 1 to 65535", function);
+    if (spec->host && strpbrk(spec->host, "/?#@[]% \t\r\n"))
+        luaL_error(L, "%s: option 'host' is no host's name", function);
 }
 
 void http_check_token(lua_State *L, const char *text, const char *function, const char *what)
@@ -127,7 +124,7 @@ const struct http_field *http_read_fields(lua_State *L, int arg, const char *fun
 
 bool http_open_body(lua_State *L, struct http_spec *spec, struct err *err)
 {
-    const char *path = http_plain(L, 1, "body_file", "http.request");
+    const char *path = opt_text(L, 1, "body_file", NULL);
     if (!path)
         return true;
     struct stat stat;
@@ -150,16 +147,16 @@ bool http_open_body(lua_State *L, struct http_spec *spec, struct err *err)
 
 static const struct opt request_options[] = {
     HTTP_PEER_OPTIONS,
-    {"url", OPT_TEXT, true},
-    {"method", OPT_TEXT, false},
+    {"url", OPT_PLAIN, true},
+    {"method", OPT_PLAIN, false},
     {"headers", OPT_MAP, false},
     {"body", OPT_TEXT, false},
     {"body_fd", OPT_INTEGER, false},
-    {"body_file", OPT_TEXT, false},
+    {"body_file", OPT_PLAIN, false},
     {"body_length", OPT_INTEGER, false},
     {"body_max", OPT_INTEGER, false},
     {"stream", OPT_BOOL, false},
-    {"file", OPT_TEXT, false},
+    {"file", OPT_PLAIN, false},
     {"timeout", OPT_NUMBER, false},
     {"idle_timeout", OPT_NUMBER, false},
     {"redirects", OPT_INTEGER, false},
@@ -193,7 +190,7 @@ static void read_body(lua_State *L, struct http_spec *spec)
     spec->body = opt_text(L, 1, "body", &spec->body_len);
     spec->body_fd = (int)opt_integer(L, 1, "body_fd", -1);
     spec->body_length = opt_integer(L, 1, "body_length", -1);
-    const bool from_file = http_plain(L, 1, "body_file", "http.request") != NULL;
+    const bool from_file = opt_text(L, 1, "body_file", NULL) != NULL;
     if ((spec->body != NULL) + (spec->body_fd >= 0) + from_file > 1)
         luaL_error(L, "http.request: 'body', 'body_fd' and 'body_file' exclude each other");
     if (spec->body_length >= 0 && spec->body_fd < 0)
@@ -205,11 +202,11 @@ void http_read_request(lua_State *L, struct http_spec *spec)
     const char *const function = "http.request";
     bind_options(L, 1, request_options, function);
     *spec = (struct http_spec){
-        .url = http_plain(L, 1, "url", function),
-        .method = http_plain(L, 1, "method", function),
-        .file = http_plain(L, 1, "file", function),
-        .timeout_ms = http_milliseconds(L, 1, "timeout", 0),
-        .idle_timeout_ms = http_milliseconds(L, 1, "idle_timeout", 60),
+        .url = opt_text(L, 1, "url", NULL),
+        .method = opt_text(L, 1, "method", NULL),
+        .file = opt_text(L, 1, "file", NULL),
+        .timeout_ms = opt_milliseconds(L, 1, "timeout", 0),
+        .idle_timeout_ms = opt_milliseconds(L, 1, "idle_timeout", 60),
     };
     const lua_Integer redirects = opt_integer(L, 1, "redirects", 0);
     if (redirects > 50)
@@ -219,7 +216,7 @@ void http_read_request(lua_State *L, struct http_spec *spec)
         http_check_token(L, spec->method, function, "method");
     http_read_peer(L, 1, &spec->peer);
     read_body(L, spec);
-    if ((spec->body_fd >= 0 || http_plain(L, 1, "body_file", function)) && spec->method &&
+    if ((spec->body_fd >= 0 || opt_text(L, 1, "body_file", NULL)) && spec->method &&
         strcmp(spec->method, "HEAD") == 0)
         luaL_error(L, "http.request: a HEAD request has no body");
     read_basic(L, spec);
@@ -252,8 +249,8 @@ int *http_guard_body(lua_State *L)
     return fd;
 }
 
-    bind_closable(L, BODY, body_close);
 void http_open_options(lua_State *L)
 {
     bind_type(L, BODY, NULL, body_close);
+    bind_closable(L, BODY, body_close);
 }

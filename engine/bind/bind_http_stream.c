@@ -118,36 +118,17 @@ static int link_gc(lua_State *L)
 
 /* --- opening ---------------------------------------------------------------------------------- */
 
-#define PLACE_OPTIONS                                                                            \
-    HTTP_PEER_OPTIONS, {"host", OPT_TEXT, false}, {"port", OPT_INTEGER, false},                  \
-        {"tls", OPT_BOOL, false}
-
-static const struct opt stream_options[] = {PLACE_OPTIONS, {NULL, 0, false}};
+static const struct opt stream_options[] = {HTTP_PLACE_OPTIONS, {NULL, 0, false}};
 
 static const struct opt upgrade_options[] = {
-    PLACE_OPTIONS,
-    {"path", OPT_TEXT, true},
-    {"method", OPT_TEXT, false},
+    HTTP_PLACE_OPTIONS,
+    {"path", OPT_PLAIN, true},
+    {"method", OPT_PLAIN, false},
     {"headers", OPT_MAP, false},
     {"body", OPT_TEXT, false},
     {"timeout", OPT_NUMBER, false},
     {NULL, 0, false},
 };
-
-static void read_place(lua_State *L, const char *function, struct http_stream_spec *spec)
-{
-    http_read_peer(L, 1, &spec->peer);
-    spec->host = http_plain(L, 1, "host", function);
-    spec->tls = opt_bool(L, 1, "tls", false);
-    const lua_Integer port = opt_integer(L, 1, "port", 0);
-    spec->port = (unsigned)port;
-    if (!spec->peer.unix_path == !spec->host)
-        luaL_error(L, "%s: either 'unix' or 'host' and 'port' must be given", function);
-    if (spec->host && (port < 1 || port > 65535))
-        luaL_error(L, "%s: option 'port' must be 1 to 65535", function);
-    if (spec->host && strpbrk(spec->host, "/?#@[]% \t\r\n"))
-        luaL_error(L, "%s: option 'host' is no host's name", function);
-}
 
 /* At 1 the options; pushes the stream's userdata (2) and the wait's. */
 static struct link_wait *new_link(lua_State *L, void (*cancel)(void *op))
@@ -203,7 +184,7 @@ int http_l_stream(lua_State *L)
     struct err err;
     struct link_wait *wait = new_link(L, open_cancel);
     bind_options(L, 1, stream_options, "http.stream");
-    read_place(L, "http.stream", &spec);
+    http_read_place(L, "http.stream", &spec);
     struct link *link = keep_link(L, wait);
     link->opening = http_stream_start(bind_loop(L), &spec, on_connected, link, &err);
     return link->opening ? wait_open(L, wait) : http_fail(L, &err);
@@ -217,17 +198,17 @@ int http_l_upgrade(lua_State *L)
     struct err err;
     struct link_wait *wait = new_link(L, open_cancel);
     bind_options(L, 1, upgrade_options, function);
-    read_place(L, function, &spec.stream);
-    spec.path = http_plain(L, 1, "path", function);
+    http_read_place(L, function, &spec.stream);
+    spec.path = opt_text(L, 1, "path", NULL);
     for (const unsigned char *c = (const unsigned char *)spec.path; *c; c++)
         if (spec.path[0] != '/' || *c <= ' ' || *c == 127)
             luaL_error(L, "%s: option 'path' must begin with '/' and hold no blanks", function);
-    spec.method = http_plain(L, 1, "method", function);
+    spec.method = opt_text(L, 1, "method", NULL);
     if (!spec.method)
         spec.method = "POST";
     http_check_token(L, spec.method, function, "method");
     spec.body = opt_text(L, 1, "body", &spec.body_len);
-    spec.timeout_ms = http_milliseconds(L, 1, "timeout", 60);
+    spec.timeout_ms = opt_milliseconds(L, 1, "timeout", 60);
     spec.fields = http_read_fields(L, 1, function, &spec.field_count);
     struct link *link = keep_link(L, wait);
     link->upgrade = http_upgrade_start(bind_loop(L), &spec, on_upgraded, link, &err);
@@ -373,7 +354,6 @@ static int l_shutdown(lua_State *L)
 {
     struct link *link = to_link(L);
     check_open(L, link);
-    bind_closable(L, STREAM, l_close);
     if (link->writer)
         return luaL_error(L, "another task writes to this stream already");
     return shutdown_on(L, link);
@@ -393,5 +373,6 @@ static const luaL_Reg methods[] = {
 void http_open_stream(lua_State *L)
 {
     bind_type(L, STREAM, methods, link_gc);
+    bind_closable(L, STREAM, l_close);
     bind_type(L, WAIT, NULL, NULL);
 }

@@ -5,7 +5,7 @@
 #include "bind/host.h"
 
 static const struct opt start_options[] = {
-    {"argv", OPT_LIST, true},     {"cwd", OPT_TEXT, false},  {"env", OPT_MAP, false},
+    {"argv", OPT_LIST, true},     {"cwd", OPT_PLAIN, false},  {"env", OPT_MAP, false},
     {"input", OPT_TEXT, false},   {"split", OPT_BOOL, false}, {"inherit", OPT_BOOL, false},
     {"grace", OPT_NUMBER, false}, {"timeout", OPT_NUMBER, false},
     {"quiet", OPT_NUMBER, false}, {"output_max", OPT_INTEGER, false}, {NULL, 0, false},
@@ -47,44 +47,24 @@ static const char *const *env_block(lua_State *L, int arg)
     return (const char *const *)block;
 }
 
-/* The kernel takes texts that end at a NUL. */
-static void refuse_nul(lua_State *L, const char *function, const char *key, size_t len,
-                       const char *text)
-{
-    if (text && strlen(text) != len)
-        luaL_error(L, "%s: option '%s' holds a NUL", function, key);
-}
-
-static uint64_t milliseconds(lua_State *L, int arg, const char *key)
-{
-    return (uint64_t)(opt_number(L, arg, key, 0) * 1000 + 0.5);
-}
-
 const char **proc_options(lua_State *L, const char *function, struct proc_spec *spec)
 {
     bind_options(L, 1, start_options, function);
-    size_t len;
     *spec = (struct proc_spec){
-        .cwd = opt_text(L, 1, "cwd", &len),
+        .cwd = opt_text(L, 1, "cwd", NULL),
         .keepers = bind_host(L)->keepers,
         .split = opt_bool(L, 1, "split", false),
         .inherit = opt_bool(L, 1, "inherit", false),
-        .grace_ms = milliseconds(L, 1, "grace"),
-        .timeout_ms = milliseconds(L, 1, "timeout"),
-        .quiet_ms = milliseconds(L, 1, "quiet"),
+        .grace_ms = opt_milliseconds(L, 1, "grace", 0),
+        .timeout_ms = opt_milliseconds(L, 1, "timeout", 0),
+        .quiet_ms = opt_milliseconds(L, 1, "quiet", 0),
     };
-    refuse_nul(L, function, "cwd", len, spec->cwd);
     spec->input = opt_text(L, 1, "input", &spec->input_len);
     spec->env = env_block(L, 1);
     size_t count;
     lua_getfield(L, 1, "argv");
     if (lua_rawlen(L, -1) == 0)
         luaL_error(L, "%s: option 'argv' is empty", function);
-    for (lua_Integer i = 1; i <= (lua_Integer)lua_rawlen(L, -1); i++, lua_pop(L, 1))
-        if (lua_rawgeti(L, -1, i) == LUA_TSTRING || lua_isuserdata(L, -1)) {
-            const char *text = bind_text(L, -1, &len);
-            refuse_nul(L, function, "argv", len, text);
-        }
     const char **argv = opt_texts(L, 1, "argv", &count);
     spec->argv = argv;
     return argv;

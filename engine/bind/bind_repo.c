@@ -126,23 +126,6 @@ static int k_done(lua_State *L, int status, lua_KContext context)
 
 /* --- functions ---------------------------------------------------------------------------- */
 
-/* A text without NUL bytes: the helper's protocol and every path end there. */
-static const char *plain_text(lua_State *L, const char *key, const char *function)
-{
-    size_t len;
-    const char *text = opt_text(L, 1, key, &len);
-    if (text && strlen(text) != len)
-        luaL_error(L, "%s: option '%s' holds a NUL byte", function, key);
-    if (text && len == 0)
-        luaL_error(L, "%s: option '%s' is empty; leave it out to have the default", function, key);
-    return text;
-}
-
-static uint64_t milliseconds(lua_State *L, const char *key, lua_Number fallback)
-{
-    return (uint64_t)(opt_number(L, 1, key, fallback) * 1000 + 0.5);
-}
-
 static int start(lua_State *L, struct visit *visit, struct repo_spec *spec)
 {
     char *helper = path_join(bind_host(L)->lib_dir, "orch-repo");
@@ -155,10 +138,10 @@ static int start(lua_State *L, struct visit *visit, struct repo_spec *spec)
 }
 
 static const struct opt checkout_options[] = {
-    {"url", OPT_TEXT, true},       {"ref", OPT_TEXT, false},       {"sha", OPT_TEXT, false},
-    {"into", OPT_TEXT, true},      {"mirror", OPT_TEXT, false},    {"user", OPT_TEXT, false},
-    {"password", OPT_TEXT, false}, {"submodules", OPT_BOOL, false}, {"tags", OPT_BOOL, false},
-    {"times", OPT_TEXT, false},    {"timeout", OPT_NUMBER, false},
+    {"url", OPT_PLAIN, true},       {"ref", OPT_PLAIN, false},       {"sha", OPT_PLAIN, false},
+    {"into", OPT_PLAIN, true},      {"mirror", OPT_PLAIN, false},    {"user", OPT_PLAIN, false},
+    {"password", OPT_PLAIN, false}, {"submodules", OPT_BOOL, false}, {"tags", OPT_BOOL, false},
+    {"times", OPT_PLAIN, false},    {"timeout", OPT_NUMBER, false},
     {"idle_timeout", OPT_NUMBER, false}, {NULL, 0, false},
 };
 
@@ -169,24 +152,24 @@ static int l_checkout(lua_State *L)
     bind_options(L, 1, checkout_options, name);
     struct repo_spec spec = {
         .op = REPO_CHECKOUT,
-        .url = plain_text(L, "url", name),
-        .ref = plain_text(L, "ref", name),
-        .sha = plain_text(L, "sha", name),
-        .into = plain_text(L, "into", name),
-        .mirror = plain_text(L, "mirror", name),
-        .times = plain_text(L, "times", name),
-        .user = plain_text(L, "user", name),
-        .password = plain_text(L, "password", name),
+        .url = opt_text(L, 1, "url", NULL),
+        .ref = opt_text(L, 1, "ref", NULL),
+        .sha = opt_text(L, 1, "sha", NULL),
+        .into = opt_text(L, 1, "into", NULL),
+        .mirror = opt_text(L, 1, "mirror", NULL),
+        .times = opt_text(L, 1, "times", NULL),
+        .user = opt_text(L, 1, "user", NULL),
+        .password = opt_text(L, 1, "password", NULL),
         .submodules = opt_bool(L, 1, "submodules", false),
         .tags = opt_bool(L, 1, "tags", false),
-        .timeout_ms = milliseconds(L, "timeout", TIMEOUT_S),
-        .idle_ms = milliseconds(L, "idle_timeout", IDLE_S),
+        .timeout_ms = opt_milliseconds(L, 1, "timeout", TIMEOUT_S),
+        .idle_ms = opt_milliseconds(L, 1, "idle_timeout", IDLE_S),
     };
     return start(L, bind_wait(L, sizeof(struct visit), REPO, visit_cancel), &spec);
 }
 
 static const struct opt info_options[] = {
-    {"dir", OPT_TEXT, false}, {"dirty", OPT_BOOL, false}, {"timeout", OPT_NUMBER, false},
+    {"dir", OPT_PLAIN, false}, {"dirty", OPT_BOOL, false}, {"timeout", OPT_NUMBER, false},
     {NULL, 0, false},
 };
 
@@ -197,9 +180,9 @@ static int l_info(lua_State *L)
     bind_options(L, 1, info_options, name);
     struct repo_spec spec = {
         .op = REPO_INFO,
-        .dir = plain_text(L, "dir", name),
+        .dir = opt_text(L, 1, "dir", NULL),
         .dirty = opt_bool(L, 1, "dirty", false),
-        .timeout_ms = milliseconds(L, "timeout", INFO_TIMEOUT_S),
+        .timeout_ms = opt_milliseconds(L, 1, "timeout", INFO_TIMEOUT_S),
     };
     struct visit *visit = bind_wait(L, sizeof *visit, REPO, visit_cancel);
     visit->info = true;

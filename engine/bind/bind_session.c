@@ -1,7 +1,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "bind/bind.h"
+#include "bind/bind_http.h"
 #include "prim/session.h"
 
 #define SESSION "orch.session"
@@ -12,7 +12,6 @@ enum {
     SECRET_MAX = 500 << 10, /* BuildKit's */
     OPEN_SECONDS = 15,
     SILENCE_SECONDS = 60,
-    CONNECT_MS = 10000,
 };
 
 /* On the heap and shared by the userdata and the primitive: freed when both have let go. */
@@ -80,14 +79,16 @@ static int link_gc(lua_State *L)
 /* --- options ---------------------------------------------------------------------------------- */
 
 static const struct opt open_options[] = {
-    {"unix", OPT_TEXT, false},        {"host", OPT_TEXT, false},
-    {"port", OPT_INTEGER, false},     {"tls", OPT_BOOL, false},
-    {"ca_file", OPT_TEXT, false},     {"cert_file", OPT_TEXT, false},
-    {"key_file", OPT_TEXT, false},    {"api", OPT_TEXT, true},
-    {"dirs", OPT_MAP, false},         {"dockerfile_text", OPT_TEXT, false},
-    {"secrets", OPT_MAP, false},      {"credentials", OPT_MAP, false},
-    {"ssh", OPT_MAP, false},          {"output", OPT_TEXT, false},
-    {"shared_key", OPT_TEXT, false},  {"timeout", OPT_NUMBER, false},
+    HTTP_PLACE_OPTIONS,
+    {"api", OPT_PLAIN, true},
+    {"dirs", OPT_MAP, false},
+    {"dockerfile_text", OPT_TEXT, false},
+    {"secrets", OPT_MAP, false},
+    {"credentials", OPT_MAP, false},
+    {"ssh", OPT_MAP, false},
+    {"output", OPT_PLAIN, false},
+    {"shared_key", OPT_PLAIN, false},
+    {"timeout", OPT_NUMBER, false},
     {"silence", OPT_NUMBER, false},
     {NULL, 0, false},
 };
@@ -98,13 +99,6 @@ static const char *plain(lua_State *L, const char *text, size_t len, const char 
     if (text && (len == 0 || strlen(text) != len))
         luaL_error(L, "session.open: option '%s' has an empty text or a zero byte in it", key);
     return text;
-}
-
-static const char *plain_option(lua_State *L, const char *key)
-{
-    size_t len = 0;
-    const char *text = opt_text(L, 1, key, &len);
-    return plain(L, text, len, key);
 }
 
 static const char *checked(lua_State *L, const char *key, const char *name, size_t *len)
@@ -179,43 +173,17 @@ static struct session_gifts read_gifts(lua_State *L, const char *key)
     return gifts;
 }
 
-static struct http_stream_spec read_place(lua_State *L)
-{
-    const lua_Integer port = opt_integer(L, 1, "port", 0);
-    const struct http_stream_spec place = {
-        .peer = {.unix_path = plain_option(L, "unix"), .ca_file = plain_option(L, "ca_file"),
-                 .cert_file = plain_option(L, "cert_file"),
-                 .key_file = plain_option(L, "key_file"), .connect_timeout_ms = CONNECT_MS},
-        .host = plain_option(L, "host"),
-        .port = (unsigned)port,
-        .tls = opt_bool(L, 1, "tls", false),
-    };
-    if (!place.peer.unix_path == !place.host)
-        luaL_error(L, "session.open: either 'unix' or 'host' and 'port' must be given");
-    if (place.host && (port < 1 || port > 65535))
-        luaL_error(L, "session.open: option 'port' must be 1 to 65535");
-    if (place.host && strpbrk(place.host, "/?#@[]% \t\r\n"))
-        luaL_error(L, "session.open: option 'host' is no host's name");
-    return place;
-}
-
-static uint64_t milliseconds(lua_State *L, const char *key, lua_Number otherwise)
-{
-    const lua_Number seconds = opt_number(L, 1, key, otherwise);
-    return (uint64_t)((seconds < 1e6 ? seconds : 1e6) * 1000 + 0.5);
-}
-
 static void read_options(lua_State *L, struct session_spec *spec)
 {
     *spec = (struct session_spec){
-        .place = read_place(L),
-        .api = plain_option(L, "api"),
-        .shared_key = plain_option(L, "shared_key"),
-        .output = plain_option(L, "output"),
-        .timeout_ms = milliseconds(L, "timeout", OPEN_SECONDS),
-        .silence_ms = milliseconds(L, "silence", SILENCE_SECONDS),
+        .api = opt_text(L, 1, "api", NULL),
+        .shared_key = opt_text(L, 1, "shared_key", NULL),
+        .output = opt_text(L, 1, "output", NULL),
+        .timeout_ms = opt_milliseconds(L, 1, "timeout", OPEN_SECONDS),
+        .silence_ms = opt_milliseconds(L, 1, "silence", SILENCE_SECONDS),
         .opened = on_opened,
     };
+    http_read_place(L, "session.open", &spec->place);
     if (strspn(spec->api, "0123456789.") != strlen(spec->api) || strlen(spec->api) > 16)
         luaL_error(L, "session.open: option 'api' must be a version such as 1.41");
     if (spec->shared_key && strpbrk(spec->shared_key, "\r\n"))
@@ -307,12 +275,6 @@ static void stop_waiting(void *op)
 static int push_end(lua_State *L, struct link *link)
 {
     if (link->result.err.kind != ERR_NONE)
-static int l_end(lua_State *L)
-{
-    end_link(to_link(L));
-    return 0;
-}
-
         return fail(L, &link->result.err);
     push_stats(L, &link->result.stats);
     return 1;
@@ -345,12 +307,17 @@ static int l_close(lua_State *L)
     return l_wait(L);
 }
 
+static int l_end(lua_State *L)
+{
+    end_link(to_link(L));
+    return 0;
+}
+
 /* session:id() -> string */
 static int l_id(lua_State *L)
 {
     lua_pushstring(L, to_link(L)->id);
     return 1;
-    bind_closable(L, SESSION, l_end);
 }
 
 /* session:stats() -> stats */
@@ -383,6 +350,7 @@ int luaopen_orch_session(lua_State *L);
 int luaopen_orch_session(lua_State *L)
 {
     bind_type(L, SESSION, methods, link_gc);
+    bind_closable(L, SESSION, l_end);
     bind_type(L, WAIT, NULL, NULL);
     bind_module(L, functions);
     return 1;

@@ -68,8 +68,8 @@ static int k_pack(lua_State *L, int status, lua_KContext context)
 }
 
 static const struct opt pack_options[] = {
-    {"root", OPT_TEXT, true},      {"paths", OPT_LIST, true},        {"file", OPT_TEXT, true},
-    {"compression", OPT_TEXT, false}, {"level", OPT_INTEGER, false}, {"mtime", OPT_INTEGER, false},
+    {"root", OPT_PLAIN, true},      {"paths", OPT_LIST, true},        {"file", OPT_PLAIN, true},
+    {"compression", OPT_PLAIN, false}, {"level", OPT_INTEGER, false}, {"mtime", OPT_INTEGER, false},
     {NULL, 0, false},
 };
 

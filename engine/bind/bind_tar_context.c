@@ -74,9 +74,12 @@ static int stream_gc(lua_State *L)
 }
 
 static const struct opt context_options[] = {
-    {"dir", OPT_TEXT, true},     {"dockerfile", OPT_TEXT, false},
-        {"dockerfile_text", OPT_TEXT, false},
-    {"ignore", OPT_TEXT, false}, {"classic", OPT_BOOL, false},    {NULL, 0, false},
+    {"dir", OPT_PLAIN, true},
+    {"dockerfile", OPT_PLAIN, false},
+    {"dockerfile_text", OPT_TEXT, false},
+    {"ignore", OPT_TEXT, false},
+    {"classic", OPT_BOOL, false},
+    {NULL, 0, false},
 };
 
 /* tar.context { dir, … } -> context | nil, err */
@@ -228,7 +231,7 @@ static const luaL_Reg ignore_methods[] = {{"excluded", l_excluded}, {NULL, NULL}
 void bind_tar_context_types(lua_State *L)
 {
     bind_type(L, CONTEXT, context_methods, stream_gc);
+    bind_closable(L, CONTEXT, l_cancel);
     bind_type(L, CONTEXT_WAIT, NULL, NULL);
     bind_type(L, IGNORE, ignore_methods, ignore_gc);
 }
-    bind_closable(L, CONTEXT, l_cancel);

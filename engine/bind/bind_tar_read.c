@@ -58,7 +58,7 @@ static void set_integer(lua_State *L, const char *key, unsigned long long value)
 /* --- tar.unpack ------------------------------------------------------------------------------- */
 
 static const struct opt unpack_options[] = {
-    {"file", OPT_TEXT, true},         {"into", OPT_TEXT, true}, {"entries_max", OPT_INTEGER, false},
+    {"file", OPT_PLAIN, true},         {"into", OPT_PLAIN, true}, {"entries_max", OPT_INTEGER, false},
     {"bytes_max", OPT_INTEGER, false}, {"list", OPT_BOOL, false}, {NULL, 0, false},
 };
 
@@ -97,7 +97,7 @@ int bind_tar_unpack(lua_State *L)
 /* --- tar.list --------------------------------------------------------------------------------- */
 
 static const struct opt list_options[] = {
-    {"file", OPT_TEXT, true}, {"entries_max", OPT_INTEGER, false}, {NULL, 0, false},
+    {"file", OPT_PLAIN, true}, {"entries_max", OPT_INTEGER, false}, {NULL, 0, false},
 };
 
 static const char *const type_names[] = {

@@ -53,26 +53,42 @@ void bind_closable(lua_State *L, const char *type, lua_CFunction close)
 
 static const char *const type_words[] = {
     [OPT_TEXT] = "a string",
+    [OPT_PLAIN] = "a string",
     [OPT_BOOL] = "true or false",
     [OPT_INTEGER] = "a whole number, zero or more",
-    [OPT_NUMBER] = "a number, zero or more",
+    [OPT_NUMBER] = "a number, zero to 1e12",
     [OPT_LIST] = "a list",
     [OPT_MAP] = "a table",
     [OPT_FUNCTION] = "a function",
     [OPT_ANY] = "a value",
 };
 
+static bool is_text(lua_State *L, int idx)
+{
+    return lua_isstring(L, idx) || bind_is_secret(L, idx);
+}
+
+static bool holds_zero(lua_State *L, int idx)
+{
+    size_t len;
+    const char *text = bind_text(L, idx, &len);
+    return strlen(text) != len;
+}
+
 static bool fits(lua_State *L, int idx, enum opt_type type)
 {
     switch (type) {
     case OPT_TEXT:
-        return lua_isstring(L, idx) || luaL_testudata(L, idx, "orch.secret");
+        return is_text(L, idx);
+    case OPT_PLAIN:
+        return is_text(L, idx) && *bind_text(L, idx, NULL) && !holds_zero(L, idx);
     case OPT_BOOL:
         return lua_isboolean(L, idx);
     case OPT_INTEGER:
         return lua_isinteger(L, idx) && lua_tointeger(L, idx) >= 0;
     case OPT_NUMBER:
-        return lua_type(L, idx) == LUA_TNUMBER && lua_tonumber(L, idx) >= 0;
+        return lua_type(L, idx) == LUA_TNUMBER && lua_tonumber(L, idx) >= 0 &&
+               lua_tonumber(L, idx) <= 1e12;
     case OPT_LIST:
     case OPT_MAP:
         return lua_istable(L, idx);
@@ -98,6 +114,15 @@ static int unknown_option(lua_State *L, const struct opt *opts, const char *func
                       lua_tostring(L, -1));
 }
 
+/* A text that does not fit is not shown: it may be a credential. */
+static int refuse_value(lua_State *L, const struct opt *opt, const char *function)
+{
+    if (opt->type == OPT_PLAIN && is_text(L, -1))
+        return luaL_error(L, "%s: option '%s' is empty or holds a zero byte", function, opt->key);
+    return luaL_error(L, "%s: option '%s' must be %s, got %s", function, opt->key,
+                      type_words[opt->type], luaL_tolstring(L, -1, NULL));
+}
+
 void bind_options(lua_State *L, int arg, const struct opt *opts, const char *function)
 {
     arg = lua_absindex(L, arg);
@@ -115,8 +140,7 @@ void bind_options(lua_State *L, int arg, const struct opt *opts, const char *fun
         if (lua_type(L, -2) != LUA_TSTRING || !opt->key)
             unknown_option(L, opts, function);
         if (!fits(L, -1, opt->type))
-            luaL_error(L, "%s: option '%s' must be %s, got %s", function, opt->key,
-                       type_words[opt->type], luaL_tolstring(L, -1, NULL));
+            refuse_value(L, opt, function);
     }
     for (const struct opt *opt = opts; opt->key; opt++)
         if (opt->required && lua_getfield(L, arg, opt->key) == LUA_TNIL)
@@ -162,6 +186,18 @@ lua_Number opt_number(lua_State *L, int arg, const char *key, lua_Number fallbac
     return value;
 }
 
+uint64_t opt_milliseconds(lua_State *L, int arg, const char *key, lua_Number fallback)
+{
+    return (uint64_t)(opt_number(L, arg, key, fallback) * 1000 + 0.5);
+}
+
+const char *bind_path(lua_State *L, int arg)
+{
+    const char *path = luaL_checkstring(L, arg);
+    luaL_argcheck(L, !holds_zero(L, arg), arg, "the path holds a zero byte");
+    return path;
+}
+
 const char **opt_texts(lua_State *L, int arg, const char *key, size_t *count)
 {
     if (count)
@@ -174,9 +210,11 @@ const char **opt_texts(lua_State *L, int arg, const char *key, size_t *count)
     size_t len = lua_rawlen(L, -1);
     for (size_t i = 1; i <= len; i++) {
         lua_rawgeti(L, -1, (lua_Integer)i);
-        if (!fits(L, -1, OPT_TEXT))
+        if (!is_text(L, -1))
             luaL_error(L, "element %d of '%s' must be a string, got %s", (int)i, key,
                        luaL_typename(L, -1));
+        if (holds_zero(L, -1))
+            luaL_error(L, "element %d of '%s' holds a zero byte", (int)i, key);
         if (lua_type(L, -1) == LUA_TNUMBER) {
             lua_tostring(L, -1);
             lua_pushvalue(L, -1);

@@ -129,6 +129,15 @@ describe("fs", function()
     assert.equal("given\n", result.stdout)
   end)
 
+  it("takes no path that the kernel would see cut short", function()
+    local path = dir .. "/kept"
+    assert(fs.write(path, "x"))
+    assert.error_matches(function() fs.remove(path .. "\0.tmp") end, "zero byte")
+    assert.error_matches(function() fs.rename(path, path .. "\0") end, "zero byte")
+    assert.error_matches(function() fs.write(path .. "\0a", "y") end, "zero byte")
+    assert.equal("x", fs.read(path))
+  end)
+
   it("refuses unknown options", function()
     assert.has_error(function() fs.write(dir .. "/a", "", { mod = 1 }) end,
       "fs.write: unknown option 'mod' (known: mode, durable)")

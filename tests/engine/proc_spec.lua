@@ -81,8 +81,17 @@ describe("proc.run", function()
   end)
 
   it("refuses arguments that a program would see cut short", function()
-    refused("holds a NUL", proc.run, { argv = { "/bin/echo", "a\0b" } })
-    refused("holds a NUL", proc.run, { argv = { "/bin/echo" }, cwd = "/\0" })
+    refused("element 2 of 'argv' holds a zero byte", proc.run, { argv = { "/bin/echo", "a\0b" } })
+    refused("option 'cwd' is empty or holds a zero byte", proc.run,
+      { argv = { "/bin/echo" }, cwd = "/\0" })
+  end)
+
+  it("refuses a time that cannot be waited for", function()
+    for _, time in ipairs { math.huge, -1, 0 / 0 } do
+      refused("option 'timeout' must be a number, zero to 1e12", proc.run,
+        { argv = { "/bin/true" }, timeout = time })
+    end
+    assert.equal(0, assert(proc.run { argv = { "/bin/true" }, timeout = 1e12 }).code)
   end)
 
   it("measures time and memory", function()
@@ -119,7 +128,7 @@ describe("proc.run", function()
     refused("option 'argv' is missing", proc.run, {})
     refused("option 'argv' is empty", proc.run, { argv = {} })
     refused("element 2 of 'argv' must be a string, got table", proc.run, { argv = { "x", {} } })
-    refused("option 'timeout' must be a number, zero or more", proc.run,
+    refused("option 'timeout' must be a number, zero to 1e12", proc.run,
       { argv = { "x" }, timeout = -1 })
     refused("option 'output_max' must be a whole number", proc.run,
       { argv = { "x" }, output_max = 1.5 })

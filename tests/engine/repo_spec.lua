@@ -163,7 +163,7 @@ describe("repo", function()
     assert.error_matches(function() repo.checkout { url = "/x", into = "/y", branch = "main" } end,
       "repo.checkout: unknown option 'branch'")
     assert.error_matches(function() repo.checkout { url = "/x" } end, "option 'into' is missing")
-    assert.error_matches(function() repo.checkout { url = "/x\0", into = "/y" } end, "NUL")
+    assert.error_matches(function() repo.checkout { url = "/x\0", into = "/y" } end, "zero byte")
     assert.error_matches(function() repo.checkout { url = "/x", into = "/y", ref = "" } end,
       "empty")
     assert.error_matches(function() repo.info { path = "/x" } end, "unknown option 'path'")
