@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bind/options.h"
 #include "prim/db.h"
 
 #define DB "orch.db.database"

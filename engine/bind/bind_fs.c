@@ -16,6 +16,7 @@
 #include "base/glob.h"
 #include "base/mem.h"
 #include "base/path.h"
+#include "bind/options.h"
 
 #define REMOVAL "orch.fs.removal"
 #define LOCK "orch.fs.lock"

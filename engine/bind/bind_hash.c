@@ -3,6 +3,7 @@
 #include "base/base64.h"
 #include "base/mem.h"
 #include "bind/bind.h"
+#include "bind/options.h"
 #include "prim/hash.h"
 
 #define FILE_HASH "orch.hash.file"

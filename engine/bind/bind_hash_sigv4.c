@@ -5,6 +5,7 @@
 
 #include "base/mem.h"
 #include "bind/bind.h"
+#include "bind/options.h"
 #include "prim/hash_sigv4.h"
 
 #define RESULT "orch.hash.sigv4"

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bind/options.h"
 
 #define POOL "orch.http.pool"
 #define REPLY "orch.http.reply"

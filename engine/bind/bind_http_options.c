@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bind/options.h"
+
 #define BODY "orch.http.body"
 
 void http_read_peer(lua_State *L, int arg, struct http_peer *peer)

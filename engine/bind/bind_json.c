@@ -5,6 +5,7 @@
 #include <jansson.h>
 
 #include "base/mem.h"
+#include "bind/options.h"
 
 enum {
     DECODE_MAX = 64 << 20, /* default of decode's max */

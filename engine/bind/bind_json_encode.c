@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/utf8.h"
+#include "bind/options.h"
 
 struct writing {
     int seen;            /* stack index of the set of tables on the way from the root */

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "bind/host.h"
+#include "bind/options.h"
 
 static const struct opt start_options[] = {
     {"argv", OPT_LIST, true},     {"cwd", OPT_PLAIN, false},  {"env", OPT_MAP, false},

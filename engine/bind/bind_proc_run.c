@@ -1,6 +1,7 @@
 #include "bind/bind_proc.h"
 
 #include "base/mem.h"
+#include "bind/options.h"
 
 #define RUN "orch.proc.run"
 

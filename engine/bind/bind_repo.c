@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "bind/host.h"
+#include "bind/options.h"
 #include "prim/repo.h"
 
 #define REPO "orch.repo.wait"

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "bind/bind_http.h"
+#include "bind/options.h"
 #include "prim/session.h"
 
 #define SESSION "orch.session"

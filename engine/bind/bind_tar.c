@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "bind/options.h"
 #include "prim/tar_pack.h"
 
 #define PACK "orch.tar.pack"

@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "base/path.h"
 #include "bind/bind_tar.h"
+#include "bind/options.h"
 #include "prim/tar_context.h"
 
 #define CONTEXT "orch.tar.context"

@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "bind/bind_tar.h"
+#include "bind/options.h"
 #include "prim/tar_unpack.h"
 
 #define UNPACK "orch.tar.unpack"

@@ -10,6 +10,7 @@
 #include "base/mem.h"
 #include "base/term.h"
 #include "bind/host.h"
+#include "bind/options.h"
 
 #define READER "orch.term.reader"
 

@@ -219,25 +219,12 @@ static void die(struct task *task)
     task->self_ref = LUA_NOREF;
 }
 
-/* Dead once its function has returned and everything it started has ended; then the parent may
-   be. */
-static void settle(struct task *task)
+void task_settle(struct task *task)
 {
     while (task && task->state == TASK_DRAINING && !task->child && !task->holds) {
         struct task *parent = task->parent;
         die(task);
         task = parent;
-    }
-}
-
-static void end_holds(struct task *task)
-{
-    for (struct hold *hold = task->holds, *next; hold; hold = next) {
-        next = hold->next;
-        if (!hold->ending) {
-            hold->ending = true;
-            hold->end(hold->thing);
-        }
     }
 }
 
@@ -257,8 +244,8 @@ static void drain(struct task *task)
             task_cancel(L, child);
         }
     }
-    end_holds(task);
-    settle(task);
+    hold_end_all(task);
+    task_settle(task);
 }
 
 static void resume(struct host *host, struct task *task)
@@ -374,31 +361,4 @@ int bind_yield(lua_State *L, void *op, lua_KFunction then)
 lua_State *bind_state(const void *op)
 {
     return ((const struct wait *)op)->task->host->L;
-}
-
-void hold_start(lua_State *L, struct hold *hold, void (*end)(void *thing), void *thing)
-{
-    struct task *task = bind_host(L)->current;
-    *hold = (struct hold){.task = task, .end = end, .thing = thing};
-    if (!task)
-        return; /* made by a finalizer that the loop's own work set off: the collector ends it */
-    hold->next = task->holds;
-    if (hold->next)
-        hold->next->prev = hold;
-    task->holds = hold;
-}
-
-void hold_release(struct hold *hold)
-{
-    struct task *task = hold->task;
-    if (!task)
-        return;
-    if (hold->prev)
-        hold->prev->next = hold->next;
-    else
-        task->holds = hold->next;
-    if (hold->next)
-        hold->next->prev = hold->prev;
-    hold->task = NULL;
-    settle(task);
 }

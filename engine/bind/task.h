@@ -57,5 +57,10 @@ void task_interrupt(struct task *task);
 void task_end_shelter(lua_State *L, struct task *task);
 /* The time of its clean-up scope is over: cancellations reach it and all that it shelters. */
 void task_expire(struct task *task);
+/* Ends all that it holds. */
+void hold_end_all(struct task *task);
+/* Dead once its function has returned and everything that it started or holds has ended; then its
+   parent may be. */
+void task_settle(struct task *task);
 
 #endif
