@@ -56,6 +56,15 @@ static void set_integer(lua_State *L, const char *key, unsigned long long value)
     lua_setfield(L, -2, key);
 }
 
+/* A sum that the caller gives is as many bytes as it is ready for, however small the file is. */
+static void take_ceilings(lua_State *L, struct tar_unpack_spec *spec)
+{
+    spec->entries_max = (unsigned long long)opt_integer(L, 1, "entries_max", entries_max);
+    spec->bytes_max = (unsigned long long)opt_integer(L, 1, "bytes_max", bytes_max);
+    spec->any_expansion = lua_getfield(L, 1, "bytes_max") != LUA_TNIL;
+    lua_pop(L, 1);
+}
+
 /* --- tar.unpack ------------------------------------------------------------------------------- */
 
 static const struct opt unpack_options[] = {
@@ -85,20 +94,22 @@ int bind_tar_unpack(lua_State *L)
     struct unpack *op = bind_wait(L, sizeof *op, UNPACK, unpack_cancel);
     bind_options(L, 1, unpack_options, "tar.unpack");
     op->names = opt_bool(L, 1, "list", false);
-    const struct tar_unpack_spec spec = {
+    struct tar_unpack_spec spec = {
         .file = opt_text(L, 1, "file", NULL),
         .into = opt_text(L, 1, "into", NULL),
-        .entries_max = (unsigned long long)opt_integer(L, 1, "entries_max", entries_max),
-        .bytes_max = (unsigned long long)opt_integer(L, 1, "bytes_max", bytes_max),
         .names = op->names,
     };
+    take_ceilings(L, &spec);
     return start(L, op, &spec, k_unpack);
 }
 
 /* --- tar.list --------------------------------------------------------------------------------- */
 
 static const struct opt list_options[] = {
-    {"file", OPT_PLAIN, true}, {"entries_max", OPT_INTEGER, false}, {NULL, 0, false},
+    {"file", OPT_PLAIN, true},
+    {"entries_max", OPT_INTEGER, false},
+    {"bytes_max", OPT_INTEGER, false},
+    {NULL, 0, false},
 };
 
 static const char *const type_names[] = {
@@ -140,11 +151,8 @@ int bind_tar_list(lua_State *L)
 {
     struct unpack *op = bind_wait(L, sizeof *op, UNPACK, unpack_cancel);
     bind_options(L, 1, list_options, "tar.list");
-    const struct tar_unpack_spec spec = {
-        .file = opt_text(L, 1, "file", NULL),
-        .entries_max = (unsigned long long)opt_integer(L, 1, "entries_max", entries_max),
-        .bytes_max = (unsigned long long)bytes_max,
-    };
+    struct tar_unpack_spec spec = {.file = opt_text(L, 1, "file", NULL)};
+    take_ceilings(L, &spec);
     return start(L, op, &spec, k_list);
 }
 

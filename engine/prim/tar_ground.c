@@ -27,13 +27,15 @@ struct tar_ground {
     char *dir;
     int root;
     const atomic_bool *stop;
+    unsigned long long ways, ways_max;
     char *parent; /* the directory that was used last, and its descriptor; NULL = none */
     int parent_fd;
     struct late_dir *late;
     size_t late_count, late_room, late_bytes;
 };
 
-struct tar_ground *tar_ground_open(const char *dir, const atomic_bool *stop, struct err *err)
+struct tar_ground *tar_ground_open(const char *dir, unsigned long long ways_max,
+                                   const atomic_bool *stop, struct err *err)
 {
     int root = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (root < 0) {
@@ -42,7 +44,7 @@ struct tar_ground *tar_ground_open(const char *dir, const atomic_bool *stop, str
     }
     struct tar_ground *ground = mem_alloc(sizeof *ground);
     *ground = (struct tar_ground){.dir = mem_text(dir), .root = root, .stop = stop,
-                                  .parent_fd = -1};
+                                  .ways_max = ways_max, .parent_fd = -1};
     return ground;
 }
 
@@ -133,7 +135,10 @@ static int make_step(struct tar_ground *ground, int fd, const char *name, const 
         failed(ground, prefix, there && S_ISLNK(st.st_mode) ? ELOOP : number, err);
         return -1;
     }
-    if (there && unlinkat(fd, name, 0) != 0)
+    if (ground->ways++ == ground->ways_max)
+        err_set(err, ERR_LIMIT, "the names of the entries have more than %llu directories in them",
+                ground->ways_max);
+    else if (there && unlinkat(fd, name, 0) != 0)
         failed(ground, prefix, errno, err);
     else if (mkdirat(fd, name, 0777) != 0)
         failed(ground, prefix, errno, err);

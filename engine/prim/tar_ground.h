@@ -9,7 +9,9 @@
 
 struct tar_ground;
 
-struct tar_ground *tar_ground_open(const char *dir, const atomic_bool *stop, struct err *err);
+/* ways_max: how many directories may be made that are no entries, but stand in their names. */
+struct tar_ground *tar_ground_open(const char *dir, unsigned long long ways_max,
+                                   const atomic_bool *stop, struct err *err);
 void tar_ground_close(struct tar_ground *ground);
 
 /* Each takes a path as an archive has it. What is in the way is removed first, whole trees too,

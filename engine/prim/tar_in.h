@@ -13,6 +13,8 @@ enum { TAR_NAME_MAX = 4096, TAR_SHOWN_SIZE = 256 };
 struct tar_in_spec {
     const char *file;
     unsigned long long entries_max, bytes_max; /* bytes: the sum of what the entries claim */
+    bool any_expansion; /* else what is compressed ends at 4 GiB or 1,000 times its file's size,
+                           whichever is more */
     const atomic_bool *stop;
 };
 

@@ -152,10 +152,11 @@ static void run(void *arg, const atomic_bool *stop)
     const struct tar_in_spec spec = {
         .file = unpack->file, .stop = stop,
         .entries_max = unpack->spec.entries_max, .bytes_max = unpack->spec.bytes_max,
+        .any_expansion = unpack->spec.any_expansion,
     };
     unpack->in = tar_in_open(&spec, err);
     if (unpack->in && unpack->into)
-        unpack->ground = tar_ground_open(unpack->into, stop, err);
+        unpack->ground = tar_ground_open(unpack->into, spec.entries_max, stop, err);
     if (unpack->in && (unpack->ground || !unpack->into) && each_item(unpack, err)) {
         result->entries = tar_in_entries(unpack->in);
         result->bytes = tar_in_bytes(unpack->in);

@@ -10,6 +10,7 @@ struct tar_unpack_spec {
     const char *file;
     const char *into; /* must be there; NULL = only list the entries */
     unsigned long long entries_max, bytes_max;
+    bool any_expansion; /* see tar_in.h */
     bool names; /* give the paths */
 };
 

@@ -51,7 +51,7 @@ describe("tar.unpack", function()
       "link_through", "link_dir", "link_into", "fifo", "char_device", "block_device", "top_file",
       "top_symlink", "odd_name", "swap_parent", "replaced_parent" },
     missing = { "link_missing" },
-    limit = { "long_name", "huge" },
+    limit = { "long_name", "huge", "bomb" },
     remote = { "cut_content", "cut_between", "cut_gzip", "nothing", "nonsense", "damaged" },
   }
   for kind, cases in pairs(refused) do
@@ -150,6 +150,24 @@ describe("tar.unpack", function()
     _, err = unpack("plenty", { bytes_max = 9999 })
     assert.equal("limit", err.kind)
     _, err = tar.list { file = dir .. "/t", entries_max = 99 }
+    assert.equal("limit", err.kind)
+  end)
+
+  it("takes what is said to hold a thousand times its size only from who is ready for it", function()
+    local _, err = unpack "bomb"
+    assert.same({ "limit", dir .. "/t holds more than 4294967296 bytes, with entry 'f'" },
+      { err.kind, err.message })
+    _, err = tar.list { file = dir .. "/t" }
+    assert.equal("limit", err.kind)
+    _, err = unpack("bomb", { bytes_max = 6 << 30 })
+    assert.equal("remote", err.kind) -- it was cut
+  end)
+
+  it("makes no more directories for entries' names than there may be entries", function()
+    assert.equal(2, assert(unpack("ways", { entries_max = 30 })).entries)
+    assert(fs.remove(into))
+    assert(fs.make_dir(into))
+    local _, err = unpack("ways", { entries_max = 29 })
     assert.equal("limit", err.kind)
   end)
 

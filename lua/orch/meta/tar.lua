@@ -36,8 +36,8 @@ function tar.pack(options) end
 ---@class (exact) orch.tar.unpack_options
 ---@field file string a tar, plain or in gzip or zstd
 ---@field into string directory that must be there
----@field entries_max? integer more is an error (limit); default 1,000,000
----@field bytes_max? integer sum of the files' sizes; more is an error (limit); default 64 GiB
+---@field entries_max? integer more is an error (limit), and so are more directories in the entries' names that are no entries; default 1,000,000
+---@field bytes_max? integer sum of the files' sizes; more is an error (limit); default 64 GiB, for a compressed file 4 GiB or 1,000 times its size if that is less
 ---@field list? boolean give the paths; default false
 ---@field [string] orch.UnknownOption
 
@@ -59,6 +59,7 @@ function tar.unpack(options) end
 ---@class (exact) orch.tar.list_options
 ---@field file string a tar, plain or in gzip or zstd
 ---@field entries_max? integer more is an error (limit); default 1,000,000
+---@field bytes_max? integer as for tar.unpack
 ---@field [string] orch.UnknownOption
 
 ---@class orch.tar.entry

@@ -142,6 +142,18 @@ def swollen_link():
     buffer.write(info.tobuf(tarfile.PAX_FORMAT) + bytes(80 << 20))
 
 
+def bomb():
+    """Says that it holds 5 GiB, in a file of 60 bytes."""
+    info = tarfile.TarInfo("f")
+    info.size = 5 << 30
+    buffer.write(info.tobuf(tarfile.PAX_FORMAT))
+
+
+def ways():
+    """Two entries, with 30 directories in their names."""
+    add("a/" * 15 + "f"), add("b/" * 15 + "f")
+
+
 def damaged():
     plenty()
     buffer.seek(512 * 40)
@@ -159,7 +171,7 @@ def empty(): pass
 
 
 globals()[case]()
-if case not in ("huge", "swollen_link"):
+if case not in ("huge", "swollen_link", "bomb"):
     tar.close()
 data = buffer.getvalue()
 if case == "garbage_after":
@@ -170,7 +182,7 @@ elif case == "cut_between":
     data = data[:1024 * 50]
 elif case == "cut_gzip":
     data = gzip.compress(data)[:-20]
-elif case == "swollen_link":
+elif case in ("swollen_link", "bomb"):
     data = gzip.compress(data, 1)
 elif case == "nothing":
     data = b""
