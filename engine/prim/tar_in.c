@@ -64,6 +64,15 @@ static bool malformed(struct tar_in *in, struct err *err)
                    why ? why : "no reason given");
 }
 
+/* A warning about a name that is not in the locale's characters is none to us: names are bytes. Any
+   other tells of something that was left out, attributes and sparse maps for instance; and a name
+   without attribute ("5 =x\n") is told of by a number that is no result at all. */
+static bool is_sound(struct tar_in *in, int result)
+{
+    return result == ARCHIVE_OK ||
+           (result == ARCHIVE_WARN && archive_errno(in->archive) == EILSEQ);
+}
+
 static void limit_expansion(struct tar_in *in, unsigned long long size)
 {
     const unsigned long long may = size > expansion_free / EXPANSION_MAX
@@ -142,12 +151,12 @@ static bool skip_content(struct tar_in *in, struct err *err)
     if (!in->any)
         return true;
     if (archive_filter_code(in->archive, 0) == ARCHIVE_FILTER_NONE)
-        return archive_read_data_skip(in->archive) >= ARCHIVE_WARN || malformed(in, err);
+        return archive_read_data_skip(in->archive) == ARCHIVE_OK || malformed(in, err);
     while (result != ARCHIVE_EOF) {
         if (!go_on(in, err) || !check_position(in, err))
             return false;
         result = archive_read_data_block(in->archive, &data, &len, &at);
-        if (result < ARCHIVE_WARN)
+        if (result != ARCHIVE_OK && result != ARCHIVE_EOF)
             return malformed(in, err);
     }
     return true;
@@ -224,8 +233,7 @@ bool tar_in_next(struct tar_in *in, struct tar_item *item, bool *end, struct err
         *end = true;
         return check_end(in, before, err);
     }
-    /* a warning is about a name that is not in the locale's characters; it is bytes to us */
-    if (result < ARCHIVE_WARN || !(item->path = archive_entry_pathname(entry)))
+    if (!is_sound(in, result) || !(item->path = archive_entry_pathname(entry)))
         return malformed(in, err);
     in->any = true;
     item->mode = archive_entry_mode(entry) & 07777;
@@ -249,7 +257,7 @@ bool tar_in_data(struct tar_in *in, const void **data, size_t *len, long long *o
             *len = 0;
             return true;
         }
-        if (result < ARCHIVE_WARN)
+        if (result != ARCHIVE_OK)
             return malformed(in, err);
     } while (*len == 0);
     *offset = at;

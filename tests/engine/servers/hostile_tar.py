@@ -154,6 +154,23 @@ def ways():
     add("a/" * 15 + "f"), add("b/" * 15 + "f")
 
 
+def attribute(record, size=None):
+    """A file with one PAX record of these bytes."""
+    head = tarfile.TarInfo("././@PaxHeader")
+    head.type, head.size = tarfile.XHDTYPE, size or len(record)
+    buffer.write(head.tobuf(tarfile.USTAR_FORMAT) + record.ljust(512, b"\0"))
+    add("f", data=b"x")
+
+
+def pax_length(): attribute(b"11 path=g\n")
+def pax_endless(): attribute(b"9999999 path=g\n")
+def pax_letters(): attribute(b"xx path=g\n")
+def pax_nameless(): attribute(b"5 =g\n16 linkpath=xx\n")
+def pax_valueless(): attribute(b"7 path\n")
+def pax_sparse(): attribute(b"23 GNU.sparse.map=0,x,\n")
+def pax_behind_name(): attribute(b"11 path=\xc3\xa9\nxx path=g\n")
+
+
 def damaged():
     plenty()
     buffer.seek(512 * 40)
