@@ -14,6 +14,8 @@ local CONFIG <const> = "application/vnd.oci.image.config.v1+json"
 local LAYER <const> = "application/vnd.oci.image.layer.v1.tar+gzip"
 local REF_NAME <const> = "org.opencontainers.image.ref.name"
 local LOCK_SECONDS <const> = 30
+local ENTRIES_MAX <const> = 10 * 1000 * 1000 -- of a layer: as many as are packed
+local BYTES_MAX <const> = 64 << 30
 local NAMED_MAX <const> = 3 -- paths that a warning names
 
 local Workspace, View = {}, {}
@@ -220,13 +222,18 @@ local function check_conflicts(visible, upstream)
   end
 end
 
--- Says how to have a layer again that is lost or damaged.
-local function with_maker(failure, job, number)
-  if failure.kind == "missing" or failure.message:find("is no good archive", 1, true) then
-    failure.hint = ("job '%s' persisted it; do that again: orch resume %d --from %s"):format(job,
-      number, job)
+-- nil, err when a layer is lost, or is not what was packed: then it is made again.
+local function check_layer(self, layer)
+  local path = blob_path(self, layer.digest)
+  local found, failure = require "orch.hash".file(path)
+  if found and "sha256:" .. found ~= layer.digest then
+    failure = error_value.new { kind = "remote",
+      message = ("the layer %s was changed since job '%s' persisted it"):format(path, layer.job) }
   end
-  return failure
+  if not failure then return path end
+  failure.hint = ("job '%s' persisted it; do that again: orch resume %d --from %s"):format(
+    layer.job, self.number, layer.job)
+  return nil, failure
 end
 
 --- Unpacks the layers of all jobs upstream, each after those of the jobs that it needs.
@@ -242,8 +249,8 @@ function View:attach(files, at)
   check_conflicts(visible, self.upstream)
   assert(files.make_dir(at))
   for _, layer in ipairs(visible) do
-    local done, failure = files.unpack { file = blob_path(self.workspace, layer.digest), into = at }
-    if not done then error(with_maker(failure, layer.job, self.workspace.number), 0) end
+    assert(files.unpack { file = assert(check_layer(self.workspace, layer)), into = at,
+      entries_max = ENTRIES_MAX, bytes_max = BYTES_MAX })
   end
   return visible
 end

@@ -94,13 +94,12 @@ end
     assert.matches("f 750 2 1000000000\nhard 750 2 1000000000\nempty 700 2 %d+\nf\n", printed("b"))
   end)
 
-  it("that is lost or damaged is made again by its job", function()
+  it("that is lost, damaged or another's is made again by its job", function()
     local text = ([[return orch.pipeline { giver("a", {}, { f = "a" }),
       orch.job { name = "b", needs = { "a" }, run = function(job)
         job:run "test -e GO" job:attach_workspace "." job:run "cat f" end } }]]):gsub("GO", scratch:path("go"))
     local blobs = scratch:path("state/store/blobs/sha256")
-    for _,
-      harm in ipairs { "rm %s",
+    for _, harm in ipairs { "rm %s", "tar -C / -czf %s etc/passwd",
       "printf garbage | dd of=%s bs=1 seek=20 conv=notrunc 2> /dev/null" } do
       assert.equal(1, run(text).code)
       scratch:write("go", "")

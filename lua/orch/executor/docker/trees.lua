@@ -91,8 +91,9 @@ function Trees:pack(spec)
 end
 
 -- Each entry of the archive, and the directories that it is in.
-local function paths_in(archive, into)
-  local entries, failure = require "orch.tar".list { file = archive }
+local function paths_in(spec, into)
+  local entries, failure = require "orch.tar".list { file = spec.file,
+    entries_max = spec.entries_max, bytes_max = spec.bytes_max }
   if not entries then return nil, failure end
   local paths, seen = { into }, { [into] = true }
   for _, entry in ipairs(entries) do
@@ -110,7 +111,7 @@ end
 function Trees:unpack(spec)
   local into = self.files.inside(spec.into)
   local paths, failure = self.files.may_write(into)
-  if paths then paths, failure = paths_in(spec.file, into) end
+  if paths then paths, failure = paths_in(spec, into) end
   if not paths then return nil, failure end
   local host = self:place(into)
   spec.into = host or new_stage(self)
