@@ -4,9 +4,7 @@ local task = require "orch.task"
 local trees = require "engine.trees"
 
 local PROGRAM <const> = fs.real_path("/proc/self/exe")
-local LIBRARIES <const> = PROGRAM:match("^(.*)/[^/]*$")
-local SHIM <const> = fs.stat(LIBRARIES .. "/lib/orch-shim") and LIBRARIES .. "/lib/orch-shim"
-  or LIBRARIES .. "/../lib/orch/orch-shim"
+local SHIM <const> = trees.SHIM
 local STOP <const>, CONT <const> = 19, 18
 local ESCAPE <const>, parent_of <const> = trees.ESCAPE, trees.parent_of
 local marked <const>, wait_until <const>, none_left <const> = trees.marked, trees.wait_until,

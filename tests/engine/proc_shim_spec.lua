@@ -3,9 +3,7 @@ local proc = require "orch.proc"
 local trees = require "engine.trees"
 
 local PROGRAM <const> = fs.real_path("/proc/self/exe")
-local LIBRARIES <const> = PROGRAM:match("^(.*)/[^/]*$")
-local SHIM <const> = fs.stat(LIBRARIES .. "/lib/orch-shim") and LIBRARIES .. "/lib/orch-shim"
-  or LIBRARIES .. "/../lib/orch/orch-shim"
+local SHIM <const> = trees.SHIM
 local marked <const>, none_left <const> = trees.marked, trees.none_left
 
 describe("the shim", function()

@@ -3,6 +3,10 @@ local fs = require "orch.fs"
 local proc = require "orch.proc"
 local task = require "orch.task"
 
+local LIBRARIES <const> = fs.real_path("/proc/self/exe"):match("^(.*)/[^/]*$")
+local SHIM <const> = fs.stat(LIBRARIES .. "/lib/orch-shim") and LIBRARIES .. "/lib/orch-shim"
+  or LIBRARIES .. "/../lib/orch/orch-shim"
+
 local made = 0
 local function new_mark()
   made = made + 1
@@ -73,4 +77,5 @@ local function escape(mark, dir, last, options)
 end
 
 return { new_mark = new_mark, marked = marked, wait_until = wait_until, none_left = none_left,
-  parent_of = parent_of, environment = environment, escape = escape, ESCAPE = ESCAPE }
+  parent_of = parent_of, environment = environment, escape = escape, ESCAPE = ESCAPE,
+  SHIM = SHIM }

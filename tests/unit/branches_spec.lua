@@ -1,22 +1,10 @@
 local error_value = require "orch.error"
 local orch = require "orch"
 local task = require "orch.task"
+local waiting = require "engine.waiting"
 
-local function reason(text)
-  return error_value.new { kind = "cancelled", message = text or "no longer wanted" }
-end
-
-local function never() task.sleep(1000) end
-
--- Other tasks get their turn.
-local function turn() task.sleep(0) end
-
--- Seconds that f takes.
-local function seconds_of(f, ...)
-  local started = task.clock()
-  f(...)
-  return task.clock() - started
-end
+local reason <const>, never <const> = waiting.reason, waiting.never
+local turn <const>, seconds_of <const> = waiting.turn, waiting.seconds_of
 
 describe("orch.all", function()
   it("gives the first result of each by name", function()
