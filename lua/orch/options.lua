@@ -77,7 +77,9 @@ local function parse(name, declared)
     max = option.max, pattern = option.pattern, optional = option.default ~= nil or option.optional,
     types = {} }
   parsed.ruled = parsed.enum or parsed.min or parsed.max or parsed.pattern
-  if type(text) ~= "string" then usage("option '%s': the first element names its type", name) end
+  if type(text) ~= "string" then
+    usage("option '%s' must begin with its type, as in { \"string\", default = … }", name)
+  end
   if text:sub(-1) == "?" then
     parsed.optional = true
     text = text:sub(1, -2)

@@ -112,7 +112,7 @@ end
 ---@return string[]
 function Pipeline:add(definition)
   if not job.is_definition(definition) then
-    options.usage("orch.pipeline: expected jobs made by orch.job, got %s", type(definition))
+    options.usage("orch.pipeline: expected jobs, each made by orch.job { name = …, run = … }, got %s", type(definition))
   end
   local names = {}
   for _, instance in ipairs(matrix.expand(definition)) do
@@ -160,6 +160,9 @@ local function define(description)
   local given = {}
   for key, value in pairs(description) do
     if math.type(key) ~= "integer" then given[key] = value end
+  end
+  if given.jobs then
+    options.usage("orch.pipeline: jobs stand in the list itself: orch.pipeline { build, test, params = … }")
   end
   local checked = head:check("orch.pipeline", given)
   local self =

@@ -99,9 +99,10 @@ describe("pipeline", function()
 
   it("refuses what is no pipeline", function()
     refused("no jobs", pipeline.define, {})
-    refused("expected jobs made by orch.job, got string", pipeline.define, { "build" })
-    refused("expected jobs made by orch.job, got table", pipeline.define,
+    refused("expected jobs, each made by orch.job {.*}, got string", pipeline.define, { "build" })
+    refused("expected jobs, each made by orch.job {.*}, got table", pipeline.define,
       { { name = "x", run = print } })
+    refused("jobs stand in the list itself", pipeline.define, { jobs = { job "a" } })
     refused("unknown option 'parms'; did you mean 'params'%?", pipeline.define,
       { job "a", parms = {} })
     refused("there is no job 'biuld'; did you mean 'build'%?", function()
