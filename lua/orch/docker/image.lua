@@ -38,13 +38,19 @@ local function inspect(connected, name)
   return inspected or error(failure, 0)
 end
 
---- The digest under which a repository knows the image, or nil.
-local function digest_of(inspected, name)
+--- The digests under which a repository knows the image.
+---@return string[]
+local function digests_of(inspected, name)
+  local digests = {}
   for _, each in ipairs(type(inspected.RepoDigests) == "table" and inspected.RepoDigests or {}) do
     local repository, digest = each:match("^(.*)@(.*)$")
-    if repository == name then return digest end
+    if repository == name then digests[#digests + 1] = digest end
   end
+  return digests
 end
+
+--- The first of them, or nil.
+local function digest_of(inspected, name) return digests_of(inspected, name)[1] end
 
 --- The tags that repositories have here, as NAME:TAG, sorted; raises for one that has none.
 ---@param names string[] without tags
@@ -163,5 +169,6 @@ local function load(connected, path)
   return loaded
 end
 
-return { look = look, inspect = inspect, digest_of = digest_of, tags_of = tags_of, tag = tag,
-  remote_digest = remote_digest, remove = remove, save = save, load = load }
+return { look = look, inspect = inspect, digest_of = digest_of, digests_of = digests_of,
+  tags_of = tags_of, tag = tag, remote_digest = remote_digest, remove = remove, save = save,
+  load = load }

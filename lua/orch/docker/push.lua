@@ -5,6 +5,7 @@ local credentials = require "orch.docker.credentials"
 local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
 local image = require "orch.docker.image"
+local pushed = require "orch.docker.pushed"
 local reference = require "orch.docker.reference"
 local transfer = require "orch.docker.transfer"
 
@@ -59,26 +60,33 @@ local function plan(job, tags, auth)
     end
     local login = credentials.choose(job, auth, parsed.host, tag)
     list[i] = { tag = tag, name = parsed.name, label = parsed.tag or "latest", host = parsed.host,
-      login = login,
+      path = parsed.path, login = login,
       header = credentials.header(login) }
   end
   return list
 end
 
---- Pushes each tag by its name; with all_tags, all that the named repositories have here.
+--- Pushes each tag by its name, unless its registry has it already; with all_tags, all that the
+--- named repositories have here.
 ---@param job orch.Job
----@param spec { tags: string[], auth?: table, all_tags?: boolean }
+---@param spec { tags: string[], auth?: table, all_tags?: boolean, force?: boolean }
 ---@return { tag: string, digest: string }[]
 local function push(job, spec)
   local connected = client.connect(job)
   local tags = spec.all_tags and image.tags_of(connected, spec.tags) or spec.tags
-  local pushed = {}
+  local before = not spec.force and pushed.new(job, connected)
+  local list = {}
   for i, one in ipairs(plan(job, tags, spec.auth)) do
-    local digest = fault.retrying(job, function() return push_once(job, connected, one) end)
-    pushed[i] = { tag = one.tag, digest = digest }
+    local digest = before and before:digest(one)
+    if digest then
+      job:log("%s  %s  (unchanged: the registry has it)", one.tag, digest)
+    else
+      digest = fault.retrying(job, function() return push_once(job, connected, one) end)
+    end
+    list[i] = { tag = one.tag, digest = digest }
     job:artifact { kind = "image", name = one.tag, digest = digest }
   end
-  return pushed
+  return list
 end
 
 return { push = push }

@@ -1,5 +1,5 @@
--- A registry spoken to directly, for what the Engine API lacks, or podman's: another tag without a
--- pull, a manifest's digest, a login's check.
+-- A registry spoken to directly, for what the Engine API lacks, or podman's, or is slow at: another
+-- tag without a pull, a manifest's digest, a login's check.
 --
 -- OCI distribution-spec 1.0 (pull, push of manifests); token flow: distribution.github.io,
 -- spec/auth/token.
@@ -17,6 +17,7 @@ local secret = require "orch.secret"
 local OP <const> = "docker registry"
 local MANIFEST_MAX <const> = 4 * 1024 * 1024 -- the ceiling that the specification recommends
 local REDIRECTS <const> = 5 -- registry.k8s.io, for one, sends each region elsewhere
+local GLANCE <const> = { connect = 2, all = 4, redirects = 0 }
 local TYPES <const> = table.concat({
   "application/vnd.oci.image.index.v1+json",
   "application/vnd.docker.distribution.manifest.list.v2+json",
@@ -30,7 +31,8 @@ Registry.__index = Registry
 -- Where and how a registry is spoken to: plain http on loopback, elsewhere TLS with the authority
 -- that dockerd would take.
 ---@param parsed { host: string, path?: string }
-local function new(job, parsed, credential)
+---@param limits? { connect: number, all: number, redirects: integer } of each request; seconds
+local function new(job, parsed, credential, limits)
   local host = parsed.host == reference.HUB and "registry-1.docker.io" or parsed.host
   local path = parsed.path
   if path and parsed.host == reference.HUB and not path:find("/", 1, true) then
@@ -39,6 +41,7 @@ local function new(job, parsed, credential)
   local plain = endpoint.is_loopback(host:match("^%[(.-)%]") or host:match("^[^:]+"))
   local ca = ("/etc/docker/certs.d/%s/ca.crt"):format(host)
   return setmetatable({ job = job, host = host, path = path, credential = credential,
+    limits = limits or {},
     base = ("%s://%s/v2/"):format(plain and "http" or "https", host),
     ca_file = fs.stat(ca) and ca or nil }, Registry)
 end
@@ -57,41 +60,47 @@ local function escape(text)
 end
 
 -- A realm is where the registry sends us; our password goes there only under TLS, or on loopback.
-local function check_realm(self, realm)
+local function has_tls(realm)
   local host = realm:match("^http://(%[[^%]]+%])") or realm:match("^http://([^/:]+)")
-  if realm:find("^https://[%w.%[]") or host and endpoint.is_loopback((host:gsub("[%[%]]", ""))) then
-    return
-  end
-  error(error_value.new { kind = "auth", op = OP,
-    message = ("%s wants the login sent to %s, which has no TLS"):format(self.host, realm) }, 0)
+  return realm:find("^https://[%w.%[]") or host and endpoint.is_loopback((host:gsub("[%[%]]", "")))
+end
+
+local function basic_of(login)
+  return login and login.password and { user = login.username, password = login.password } or nil
 end
 
 local function token(self, asked)
-  check_realm(self, asked.realm)
+  if not has_tls(asked.realm) then
+    return nil, error_value.new { kind = "auth", op = OP,
+      message = ("%s wants the login sent to %s, which has no TLS"):format(self.host, asked.realm) }
+  end
   local login = self.credential
   local service = escape(asked.service or "")
   local scope = asked.scope or self.path and ("repository:%s:pull,push"):format(self.path) or ""
   local reply, failure
   if login and login.identity_token then
     reply, failure = http.request { url = asked.realm, method = "POST", ca_file = self.ca_file,
+      connect_timeout = self.limits.connect, timeout = self.limits.all,
       headers = { ["Content-Type"] = "application/x-www-form-urlencoded" },
       body =
         ("grant_type=refresh_token&client_id=orch&service=%s&scope=%s&refresh_token="):format(service,
         escape(scope)) .. login.identity_token }
   else
     reply, failure = http.request { ca_file = self.ca_file,
+      connect_timeout = self.limits.connect, timeout = self.limits.all,
       url = ("%s%sservice=%s&scope=%s"):format(asked.realm,
         asked.realm:find("?", 1, true) and "&" or "?", service,
         escape(scope)),
-      basic = login and { user = login.username, password = login.password } or nil }
+      basic = basic_of(login) }
   end
   if not reply then return nil, failure end
   local answer = json.decode(reply.body)
   local text = reply.status == 200 and type(answer) == "table"
     and (answer.token or answer.access_token)
   if type(text) == "string" then return secret.new(text, "token of " .. self.host) end
-  return nil, fault.of(OP, self.host, ("HTTP status: %d from %s"):format(reply.status, asked.realm),
+  failure = fault.of(OP, self.host, ("HTTP status: %d from %s"):format(reply.status, asked.realm),
     tonumber(reply.headers["retry-after"]))
+  return nil, credentials.blame(self.job, failure, login, self.host)
 end
 
 -- What makes the next request an authorised one; false when there is nothing (left) to try. A token
@@ -102,14 +111,12 @@ local function authorise(self, reply, tried)
     tried.token = true
     local got, failure = token(self, asked)
     if not got then return nil, failure end
-    self.bearer = got
+    self.bearer, self.basic = got, nil
     return true
   end
-  if not asked and login and login.password and not self.basic then
-    self.basic = { user = login.username, password = login.password }
-    return true
-  end
-  return false
+  if asked or self.basic then return false end
+  self.basic = basic_of(login)
+  return self.basic ~= nil
 end
 
 local function words_of(reply)
@@ -145,7 +152,9 @@ function Registry:ask(method, label, body, content_type)
   while true do
     local reply, failure = http.request { url = url, method = method, body = body,
       basic = self.basic,
-      ca_file = self.ca_file, body_max = MANIFEST_MAX, redirects = not body and REDIRECTS or nil,
+      connect_timeout = self.limits.connect, timeout = self.limits.all,
+      ca_file = self.ca_file, body_max = MANIFEST_MAX,
+      redirects = not body and (self.limits.redirects or REDIRECTS) or nil,
       headers = { Accept = TYPES, ["Content-Type"] = content_type,
         Authorization = self.bearer and "Bearer " .. self.bearer or nil } }
     if not reply then
@@ -160,7 +169,7 @@ function Registry:ask(method, label, body, content_type)
     -- What it redirects to may want a login too; ours is not for that.
     local its_own = reply.url:sub(1, #self.base) == self.base
     if reply.status == 401 and its_own then more, failure = authorise(self, reply, tried) end
-    if failure then return nil, credentials.blame(self.job, failure, self.credential, self.host) end
+    if failure then return nil, failure end
     if not more then
       failure = fault.of(OP,
         label and ("%s/%s:%s"):format(self.host, self.path, label) or self.host,
@@ -185,6 +194,28 @@ local function digest(job, name, credential)
     if failure.kind == "missing" then return false end
     return nil, failure
   end) or nil
+end
+
+--- A repository to be asked by `glance`, which keeps the login's token from one to the next. A
+--- password goes along at once, to the host that it is for: ECR and others need no more.
+---@param job orch.Job
+---@param parsed { host: string, path: string }
+---@param credential? orch.DockerCredential
+---@return orch.Registry
+local function repository(job, parsed, credential)
+  local self = new(job, parsed, credential, GLANCE)
+  self.basic = basic_of(credential)
+  return self
+end
+
+--- What a tag is now, asked once, for a short time, and of nobody else.
+---@param label string the tag
+---@return { digest?: string, type?: string }? manifest
+---@return table? err missing when there is no such tag
+function Registry:glance(label)
+  local reply, failure = self:ask("HEAD", label)
+  if not reply then return nil, failure end
+  return { digest = reply.headers["docker-content-digest"], type = reply.headers["content-type"] }
 end
 
 -- The digest of a manifest that came; an error when it is not what was asked for, or promised.
@@ -230,4 +261,4 @@ local function check(job, credential)
   fault.retrying(job, function() return self:ask("GET") end)
 end
 
-return { digest = digest, retag = retag, check = check }
+return { digest = digest, repository = repository, retag = retag, check = check }

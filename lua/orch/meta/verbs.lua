@@ -88,6 +88,7 @@
 ---@class (exact) orch.verb.docker_push
 ---@field all_tags? boolean default false; tags names repositories: push all that they have here
 ---@field auth? table a login; default: the one that is kept for the host
+---@field force? boolean default false; push also what the registry says it has, as when it has lost layers
 ---@field name? string|orch.Secret
 ---@field tags? string|orch.Secret|any[] HOST/NAME:TAG
 ---@field timeout? number|string|orch.Secret
@@ -295,7 +296,7 @@
 ---@field docker_build fun(self: orch.Job, options?: orch.verb.docker_build): orch.BuildResult Builds an image from a directory, a tar, a git repository or a container's files; tags it.
 ---@field docker_login fun(self: orch.Job, options?: orch.verb.docker_login|string|orch.Secret): { registry: string, username: string } Logs in to a registry for the rest of the job; no file is written unless asked.
 ---@field docker_pull fun(self: orch.Job, options?: orch.verb.docker_pull|string|orch.Secret|any[]): { image: string, id: string, digest?: string, new?: boolean }[] Pulls images by name; the result lists ids and digests.
----@field docker_push fun(self: orch.Job, options?: orch.verb.docker_push|string|orch.Secret|any[]): { tag: string, digest: string }[] Pushes each tag by its name; the result lists the digests.
+---@field docker_push fun(self: orch.Job, options?: orch.verb.docker_push|string|orch.Secret|any[]): { tag: string, digest: string }[] Pushes each tag by its name, unless its registry has it already; the result lists the digests.
 ---@field ecr_ensure_repository fun(self: orch.Job, options?: orch.verb.ecr_ensure_repository|string|orch.Secret): { name: string, uri: string, arn: string, registry: string, created: boolean } Makes an ECR Public repository unless it is there.
 ---@field ecr_login fun(self: orch.Job, options?: orch.verb.ecr_login|string|orch.Secret): { registry: string, username: string, password: orch.Secret } Gets a login for an ECR Public registry; give the result to docker_push as auth.
 ---@field export_vars fun(self: orch.Job, options?: orch.verb.export_vars|string|orch.Secret): table<string, string> Reads a file of shell exports, adds to it, and returns all its variables.
