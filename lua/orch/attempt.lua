@@ -66,9 +66,7 @@ local function new_receiver(run, definition, place)
     shell = definition.shell,
     env = copied(definition.environment),
     project = run.project,
-    workspace = run.workspace:for_job(definition.name, function(name)
-      return run.recipe.pipeline:upstream(name)
-    end),
+    workspace = run.workspace:for_job(definition.name, run.recipe.pipeline),
     run_dir = run.dir,
     caches_dir = run.state.dir .. "/caches",
     times_dir = run.state.dir .. "/times",

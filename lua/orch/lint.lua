@@ -88,6 +88,14 @@ function rules.persisted_twice(plan, findings)
   end
 end
 
+-- Is a job meant by the list: by its own name, or as an instance of a matrix?
+local function is_meant(name, from)
+  for _, each in ipairs(from or { name }) do
+    if name == each or name:sub(1, #each + 1) == each .. "-" then return true end
+  end
+  return false
+end
+
 -- Nothing is what it attaches, unless a job above persists something, or may: its plan is not
 -- whole.
 function rules.attached_in_vain(plan, findings)
@@ -96,11 +104,13 @@ function rules.attached_in_vain(plan, findings)
   for _, job in ipairs(plan.jobs) do gives[job.name] = gives[job.name] or job.ends ~= nil end
   each_step(plan, function(entry, job)
     if entry.verb ~= "attach_workspace" then return end
+    local from = entry.options and entry.options.from
     for name in pairs(above[job.name]) do
-      if gives[name] then return end
+      if gives[name] and is_meant(name, from) then return end
     end
     findings:add(entry.where,
-      ("job '%s' attaches nothing: no job that it needs persists anything"):format(job.name),
+      ("job '%s' attaches nothing: no job that it needs%s persists anything"):format(job.name,
+        from and " and names" or ""),
       next(above[job.name]) and "job:persist_to_workspace { … } in one of those"
         or "name the jobs whose files it needs: needs = { … }")
   end)

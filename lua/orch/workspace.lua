@@ -6,6 +6,7 @@
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local json = require "orch.json"
+local nearest = require "orch.nearest"
 local task = require "orch.task"
 
 local INDEX <const> = "application/vnd.oci.image.index.v1+json"
@@ -77,9 +78,9 @@ end
 
 --- What one job sees: its own layers to add to, those of the jobs upstream to attach.
 ---@param name string
----@param upstream fun(name: string): table<string, true>, string[] all that a job needs, as a set and in order
-function Workspace:for_job(name, upstream)
-  return setmetatable({ workspace = self, job = name, upstream = upstream }, View)
+---@param pipeline table
+function Workspace:for_job(name, pipeline)
+  return setmetatable({ workspace = self, job = name, pipeline = pipeline }, View)
 end
 
 local function prepare(store)
@@ -177,7 +178,7 @@ end
 ---@param layer table
 ---@return string[]
 function View:rivals(layer)
-  local found, names, before = {}, {}, self.upstream(self.job)
+  local found, names, before = {}, {}, self.pipeline:upstream(self.job)
   for _, path in ipairs(layer.paths) do
     for job in pairs(self.workspace.givers[path] or {}) do
       if job ~= self.job and not before[job] then
@@ -202,10 +203,10 @@ end
 function View:forget() self.workspace.layers[self.job] = nil end
 
 -- Two jobs of which neither comes before the other must not have persisted the same path.
-local function check_conflicts(visible, upstream)
+local function check_conflicts(visible, pipeline)
   local owner, above = {}, {}
   local function comes_after(job, other)
-    above[job] = above[job] or upstream(job)
+    above[job] = above[job] or pipeline:upstream(job)
     return above[job][other]
   end
   for _, layer in ipairs(visible) do
@@ -215,7 +216,7 @@ local function check_conflicts(visible, upstream)
         error(error_value.new { kind = "conflict",
           message = ("jobs '%s' and '%s' run side by side and both persisted %s"):format(other.job,
             layer.job, path),
-          hint = "persist it in one of them only, or let one need the other" }, 0)
+          hint = "persist it in one of them only, let one need the other, or attach each somewhere else: { at = …, from = { … } }" }, 0)
       end
       owner[path] = layer
     end
@@ -236,17 +237,39 @@ local function check_layer(self, layer)
   return nil, failure
 end
 
---- Unpacks the layers of all jobs upstream, each after those of the jobs that it needs.
----@return table[] layers what was applied
-function View:attach(files, at)
-  local visible, _, order = {}, self.upstream(self.job)
+-- The jobs whose layers are meant, each after those that it needs.
+local function sources(self, from)
+  local above, order = self.pipeline:upstream(self.job)
+  if not from then return order end
+  local meant, list = {}, {}
+  for _, name in ipairs(from) do
+    for _, each in ipairs(self.pipeline.instances[name] or { name }) do
+      if not above[each] then
+        error(error_value.new { kind = "usage",
+          message = ("from: '%s' is no job that '%s' needs%s"):format(name, self.job,
+            nearest.hint(name, order)) }, 0)
+      end
+      meant[each] = true
+    end
+  end
   for _, name in ipairs(order) do
+    if meant[name] then list[#list + 1] = name end
+  end
+  return list
+end
+
+--- Unpacks the layers of all jobs upstream, or of some, each after those of the jobs that it needs.
+---@param from? string[] names of jobs, or of a matrix for all of its instances
+---@return table[] layers what was applied
+function View:attach(files, at, from)
+  local visible = {}
+  for _, name in ipairs(sources(self, from)) do
     for _, layer in ipairs(layers_of(self.workspace, name)) do
       layer.job = name
       visible[#visible + 1] = layer
     end
   end
-  check_conflicts(visible, self.upstream)
+  check_conflicts(visible, self.pipeline)
   assert(files.make_dir(at))
   for _, layer in ipairs(visible) do
     assert(files.unpack { file = assert(check_layer(self.workspace, layer)), into = at,

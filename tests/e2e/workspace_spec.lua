@@ -66,6 +66,29 @@ end
     assert.is_nil(good.out:find("warning", 1, true), good.out)
   end)
 
+  it("has the files of the jobs that are named, side by side where their names clash", function()
+    local recipe = [[
+    local t = orch.job { name = "t", matrix = { v = { "1", "2" } }, run = function(job)
+      job:write { path = "t" .. job.matrix.v, text = job.matrix.v }
+      job:persist_to_workspace { paths = { "t*" } }
+    end }
+    return orch.pipeline { giver("a", {}, { f = "a" }), giver("b", {}, { f = "b" }), t,
+      orch.job { name = "c", needs = { "a", "b", "t" }, run = function(job)
+        local given = job:attach_workspace { at = "A", from = { "a" } }
+        job:attach_workspace { at = "B", from = { "b", "t" } }
+        job:run "for f in $(find A B -type f | sort); do echo $f=$(cat $f); done"
+        FROM
+      end } }]]
+    local result = run((recipe:gsub("FROM", "assert(given.layers == 1)")))
+    assert.equal(0, result.code, result.all)
+    assert.matches("A/f=a\nB/f=b\nB/t1=1\nB/t2=2\n", printed("c"), 1, true)
+    result = run((recipe:gsub("FROM", "job:attach_workspace { from = { 'aa' } }")))
+    assert.equal(2, result.code, result.all)
+    assert.matches("from: 'aa' is no job that 'c' needs; did you mean 'a'?", result.err, 1, true)
+    result = run((recipe:gsub("FROM", "job:attach_workspace()")))
+    assert.matches("attach each somewhere else: { at = …, from = { … } }", result.err, 1, true)
+  end)
+
   it("takes names and patterns of its root only, and says what is there when there is no such thing", function()
     local function persist(path)
       return run(([[return giver("j", {}, { file = "1", ["d/x"] = "2", ["d/.y"] = "3" }, { %q })]]):format(path))

@@ -63,6 +63,15 @@ job:docker_push { tags = { "r/x:1" } }]], 3, "the tag r/x:2 is built but never p
     end
     finds(after "job:checkout()", 4, "job 'b' attaches nothing", "persist_to_workspace")
     assert.same({}, after "job:persist_to_workspace { paths = { 'x' } }")
+    local function from(name)
+      return findings(([[return orch.pipeline {
+  orch.job { name = "a", matrix = { v = { "1" } }, run = function(job) job:persist_to_workspace { paths = { "x" } } end },
+  orch.job { name = "b", run = function() end },
+  orch.job { name = "c", needs = { "a", "b" }, run = function(job) job:attach_workspace { from = { %q } } end } }]]):format(name))
+    end
+    finds(from "b", 5, "job 'c' attaches nothing: no job that it needs and names", "persist_to_workspace")
+    assert.same({}, from "a")
+    assert.same({}, from "a-1")
     local undecided = after "if job:now() > 3 then job:persist_to_workspace { paths = { 'x' } } end"
     assert.equal(1, #undecided)
     assert.matches("decided at run time", undecided[1].message)

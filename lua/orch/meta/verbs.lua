@@ -19,6 +19,7 @@
 
 ---@class (exact) orch.verb.attach_workspace
 ---@field at? string|orch.Secret default "."
+---@field from? any[] the jobs whose files are meant, of all that this one needs
 ---@field name? string|orch.Secret
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"

@@ -4,12 +4,14 @@ local verb = require "orch.verb"
 
 return verb.define {
   positional = "at",
-  options = { at = { "string", default = "." } },
+  options = { at = { "string", default = "." },
+    from = { "list?", doc = "the jobs whose files are meant, of all that this one needs" } },
   returns = "{ layers: integer, entries: integer }",
   run = function(job, o)
-    local layers = job.workspace:attach(job.fs, o.at)
+    local layers = job.workspace:attach(job.fs, o.at, o.from)
     if #layers == 0 then
-      job:log("nothing to attach: no job that this one needs has persisted anything")
+      job:log("nothing to attach: %s has persisted anything",
+        o.from and "none of " .. table.concat(o.from, ", ") or "no job that this one needs")
     end
     local count = 0
     for _, layer in ipairs(layers) do
