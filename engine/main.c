@@ -152,6 +152,15 @@ static void hold_collector(lua_State *L)
 #endif
 }
 
+/* It begins when there is twice as much, as after a cycle of its own. */
+static void release_collector(lua_State *L)
+{
+#ifndef ORCH_GC
+    lua_gc(L, LUA_GCRESTART);
+    lua_gc(L, LUA_GCSTEP, -lua_gc(L, LUA_GCCOUNT)); /* in KiB: a step is due so much later */
+#endif
+}
+
 static void *resize(void *pool, void *old, size_t old_size, size_t size)
 {
     return pool_resize(pool, old, old_size, size);
@@ -188,7 +197,7 @@ static int run(struct program *program, lua_State *L)
     /* the root task anchors itself only while it lives: keep it for its results */
     task_keep(L, program->root);
     task_run_ready(host);
-    lua_gc(L, LUA_GCRESTART);
+    release_collector(L);
     while (!task_ended(program->root)) {
         loop_turn(host->loop, !host->ready_first);
         task_run_ready(host);
