@@ -1,5 +1,6 @@
 #include "prim/db_connection.h"
 
+#include <pthread.h>
 #include <string.h>
 
 #include <sqlite3.h>
@@ -245,12 +246,23 @@ static void run_batch(struct connection *connection, struct request *first)
     }
 }
 
+/* Once, before the first: SQLite counts no bytes, and takes the room for each page when it needs
+   it. */
+static void configure(void)
+{
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+}
+
 static sqlite3 *open_handle(const char *path, struct err *err)
 {
     sqlite3 *handle = NULL;
     *err = (struct err){0};
-    if (sqlite3_open_v2(path, &handle, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) ==
-        SQLITE_OK) {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, configure);
+    /* a connection is its thread's alone */
+    const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
+    if (sqlite3_open_v2(path, &handle, flags, NULL) == SQLITE_OK) {
         sqlite3_busy_timeout(handle, BUSY_MS);
         /* A checkpoint costs two synchronisations: not at every close (see on_commit,
            connection_close). */
