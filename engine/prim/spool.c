@@ -173,7 +173,7 @@ static void write_next(struct spool *spool, char *piece)
 static void *serve(void *arg)
 {
     struct spool *spool = arg;
-    char *piece = mem_alloc(PIECE);
+    char *piece = mem_grow(NULL, PIECE);
     pthread_mutex_lock(&spool->mutex);
     for (;;) {
         if (spool->broken)
