@@ -1,8 +1,6 @@
 -- One job of a run, from its lock to its end: waits for its turn, tries as often as it may, records
 -- what became of it.
-local answers = require "orch.answers"
 local branches = require "orch.branches"
-local earlier = require "orch.earlier"
 local error_value = require "orch.error"
 local event = require "orch.event"
 local executor_host = require "orch.executor.host"
@@ -71,7 +69,9 @@ local function new_receiver(run, definition, place)
     caches_dir = run.state.dir .. "/caches",
     times_dir = run.state.dir .. "/times",
     grow = function(_, definitions) return run:add_jobs(definitions, definition.name) end,
-    answer_to = function(made, question) return answers.get(run, made, question) end,
+    answer_to = function(made, question)
+      return require "orch.answers".get(run, made, question)
+    end,
   }
 end
 
@@ -157,7 +157,7 @@ local function encode_outputs(run, definition, outputs)
 end
 
 local function perform(run, definition)
-  if run.journal.resumed then earlier.forget_outdated(run, definition) end
+  if run.journal.resumed then require "orch.earlier".forget_outdated(run, definition) end
   if not wanted(run, definition) then return "not_run" end
   local lock = take_serial(run, definition)
   local recorded = run.journal.jobs[definition.name]

@@ -1,5 +1,6 @@
 -- What becomes of the jobs that earlier sessions of a run, or the run that is done again, had done
 -- or begun.
+local adoption = require "orch.adoption"
 local fs = require "orch.fs"
 local record = require "orch.record"
 
@@ -42,7 +43,8 @@ local function fate_of(self, definition)
     if self.fates[need.name] == "entered" then return "entered" end
   end
   if recorded.state == "not_run" then return still_unwanted(self, definition) and "done" or nil end
-  local whole = recorded.state == "success" and recorded.outputs and not kept:has_grown(name)
+  local whole = recorded.state == "success" and recorded.outputs
+    and not adoption.has_grown(kept, name)
   return whole and "done" or "entered"
 end
 
@@ -61,7 +63,6 @@ end
 ---@param self table the run
 ---@param order string[] jobs
 local function take(self, order)
-  if next(self.journal.jobs) == nil then return end
   for _, name in ipairs(order) do
     local fate = fate_of(self, self.recipe.pipeline.by_name[name])
     self.fates[name] = fate

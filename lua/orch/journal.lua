@@ -2,7 +2,6 @@
 --
 -- Starts are posted; an end is recorded before the next step begins, while that is prepared. Around
 -- verbs with effects outside the machine the record survives a power cut too (synchronous FULL).
-local adoption = require "orch.adoption"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local record = require "orch.record"
@@ -17,9 +16,7 @@ local HALTED <const> = '{"$halt":true}'
 
 local POSTS_MAX <const> = 4096 -- that may wait for the database's thread, on end
 
-local Journal = { has_grown = adoption.has_grown, finished = adoption.finished,
-  adopt = adoption.adopt,
-  answer = replay.answer, keep_source = sources.keep, fell = standing.fell,
+local Journal = { answer = replay.answer, keep_source = sources.keep, fell = standing.fell,
   begun_after = standing.begun_after }
 Journal.__index = Journal
 

@@ -1,6 +1,5 @@
 -- Loads recipes and user verbs: trusted code, in an environment without what would pass around the
 -- job.
-local decisions = require "orch.decisions"
 local engine = require "orch.engine"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
@@ -77,15 +76,15 @@ local function run_file(path, environment, files)
   local program = text:gsub("^#[^\n]*", "")
   local chunk, message = load(program, "@" .. path, "t", environment)
   if not chunk then raise_load_error(path, message) end
-  if rawget(environment, decisions.NAME) then
-    chunk = load(decisions.marked(program), "@" .. path, "t", environment) or chunk
+  if files.marked then
+    chunk = load(files.marked(program), "@" .. path, "t", environment) or chunk
   end
   files:add(path, text)
   return engine.outside_body(chunk)
 end
 
 -- The files that a recipe is made of, as they are read. told(path, text): who keeps a record of
--- them.
+-- them; marked(text): what is run in place of one, for a plan.
 local Files = {}
 Files.__index = Files
 
@@ -145,7 +144,7 @@ local function pointing(library, name, instead)
 end
 
 -- For a plan, whose values may be unknown.
-local function take_unknowns(environment)
+local function take_unknowns(environment, files)
   for _, each in ipairs { environment.string, environment.math } do
     for name, f in pairs(each) do each[name] = unknown.tolerant(name, f) end
   end
@@ -153,6 +152,8 @@ local function take_unknowns(environment)
     environment[name] = unknown.tolerant(name, environment[name])
   end
   environment.tostring = function(value) return unknown.is(value) and value or tostring(value) end
+  local decisions = require "orch.decisions"
+  files.marked = decisions.marked
   rawset(environment, decisions.NAME, unknown.known)
 end
 
@@ -263,7 +264,7 @@ local function load_recipe(path, to_run)
   end
   local said, files = words.new(to_run), setmetatable({}, Files)
   local environment, finder = surroundings(path, said, files)
-  if not to_run then take_unknowns(environment) end
+  if not to_run then take_unknowns(environment, files) end
   local value = run_file(path, environment, files)
   return { path = path, pipeline = as_pipeline(value, path), verbs = finder, words = said,
     files = files }

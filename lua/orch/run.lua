@@ -1,8 +1,6 @@
 -- Runs a pipeline: starts what may start, stops what must stop, and keeps the run's record.
 local attempt = require "orch.attempt"
 local branches = require "orch.branches"
-local diff = require "orch.diff"
-local earlier = require "orch.earlier"
 local error_value = require "orch.error"
 local event = require "orch.event"
 local fs = require "orch.fs"
@@ -130,7 +128,7 @@ function Run:add_jobs(definitions, by)
   local order = self.recipe.pipeline:grow(not_yet_added(self, definitions, by))
   self.graph:add(definitions_of(self, order))
   self.journal:plan(order)
-  earlier.take(self, order)
+  if next(self.journal.jobs) then require "orch.earlier".take(self, order) end
   self.coordinator:unpark()
   return order
 end
@@ -151,7 +149,7 @@ end
 local function keep_source(self, path, text)
   local former = self.journal:keep_source(fs.join(self.cwd, path), text)
   if former then
-    self.bus:emit("run.changed", { id = self.id, diff = diff.of_texts(former, text),
+    self.bus:emit("run.changed", { id = self.id, diff = require "orch.diff".of_texts(former, text),
       message = ("%s has changed since the run began"):format(path) })
   end
 end
@@ -168,7 +166,7 @@ local function build_graph(self)
   if not self.journal.resumed then tell_absent_secrets(self, order) end
   self.recipe.words:go_to(self.said)
   self.recipe.files:tell(function(path, text) keep_source(self, path, text) end)
-  earlier.take(self, order)
+  if next(self.journal.jobs) then require "orch.earlier".take(self, order) end
 end
 
 -- --- a whole run ---------------------------------------------------------------------------------
@@ -274,7 +272,9 @@ local function run(spec)
   local kept = journal.begin(opened, { id = id, project = spec.project.dir, params = values,
     recipe = fs.join(assert(fs.cwd()), spec.recipe.path), options = options })
   if spec.adopt then
-    kept:adopt(spec.adopt, journal.look(opened, spec.adopt):finished(pipeline, spec.jobs))
+    local adoption = require "orch.adoption"
+    local finished = adoption.finished(journal.look(opened, spec.adopt), pipeline, spec.jobs)
+    adoption.adopt(kept, spec.adopt, finished)
   end
   local self = new(spec, opened, kept)
   if spec.adopt then self.workspace:publish() end

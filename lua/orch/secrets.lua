@@ -5,7 +5,6 @@
 -- },
 --   E = { env_file = ".env" }, F = { env = "OTHER_NAME" } }; "B?" and optional = true may be
 --   absent.
-local env_file = require "orch.env_file"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
 local options = require "orch.options"
@@ -98,7 +97,8 @@ function readers.env_file(source, dir)
   local path = at(dir, source.env_file)
   local text, failure = fs.read(path, VALUE_MAX)
   if not text then return nil, failure.message end
-  return env_file.parse(text, path)[source.key or source.name], path .. " does not set it"
+  local set = require "orch.env_file".parse(text, path)
+  return set[source.key or source.name], path .. " does not set it"
 end
 
 function readers.command(source, dir)

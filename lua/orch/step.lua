@@ -4,7 +4,6 @@ local branches = require "orch.branches"
 local error_value = require "orch.error"
 local event = require "orch.event"
 local journal = require "orch.journal"
-local listing = require "orch.listing"
 local output = require "orch.output"
 local record = require "orch.record"
 local scope = require "orch.scope"
@@ -87,7 +86,7 @@ local function finish(job, step, good, ...)
     add_place(failure, step.id)
     if not failure.detail and step.ran then failure.detail = step.output:last_lines() end
     if step.verb == "run" and failure.kind == "failed" and failure.detail and not failure.hint then
-      failure.hint = listing.of_output(job, failure.detail)
+      failure.hint = require "orch.listing".of_output(job, failure.detail)
     end
   end
   local state = state_of(good, (...))

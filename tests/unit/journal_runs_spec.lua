@@ -1,3 +1,4 @@
+local adoption = require "orch.adoption"
 local fs = require "orch.fs"
 local journal = require "orch.journal"
 local record = require "orch.record"
@@ -53,7 +54,7 @@ describe("a run on record", function()
     ended("good", "success")
     ended("bad", "failed")
     local second = begin "id2"
-    second:adopt(kept.number, { "good" })
+    adoption.adopt(second, kept.number, { "good" })
     assert.equal(record.encode { x = "good" }, second.jobs.good.outputs)
     assert.is_nil(second.jobs.bad)
     local layers = second:layers()
