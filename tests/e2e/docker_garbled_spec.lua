@@ -27,9 +27,9 @@ describe("a garbled answer to", function()
     scratch:remove()
   end)
 
-  local function fails(code, words, body, answer)
+  local function fails(code, words, body, answer, head)
     scratch:write("sock.answer", answer)
-    local result = scratch:recipe(body)
+    local result = scratch:recipe(body, nil, nil, head)
     assert.equal(code, result.code, result.all)
     assert.matches(words, result.err, 1, true)
     local _, errors = ("\n" .. result.err):gsub("\norch[ %l]*: ", "")
@@ -61,5 +61,18 @@ describe("a garbled answer to", function()
         body, '{"status":5}\n')
       fails(8, "the daemon sent an endless line", body, "")
     end
+  end)
+
+  it("a build, push, pull or load may tell without end of nothing new", function()
+    local push, head = "job:docker_push { 'localhost:1/a/b:1' }", "timeout = '20s',"
+    fails(8, "docker push localhost:1/a/b:1: the daemon tells of more than 50000 layers", push,
+      'endless {"id":"N","status":"Waiting"}\n', head)
+    fails(8, "docker build: the daemon tells of more than 10000 steps", build(), "endless trace",
+      head)
+    scratch:write("images.tar", "")
+    fails(8, "docker load: the daemon tells of more than 10000 images",
+      ("job:image_load { file = %q }"):format(scratch:path("images.tar")),
+      'endless {"stream":"Loaded image: a/N\\n"}\n', head)
+    fails(4, "docker push localhost:1/a/b:1: xxx", push, "endless words", head)
   end)
 end)

@@ -2,7 +2,9 @@
 
 usage: servers.py fake SOCKET API [MIN]         says that it speaks API, and no older one than MIN
        servers.py answers SOCKET                a daemon of API 1.41 whose streams are what SOCKET.answer holds; if that is
-                                                empty, a line without end
+                                                empty, a line without end; "endless X": X without end, N in it counts;
+                                                "endless trace": BuildKit's, of ever new steps; "endless words": an
+                                                error without end
        servers.py tls SOCKET CERT KEY CA        a port with TLS that wants a certificate of CA, before a socket
        servers.py plain SOCKET                  the same without TLS
        servers.py cut SOCKET [MARK]             the same; the first time that a step's end, or MARK, comes by, it
@@ -17,6 +19,7 @@ usage: servers.py fake SOCKET API [MIN]         says that it speaks API, and no 
 import base64
 import hashlib
 import http.server
+import itertools
 import json
 import socket
 import socketserver
@@ -72,16 +75,41 @@ class Answers(Fake):
         self.take_body()
         with open(self.server.server_address + ".answer", "rb") as file:
             answer = file.read()
-        self.send_response(200)
+        self.send_response(500 if answer == b"endless words" else 200)
         self.send_header("Connection", "close")
         self.end_headers()
         self.close_connection = True
         try:
-            self.wfile.write(answer)
-            while not answer:
-                self.wfile.write(b"[" * 65536)
+            for piece in self.pieces(answer):
+                self.wfile.write(piece)
         except OSError:
             pass
+
+    def pieces(self, answer):
+        kind, _, line = answer.partition(b" ")
+        if answer and kind != b"endless":
+            yield answer
+            return
+        for i in itertools.count(step=1000):
+            numbers = (b"%d" % j for j in range(i, i + 1000))
+            if not answer:
+                yield b"[" * 65536
+            elif line == b"words":
+                yield b"x" * 65536
+            elif line == b"trace":
+                steps = b"".join(field(1, field(1, number) + field(3, b"n" * 100)) for number in numbers)
+                yield json.dumps({"id": "moby.buildkit.trace", "aux": base64.b64encode(steps).decode()}).encode() + b"\n"
+            else:
+                yield b"".join(line.replace(b"N", number) for number in numbers)
+
+
+def field(number, data):
+    """A field of bytes, as protobuf has it."""
+    length, size = len(data), b""
+    while length > 127:
+        size += bytes([length & 127 | 128])
+        length >>= 7
+    return bytes([number << 3 | 2]) + size + bytes([length]) + data
 
 
 def pump(source, target, change=None):

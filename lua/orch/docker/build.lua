@@ -86,7 +86,7 @@ end
 function Build:take(line)
   local detail = type(line.errorDetail) == "table" and line.errorDetail.message
   if detail or line.error then
-    error(build_failure.of(self, tostring(detail or line.error)), 0)
+    error(build_failure.of(self, fault.brief(tostring(detail or line.error))), 0)
   elseif line.id == "moby.buildkit.trace" then
     self.progress:take(line.aux)
   elseif type(line.aux) == "table" and line.aux.ID then

@@ -15,6 +15,8 @@ local NEWEST <const> = { 1, 55 }
 local OLDEST <const> = { 1, 41 }
 
 local WORDS_MAX <const> = 500 -- of an answer that is no JSON
+local REFUSAL_MAX <const> = 1024 * 1024
+local FILE_MAX <const> = 64 << 30 -- of an answer that is written to a file
 
 local LOST <const> = "is the daemon running? When it is, `orch resume` does this step again"
 
@@ -44,7 +46,8 @@ function Client.error_of(op, reply_status, body)
   if type(decoded) ~= "table" then message = (message:match("%S[^\n]*") or ""):sub(1, WORDS_MAX) end
   if message == "" then message = "HTTP status " .. reply_status end
   return error_value.new { kind = KIND_OF_STATUS[reply_status] or "remote", op = op,
-    status = reply_status, hint = fault.hint_of(message), message = ("%s: %s"):format(op, message) }
+    status = reply_status, hint = fault.hint_of(message),
+    message = ("%s: %s"):format(op, fault.brief(message)) }
 end
 
 -- One request, with what tells how the daemon is reached.
@@ -199,6 +202,17 @@ function Client:peer()
     key_file = self.endpoint.key_file }
 end
 
+-- The words of a refusal that is streamed.
+local function refusal_in(reply)
+  local _ <close> = reply
+  local text = ""
+  for piece in reply.read, reply do
+    text = text .. piece
+    if #text > REFUSAL_MAX then break end
+  end
+  return text
+end
+
 --- One request. spec: { op, method, path, query, headers, body, body_fd, body_file, json, stream,
 --- file, body_max, idle_timeout, good }. A status outside 2xx is an error unless spec.good lists
 --- it.
@@ -217,7 +231,7 @@ function Client:request(spec)
     body = body,
     body_fd = spec.body_fd,
     body_file = spec.body_file,
-    body_max = spec.body_max,
+    body_max = spec.body_max or spec.file and FILE_MAX or nil,
     stream = spec.stream,
     file = spec.file,
     idle_timeout = spec.idle_timeout or 60,
@@ -230,12 +244,7 @@ function Client:request(spec)
   if reply.status >= 200 and reply.status < 300 or spec.good and spec.good[reply.status] then
     return reply
   end
-  local text = reply.body
-  if spec.stream then
-    local pieces = {}
-    for piece in reply.read, reply do pieces[#pieces + 1] = piece end
-    text = table.concat(pieces)
-  end
+  local text = spec.stream and refusal_in(reply) or reply.body
   return nil, Client.error_of(spec.op, reply.status, text)
 end
 

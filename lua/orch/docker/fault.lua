@@ -77,6 +77,26 @@ local ANSWER_HINTS <const> = {
   { "invalid character '<'", PAGE },
 }
 
+local WORDS_MAX <const> = 4096 -- of what a daemon or registry says went wrong
+
+--- Words of others for a message, as many as a person reads.
+---@param text string
+---@return string
+local function brief(text)
+  if #text <= WORDS_MAX then return text end
+  return text:sub(1, WORDS_MAX):gsub("[\xC0-\xFF][\x80-\xBF]*$", "") .. "…"
+end
+
+--- The error for an account that has no end: what is kept of it has one.
+---@param op string
+---@param count integer
+---@param what string
+---@return orch.error
+local function endless(op, count, what)
+  return error_value.new { kind = "limit", op = op,
+    message = ("%s: the daemon tells of more than %d %s"):format(op, count, what) }
+end
+
 local function status_of(message)
   for _, pattern in ipairs(STATUS_PATTERNS) do
     local status = message:match(pattern)
@@ -173,7 +193,7 @@ local function of(op, reference, message, asked)
   return error_value.new { kind = kind, op = op, passing = passing or false, retry_after = wait,
     limited = limited,
     hint = hint or HINTS[kind] or hint_of(message),
-    message = ("%s %s: %s"):format(op, reference, message) }
+    message = ("%s %s: %s"):format(op, reference, brief(message)) }
 end
 
 --- The same for a request to the daemon that failed: what it answered, or that it did not.
@@ -210,4 +230,4 @@ local function retrying(job, once)
 end
 
 return { of = of, of_request = of_request, retrying = retrying, hint_of = hint_of,
-  tls_hint = tls_hint }
+  tls_hint = tls_hint, brief = brief, endless = endless }

@@ -7,6 +7,8 @@ local reference = require "orch.docker.reference"
 
 -- without a byte, while the daemon writes an archive or reads one
 local ARCHIVE_SECONDS <const> = 3600
+local LOADED_MAX <const> = 10000 -- images in an archive
+local NAME_MAX <const> = 512     -- bytes; a reference has 128 for its tag and 255 for the rest
 
 local function decoded(reply, op)
   local value, failure = json.decode(reply.body)
@@ -163,7 +165,10 @@ local function load(connected, path)
           .. tostring(line.errorDetail and line.errorDetail.message or line.error) }, 0)
     end
     for each in tostring(line.stream or ""):gmatch("Loaded image[^:]*: *([^\n]+)") do
-      for name in each:gmatch("[^, ]+") do loaded[#loaded + 1] = name end
+      for name in each:gmatch("[^, ]+") do
+        if #loaded == LOADED_MAX then error(fault.endless("docker load", LOADED_MAX, "images"), 0) end
+        loaded[#loaded + 1] = name:sub(1, NAME_MAX)
+      end
     end
   end
   return loaded

@@ -123,7 +123,7 @@ local function words_of(reply)
   local body = json.decode(reply.body)
   local first = type(body) == "table" and type(body.errors) == "table" and body.errors[1]
   if type(first) ~= "table" then return "" end
-  return (": %s: %s"):format(tostring(first.code):lower():gsub("_", " "), tostring(first.message))
+  return (": %s: %s"):format(tostring(first.code):lower():gsub("_", " "), fault.brief(tostring(first.message)))
 end
 
 -- A connection that broke and an answer cut short may pass; what is wrong with a certificate or a

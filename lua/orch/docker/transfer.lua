@@ -4,6 +4,8 @@ local fault = require "orch.docker.fault"
 local task = require "orch.task"
 
 local EVENT_SECONDS <const> = 0.2 -- between two events of progress
+local LAYERS_MAX <const> = 50000  -- a repository with all its tags may have thousands
+local NAME_MAX <const> = 256      -- bytes of a layer's or an image's name
 
 local Transfer = {}
 Transfer.__index = Transfer
@@ -13,15 +15,19 @@ local ENDINGS <const> = { ["Pushed"] = "pushed", ["Layer already exists"] = "the
   ["Pull complete"] = "pulled",
   ["Already exists"] = "there" }
 
---- label names it in events: "push HOST/NAME:TAG".
+--- label names it in events and errors: "push HOST/NAME:TAG".
 local function new(job, label)
   return setmetatable({ job = job, label = label, layers = {}, ids = {}, last = -math.huge },
     Transfer)
 end
 
 function Transfer:layer(id)
+  id = id:sub(1, NAME_MAX)
   local layer = self.layers[id]
   if not layer then
+    if #self.ids == LAYERS_MAX then
+      error(fault.endless("docker " .. self.label, LAYERS_MAX, "layers"), 0)
+    end
     layer = { id = id, current = 0, total = 0 }
     self.layers[id] = layer
     self.ids[#self.ids + 1] = id
@@ -55,7 +61,7 @@ function Transfer:take(line)
     if task.clock() - self.last >= EVENT_SECONDS then self:emit() end
   end
   local origin = status:match("^Mounted from (.+)$")
-  layer.from = origin or layer.from
+  layer.from = origin and origin:sub(1, NAME_MAX) or layer.from
   layer.ending = origin and "mounted" or ENDINGS[status] or layer.ending
   if layer.ending then layer.current = layer.total end
   return true
