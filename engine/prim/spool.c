@@ -5,45 +5,68 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/stat.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/mem.h"
-#include "base/path.h"
+#include "prim/spool_backlog.h"
 
 enum {
-    RING_SIZE = 1 << 20,
-    PIECE = 64 << 10,     /* read and written at a time */
-    READY = 4096,         /* so much a pipe takes without waiting when poll says it is ready */
-    HOLE_STEP = 16 << 20, /* the file's room is given back in steps of this */
+    PIECE = 64 << 10, /* read and written at a time */
+    READY = 4096,     /* so much a pipe takes without waiting when poll says it is ready */
 };
 
-/* The oldest bytes are in the ring, those that found no room there in the file, in this order; once
-   the file holds any, new ones go there until it is empty. */
 struct spool {
     struct bell *bell;
-    pthread_t thread;
     int fd;
-    int stop_fd; /* readable once the thread is to stop at once */
+    bool own;    /* fd is open for this spool alone, with O_NONBLOCK */
+    bool patient; /* only the thread may write, since a write may wait */
     size_t step; /* bytes given to write(2) at a time */
+    pthread_t thread; /* of what the descriptor does not take at once */
+    bool threaded;    /* it has been needed */
+    int stop_fd;      /* readable once the thread is to stop at once; -1 without one */
     spool_closed *closed;
     void *closed_arg;
     pthread_mutex_t mutex; /* guards what follows */
     pthread_cond_t more;
-    char *ring;
-    size_t ring_from, ring_len;
-    int file; /* -1 until it is needed */
-    off_t file_from, file_end, hole_end;
+    struct backlog backlog;
     size_t taken; /* bytes the thread has in its hands */
     struct buf frame;
     bool closing, ended;
     bool broken; /* the descriptor takes nothing any more */
     struct err err; /* once set, new bytes are dropped */
 };
+
+static bool is_good(const struct spool *spool)
+{
+    return spool->err.kind == ERR_NONE;
+}
+
+static void fail(struct spool *spool, int number, const char *what)
+{
+    err_system(&spool->err, number, "%s", what);
+    spool->err.kind = ERR_IO;
+}
+
+static void give_up(struct spool *spool, int number)
+{
+    spool->broken = true;
+    if (!is_good(spool))
+        return;
+    if (number == ECANCELED)
+        err_set(&spool->err, ERR_CANCELLED, "output was dropped before it was written");
+    else
+        fail(spool, number, "cannot write output");
+}
+
+static void drop_all(struct spool *spool)
+{
+    backlog_clear(&spool->backlog);
+    buf_fini(&spool->frame);
+}
 
 /* --- the thread ------------------------------------------------------------------------------- */
 
@@ -70,102 +93,30 @@ static bool write_all(struct spool *spool, const char *data, size_t len)
     return true;
 }
 
-/* What is behind file_from in the file stays as it is, so that the mutex is not needed. */
-static bool read_back(struct spool *spool, char *piece, size_t len, off_t at)
-{
-    while (len > 0) {
-        ssize_t n = pread(spool->file, piece, len, at);
-        if (n == 0)
-            errno = EIO;
-        if (n == 0 || (n < 0 && errno != EINTR))
-            return false;
-        if (n > 0)
-            piece += n, at += n, len -= (size_t)n;
-    }
-    return true;
-}
-
-static size_t take_from_ring(struct spool *spool, char *piece)
-{
-    size_t len = spool->ring_len < PIECE ? spool->ring_len : PIECE;
-    size_t flat = RING_SIZE - spool->ring_from < len ? RING_SIZE - spool->ring_from : len;
-    memcpy(piece, spool->ring + spool->ring_from, flat);
-    memcpy(piece + flat, spool->ring, len - flat);
-    spool->ring_from = (spool->ring_from + len) % RING_SIZE;
-    spool->ring_len -= len;
-    return len;
-}
-
-static size_t in_file(const struct spool *spool)
-{
-    return (size_t)(spool->file_end - spool->file_from);
-}
-
-/* A file that was read to its end begins anew; of one that never is, what was read goes in
-   steps. */
-static void forget(struct spool *spool, size_t len)
-{
-    spool->file_from += (off_t)len;
-    if (in_file(spool) == 0 && spool->file_end > 0) {
-        spool->file_from = spool->file_end = spool->hole_end = 0;
-        (void)!ftruncate(spool->file, 0);
-    } else if (spool->file_from - spool->hole_end >= HOLE_STEP) {
-        fallocate(spool->file, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, spool->hole_end,
-                  spool->file_from - spool->hole_end);
-        spool->hole_end = spool->file_from;
-    }
-}
-
-static void drop_all(struct spool *spool)
-{
-    spool->ring_len = 0;
-    forget(spool, in_file(spool));
-    buf_fini(&spool->frame);
-}
-
-static bool is_good(const struct spool *spool)
-{
-    return spool->err.kind == ERR_NONE;
-}
-
-static void fail(struct spool *spool, int number, const char *what)
-{
-    err_system(&spool->err, number, "%s", what);
-    spool->err.kind = ERR_IO;
-}
-
-static void give_up(struct spool *spool, int number)
-{
-    spool->broken = true;
-    if (!is_good(spool))
-        return;
-    if (number == ECANCELED)
-        err_set(&spool->err, ERR_CANCELLED, "output was dropped before it was written");
-    else
-        fail(spool, number, "cannot write output");
-}
-
 /* Writes what comes next; the mutex, held by the caller, is given up meanwhile. */
 static void write_next(struct spool *spool, char *piece)
 {
     struct buf frame = {0};
-    size_t len = take_from_ring(spool, piece), back = 0;
-    off_t at = spool->file_from;
+    size_t len = backlog_take(&spool->backlog, piece, PIECE), back = 0;
+    const off_t at = spool->backlog.file_from;
     spool->taken = len;
     if (len == 0)
-        back = in_file(spool) < PIECE ? in_file(spool) : PIECE;
+        back = backlog_in_file(&spool->backlog);
+    if (back > PIECE)
+        back = PIECE;
     if (len == 0 && back == 0) {
         frame = spool->frame;
         buf_init(&spool->frame, SPOOL_FRAME_MAX);
     }
     pthread_mutex_unlock(&spool->mutex);
-    bool good = read_back(spool, piece, back, at) && write_all(spool, piece, len + back) &&
+    bool good = backlog_read(&spool->backlog, piece, back, at) &&
+                write_all(spool, piece, len + back) &&
                 write_all(spool, frame.data, frame.len);
     int number = errno;
     buf_fini(&frame);
     pthread_mutex_lock(&spool->mutex);
     spool->taken = 0;
-    forget(spool, back);
+    backlog_drop_file(&spool->backlog, back);
     if (!good)
         give_up(spool, number);
 }
@@ -178,7 +129,7 @@ static void *serve(void *arg)
     for (;;) {
         if (spool->broken)
             drop_all(spool);
-        if (spool->ring_len + in_file(spool) + spool->frame.len > 0)
+        if (backlog_len(&spool->backlog) + spool->frame.len > 0)
             write_next(spool, piece);
         else if (spool->closing)
             break;
@@ -196,17 +147,15 @@ static void *serve(void *arg)
 
 static void spool_free(struct spool *spool)
 {
-    if (spool->file >= 0)
-        close(spool->file);
     if (spool->stop_fd >= 0)
         close(spool->stop_fd);
     if (spool->fd >= 0)
         close(spool->fd);
     bell_free(spool->bell);
     buf_fini(&spool->frame);
+    backlog_fini(&spool->backlog);
     pthread_mutex_destroy(&spool->mutex);
     pthread_cond_destroy(&spool->more);
-    mem_free(spool->ring);
     mem_free(spool);
 }
 
@@ -218,12 +167,65 @@ static void on_bell(void *arg)
     pthread_mutex_unlock(&spool->mutex);
     if (!ended)
         return;
-    pthread_join(spool->thread, NULL);
+    if (spool->threaded)
+        pthread_join(spool->thread, NULL);
     spool_closed *closed = spool->closed;
     void *closed_arg = spool->closed_arg;
     struct err err = spool->err;
     spool_free(spool);
     closed(closed_arg, &err);
+}
+
+/* Is all that the thread has or would write first what is in memory? */
+static bool is_next(const struct spool *spool)
+{
+    return spool->taken + backlog_in_file(&spool->backlog) + spool->frame.len == 0;
+}
+
+/* What the descriptor takes without waiting. */
+static void write_now(struct spool *spool)
+{
+    while (!spool->patient && is_next(spool) && spool->backlog.ring_len > 0) {
+        struct iovec parts[2];
+        backlog_look(&spool->backlog, parts);
+        const ssize_t n = spool->own ? writev(spool->fd, parts, 2)
+                                     : pwritev2(spool->fd, parts, 2, -1, RWF_NOWAIT);
+        if (n > 0) {
+            backlog_drop_ring(&spool->backlog, (size_t)n);
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (errno != EINTR && spool->own) {
+            give_up(spool, errno);
+            drop_all(spool);
+        } else if (errno != EINTR) {
+            spool->patient = true; /* not every descriptor can be asked so */
+        }
+    }
+}
+
+static void begin_thread(struct spool *spool)
+{
+    spool->stop_fd = eventfd(0, EFD_CLOEXEC);
+    int number = spool->stop_fd < 0 ? errno : 0;
+    if (number == 0)
+        number = pthread_create(&spool->thread, NULL, serve, spool);
+    spool->threaded = number == 0;
+    if (spool->threaded)
+        return;
+    give_up(spool, number);
+    drop_all(spool);
+}
+
+/* The mutex, held by the caller, is given up: who is woken can have it. */
+static void hand_over(struct spool *spool)
+{
+    write_now(spool);
+    const bool left = backlog_len(&spool->backlog) + spool->frame.len > 0;
+    if (left && !spool->threaded)
+        begin_thread(spool);
+    pthread_mutex_unlock(&spool->mutex);
+    if (left)
+        pthread_cond_signal(&spool->more);
 }
 
 /* Pipes and terminals are opened again, for an own O_NONBLOCK; where that is not allowed, writes
@@ -244,7 +246,8 @@ static bool open_target(struct spool *spool, int fd)
         char path[32];
         snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
         spool->fd = open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
-        if (spool->fd >= 0)
+        spool->own = spool->fd >= 0;
+        if (spool->own)
             return true;
     }
     if (!S_ISREG(stat.st_mode))
@@ -256,62 +259,17 @@ static bool open_target(struct spool *spool, int fd)
 struct spool *spool_open(struct loop *loop, int fd, struct err *err)
 {
     struct spool *spool = mem_alloc(sizeof *spool);
-    spool->fd = spool->file = spool->stop_fd = -1;
+    spool->fd = spool->stop_fd = -1;
     pthread_mutex_init(&spool->mutex, NULL);
     pthread_cond_init(&spool->more, NULL);
-    spool->ring = mem_alloc(RING_SIZE);
+    backlog_init(&spool->backlog);
     buf_init(&spool->frame, SPOOL_FRAME_MAX);
     spool->bell = bell_new(loop, on_bell, spool);
-    spool->stop_fd = eventfd(0, EFD_CLOEXEC);
-    int number = spool->stop_fd < 0 || !open_target(spool, fd) ? errno : 0;
-    if (number == 0)
-        number = pthread_create(&spool->thread, NULL, serve, spool);
-    if (number == 0)
+    if (open_target(spool, fd))
         return spool;
-    err_system(err, number, "cannot write to descriptor %d", fd);
+    err_system(err, errno, "cannot write to descriptor %d", fd);
     spool_free(spool);
     return NULL;
-}
-
-static int open_nameless(void)
-{
-    const char *dir = getenv("TMPDIR");
-    if (!dir || !*dir)
-        dir = "/tmp";
-    int fd = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0)
-        return fd;
-    char *path = path_join(dir, "orch-spool-XXXXXX"); /* not every file system knows O_TMPFILE */
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd >= 0)
-        unlink(path);
-    mem_free(path);
-    return fd;
-}
-
-static bool add_to_file(struct spool *spool, const char *data, size_t len)
-{
-    if (spool->file < 0 && (spool->file = open_nameless()) < 0)
-        return false;
-    off_t end = spool->file_end; /* all or nothing */
-    while (len > 0) {
-        ssize_t n = pwrite(spool->file, data, len, end);
-        if (n < 0 && errno != EINTR)
-            return false;
-        if (n > 0)
-            data += n, len -= (size_t)n, end += n;
-    }
-    spool->file_end = end;
-    return true;
-}
-
-static void add_to_ring(struct spool *spool, const char *data, size_t len)
-{
-    size_t at = (spool->ring_from + spool->ring_len) % RING_SIZE;
-    size_t flat = RING_SIZE - at < len ? RING_SIZE - at : len;
-    memcpy(spool->ring + at, data, flat);
-    memcpy(spool->ring, data + flat, len - flat);
-    spool->ring_len += len;
 }
 
 void spool_write(struct spool *spool, const void *data, size_t len)
@@ -319,14 +277,9 @@ void spool_write(struct spool *spool, const void *data, size_t len)
     if (len == 0)
         return;
     pthread_mutex_lock(&spool->mutex);
-    if (is_good(spool)) {
-        if (in_file(spool) == 0 && len <= RING_SIZE - spool->ring_len)
-            add_to_ring(spool, data, len);
-        else if (!add_to_file(spool, data, len))
-            fail(spool, errno, "no room in $TMPDIR for output that has to wait");
-        pthread_cond_signal(&spool->more);
-    }
-    pthread_mutex_unlock(&spool->mutex);
+    if (is_good(spool) && !backlog_add(&spool->backlog, data, len))
+        fail(spool, errno, "no room in $TMPDIR for output that has to wait");
+    hand_over(spool);
 }
 
 void spool_frame(struct spool *spool, const void *data, size_t len)
@@ -335,15 +288,14 @@ void spool_frame(struct spool *spool, const void *data, size_t len)
     if (is_good(spool)) {
         buf_clear(&spool->frame);
         buf_add(&spool->frame, data, len);
-        pthread_cond_signal(&spool->more);
     }
-    pthread_mutex_unlock(&spool->mutex);
+    hand_over(spool);
 }
 
 size_t spool_pending(struct spool *spool)
 {
     pthread_mutex_lock(&spool->mutex);
-    size_t pending = spool->ring_len + in_file(spool) + spool->taken;
+    size_t pending = backlog_len(&spool->backlog) + spool->taken;
     pthread_mutex_unlock(&spool->mutex);
     return pending;
 }
@@ -354,12 +306,17 @@ void spool_close(struct spool *spool, spool_closed *closed, void *arg)
     spool->closed = closed;
     spool->closed_arg = arg;
     spool->closing = true;
-    pthread_cond_signal(&spool->more);
+    spool->ended = !spool->threaded;
     pthread_mutex_unlock(&spool->mutex);
+    if (spool->threaded)
+        pthread_cond_signal(&spool->more);
+    else
+        bell_ring(spool->bell);
 }
 
 void spool_cancel(struct spool *spool)
 {
     uint64_t one = 1;
-    (void)!write(spool->stop_fd, &one, sizeof one);
+    if (spool->threaded)
+        (void)!write(spool->stop_fd, &one, sizeof one);
 }

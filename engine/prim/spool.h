@@ -1,8 +1,9 @@
 /* A writer to a descriptor whose reader may be slow: a terminal, a pipe. Nothing here waits for it.
 
-   A thread of its own writes. What it has not come to yet lies in memory up to 1 MiB, beyond that
-   in a file without a name in $TMPDIR. The descriptor's flags are not touched: O_NONBLOCK would
-   hold for all programs that share the terminal. */
+   What the descriptor does not take without waiting, a thread of its own writes, begun when it is
+   first needed; until then it lies in memory up to 1 MiB, beyond that in a file without a name in
+   $TMPDIR. The descriptor's flags are not touched: O_NONBLOCK would hold for all programs that
+   share the terminal. */
 #ifndef PRIM_SPOOL_H
 #define PRIM_SPOOL_H
 
@@ -18,11 +19,11 @@ struct spool;
 /* err is what became of the bytes: good only if all were written. */
 typedef void spool_closed(void *arg, const struct err *err);
 
-/* fd may be closed at once. NULL and err when fd is none, or no thread is to be had. */
+/* fd may be closed at once. NULL and err when fd is none. */
 struct spool *spool_open(struct loop *loop, int fd, struct err *err);
 /* Bytes come out in the order of the calls, those of one call without a frame between them. After
-   the first failure (ERR_IO: the reader has gone, no room in $TMPDIR) they are dropped; spool_close
-   tells. */
+   the first failure (ERR_IO: the reader has gone, no room in $TMPDIR, no thread to be had) they are
+   dropped; spool_close tells. */
 void spool_write(struct spool *spool, const void *data, size_t len);
 /* Shows the frame once all bytes are out, unless another one takes its place before: at most one
    waits. len is at most SPOOL_FRAME_MAX. */

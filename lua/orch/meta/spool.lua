@@ -1,9 +1,9 @@
 ---@meta orch.spool
 
 ---Writes to a descriptor whose reader may be slow (a terminal, a pipe) without ever waiting for it.
----A thread writes; what it has not come to lies in 1 MiB of memory, beyond that in a file without a
----name in `$TMPDIR` (mode 0600), whose room is given back as it is read. The descriptor's flags are
----not touched.
+---What it does not take at once a thread writes; until then that lies in 1 MiB of memory, beyond
+---that in a file without a name in `$TMPDIR` (mode 0600), whose room is given back as it is read.
+---The descriptor's flags are not touched.
 ---@class orch.spool
 local spool = {}
 
@@ -39,8 +39,8 @@ function Spool:pending() end
 ---Waits until all is written, the frame too. A second call does nothing and gives true. Cancelled,
 ---it drops what is left.
 ---
----Errors, once: `io` when the reader has gone (what followed was dropped) or `$TMPDIR` had no room
----(what came before was written).
+---Errors, once: `io` when the reader has gone or no thread was to be had (what followed was
+---dropped), or `$TMPDIR` had no room (what came before was written).
 ---@return true? good
 ---@return orch.error? err
 function Spool:close() end
