@@ -125,6 +125,15 @@ static bool open_remote(struct fetch *fetch, struct err *err)
     return connect_remote(fetch, err);
 }
 
+/* What git itself takes for a ref: no "..", no control characters (libgit2 takes DEL). What a tag
+   leads to ("^{}") is none either. */
+static bool is_ref(const char *name)
+{
+    int valid = 0;
+    return strncmp(name, "refs/", 5) == 0 && !strchr(name, '\x7f') &&
+           git_reference_name_is_valid(&valid, name) == 0 && valid;
+}
+
 static bool list_refs(struct fetch *fetch, struct err *err)
 {
     const git_remote_head **heads;
@@ -134,13 +143,12 @@ static bool list_refs(struct fetch *fetch, struct err *err)
         return fail(fetch, rc, err);
     for (size_t i = 0; i < count; i++) {
         const git_remote_head *head = heads[i];
-        const size_t len = strlen(head->name);
         if (strcmp(head->name, "HEAD") == 0) {
             fetch->has_head = true;
             fetch->head_id = head->oid;
+            mem_free(fetch->head);
             fetch->head = mem_text(head->symref_target);
-        } else if (strncmp(head->name, "refs/", 5) == 0 &&
-                   (len < 3 || strcmp(head->name + len - 3, "^{}") != 0)) {
+        } else if (is_ref(head->name)) {
             refs_add(&fetch->refs, head->name, &head->oid);
         }
     }

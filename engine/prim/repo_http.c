@@ -9,6 +9,7 @@
 
 #include "base/buf.h"
 #include "base/mem.h"
+#include "prim/repo_refs.h"
 
 #define REFS_PATH "/info/refs?service=git-upload-pack"
 /* What a forge takes for the user of a token. */
@@ -37,6 +38,7 @@ struct stream {
     const char *type; /* what a git server's answer is */
     struct buf ask, held;
     size_t given; /* bytes of held that were read */
+    uint64_t all;
     bool posts, started, checked, done;
     CURLcode code;
 };
@@ -105,7 +107,8 @@ static int fail_curl(struct transport *transport, CURLcode code)
         break;
     case CURLE_WRITE_ERROR:
     case CURLE_OUT_OF_MEMORY:
-        err_set(err, ERR_LIMIT, "%s sent more than is taken at once", where);
+        if (err->kind == ERR_NONE)
+            err_set(err, ERR_LIMIT, "%s sent more than is taken at once", where);
         break;
     default:
         err_set(err, ERR_NET, "cannot reach %s: %s", where, words);
@@ -163,9 +166,21 @@ static int check_head(struct stream *stream)
 
 /* --- one request -------------------------------------------------------------------------- */
 
+/* libgit2 keeps all refs before it tells of any. */
+static bool too_many_refs(struct stream *stream)
+{
+    struct transport *transport = stream->owner;
+    return !stream->posts && stream->all > REFS_BYTES_MAX &&
+           !err_set(&transport->access->err, ERR_LIMIT, "%s sent more than %d bytes of refs",
+                    transport->access->url->clean, REFS_BYTES_MAX);
+}
+
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
     struct stream *stream = arg;
+    stream->all += size * count;
+    if (too_many_refs(stream))
+        return 0;
     return buf_add(&stream->held, data, size * count) ? size * count : 0;
 }
 

@@ -6,6 +6,8 @@
 
 #include "base/err.h"
 
+enum { REFS_BYTES_MAX = 128 << 20 }; /* that a server may tell of; over a million refs */
+
 struct ref {
     char *name; /* "refs/heads/main" */
     git_oid id;

@@ -15,6 +15,7 @@
 #include "base/buf.h"
 #include "base/file.h"
 #include "base/mem.h"
+#include "prim/repo_refs.h"
 #include "prim/repo_url.h"
 
 enum { WORDS_MAX = 1024, COMMAND_MAX = 64 << 10 };
@@ -23,6 +24,8 @@ struct stream {
     git_smart_subtransport_stream base;
     struct transport *owner;
     pid_t pid;
+    size_t refs; /* bytes of them so far; what comes after a request is not of them */
+    bool asked;
     int in, out, err; /* its standard input and output; a file that holds its standard error */
 };
 
@@ -160,6 +163,11 @@ static int stream_read(git_smart_subtransport_stream *base, char *data, size_t s
         n = read(stream->out, data, size);
     while (n < 0 && errno == EINTR);
     *got = n > 0 ? (size_t)n : 0;
+    if (n > 0 && !stream->asked && (stream->refs += *got) > REFS_BYTES_MAX) {
+        err_set(stream->owner->err, ERR_LIMIT, "it sent more than %d bytes of refs",
+                REFS_BYTES_MAX);
+        return -1;
+    }
     if (n > 0)
         return 0;
     if (n == 0) { /* it is over, in the middle of a talk or at its end: what did it say? */
@@ -175,6 +183,7 @@ static int stream_read(git_smart_subtransport_stream *base, char *data, size_t s
 static int stream_write(git_smart_subtransport_stream *base, const char *data, size_t len)
 {
     struct stream *stream = (struct stream *)base;
+    stream->asked = true;
     if (fd_write(stream->in, data, len))
         return 0;
     git_error_set_str(GIT_ERROR_SSH, "ssh ended early");
