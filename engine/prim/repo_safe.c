@@ -11,6 +11,12 @@
 enum {
     IGNORED_LEN = 3,
     PATH_CEILING = 1 << 16,
+    ENTRIES_MAX = 5 * 1000 * 1000, /* of a commit; the largest repositories have 3 million files */
+};
+
+struct walk {
+    size_t entries;
+    char *bad; /* the first path that must not be written */
 };
 
 /* The UTF-8 forms of the code points that HFS+ leaves out when it compares names. */
@@ -99,28 +105,32 @@ static bool is_door(const git_tree_entry *entry)
 
 static int check_entry(const char *dir, const git_tree_entry *entry, void *arg)
 {
-    char **bad = arg;
+    struct walk *walk = arg;
     const char *name = git_tree_entry_name(entry);
+    if (++walk->entries > ENTRIES_MAX)
+        return GIT_EUSER;
     if (safe_path(name) && !strchr(name, '/') && !is_door(entry))
         return 0;
     struct buf path;
     buf_init(&path, PATH_CEILING);
     buf_format(&path, "%s%s", dir, name);
-    *bad = buf_take(&path);
+    walk->bad = buf_take(&path);
     return GIT_EUSER;
 }
 
 bool safe_tree(git_tree *root, struct err *err)
 {
-    char *bad = NULL; /* the first path that must not be written */
-    int rc = git_tree_walk(root, GIT_TREEWALK_PRE, check_entry, &bad);
-    if (bad)
+    struct walk walk = {0};
+    int rc = git_tree_walk(root, GIT_TREEWALK_PRE, check_entry, &walk);
+    if (walk.bad)
         err_set(err, ERR_FAILED,
                 "refused to write '%s': a path that leads out of the work tree or into its .git; "
-                "the repository is hostile", bad);
+                "the repository is hostile", walk.bad);
+    else if (walk.entries > ENTRIES_MAX)
+        err_set(err, ERR_LIMIT, "the commit has more than %d files and directories", ENTRIES_MAX);
     else if (rc != 0)
         lib_fail_as(err, rc, "cannot read the commit's tree");
-    mem_free(bad);
+    mem_free(walk.bad);
     return rc == 0;
 }
 

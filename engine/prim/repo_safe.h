@@ -13,7 +13,8 @@
    between that HFS+ ignores, or behind a backslash. */
 bool safe_path(const char *path);
 /* Every path of a commit's tree is safe, and no .gitmodules a link; err names the first one that is
-   not. */
+   not. ERR_LIMIT when there are too many: a few small trees, each in the other ten times over, are
+   any number of files. */
 bool safe_tree(git_tree *root, struct err *err);
 /* No path of an index goes through another, as if a link were a directory. */
 bool safe_index(git_index *index, struct err *err);

@@ -87,6 +87,23 @@ describe("repo.checkout of a hostile repository writes", function()
     end
   end)
 
+  it("nothing of ten small trees that make a thousand million files", function()
+    local bare = box:crafted("bomb", function(blob, tree)
+      local mode, id = "100644", blob "x"
+      for _ = 1, 9 do
+        local entries = {}
+        for i = 0, 9 do entries[#entries + 1] = { mode, "d" .. i, id } end
+        mode, id = "40000", tree(table.unpack(entries))
+      end
+      return id
+    end)
+    local into = box:fresh()
+    local _, err = repo.checkout { url = bare, into = into, timeout = 60 }
+    assert.equal("limit", err.kind, err.message)
+    assert.is_nil(fs.stat(into))
+    assert.is_nil(box:leftovers(into))
+  end)
+
   it("no submodule from this machine for a repository elsewhere", function()
     local bare = box:crafted("thief", function(blob, tree)
       return tree({ "100644", ".gitmodules",
