@@ -73,12 +73,27 @@ static uint32_t decode(const char *text, size_t len)
     return rune;
 }
 
-static bool is_obeyed(uint32_t rune)
+/* Controls; marks, embeddings and isolates that turn text around (UAX #9), by which what is read is
+   not what is there; and what is unseen: two names that look the same are not, and a text may hold
+   another. From Unicode's Default_Ignorable_Code_Point and Cf, but for joiners and variation
+   selectors, which scripts of India, Persian, emoji and Japanese names are written with. Of the
+   tags, flags of regions are made: those three are worth less. */
+static const struct range {
+    uint32_t first, last;
+} shown[] = {
+    {0, 8},           {0xa, 0x1f},         {0x7f, 0x9f},       {0xad, 0xad},
+    {0x61c, 0x61c},   {0x115f, 0x1160},    {0x17b4, 0x17b5},   {0x180e, 0x180e},
+    {0x200b, 0x200b}, {0x200e, 0x200f},    {0x2028, 0x202e},   {0x2060, 0x206f},
+    {0x3164, 0x3164}, {0xfeff, 0xfeff},    {0xffa0, 0xffa0},   {0xfff0, 0xfffb},
+    {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe00ff}, {0xe01f0, 0xe0fff},
+};
+
+static bool is_shown_by_number(uint32_t rune)
 {
-    return rune < 0x20 ? rune != '\t'
-                       : (rune >= 0x7f && rune < 0xa0) || rune == 0x2028 || rune == 0x2029
-                             || (rune >= 0x202a && rune <= 0x202e)
-                             || (rune >= 0x2066 && rune <= 0x2069);
+    size_t i = 0;
+    while (i < sizeof shown / sizeof *shown && shown[i].last < rune)
+        i++;
+    return i < sizeof shown / sizeof *shown && shown[i].first <= rune;
 }
 
 /* The length of the piece at text that is added, shown or taken out as one. */
@@ -95,10 +110,10 @@ static size_t print_piece(const char *text, size_t len, bool *coloured, struct b
     bool good;
     if (size == 0)
         size = 1, good = buf_format(out, "\\x%02x", rune);
-    else if (!is_obeyed(rune))
+    else if (!is_shown_by_number(rune))
         good = buf_add(out, text, size);
     else
-        good = buf_format(out, rune < 0x100 ? "\\x%02x" : "\\u{%x}", rune);
+        good = buf_format(out, rune < 0xa0 ? "\\x%02x" : "\\u{%x}", rune);
     return good ? size : 0;
 }
 

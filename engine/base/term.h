@@ -14,10 +14,11 @@ bool term_size(int fd, unsigned *columns, unsigned *rows);
 bool term_is_plain(const char *text, size_t len);
 
 /* Adds text with all that a terminal would obey made visible or taken out: well-formed control
-   sequences (CSI) go, other control characters, those of C1, bidirectional overrides and bytes that
-   are no UTF-8 become \xNN; tabs stay. With colours, sequences that set colour or weight (SGR)
-   stay, those that would hide text or blink do not, and the text ends with a reset if it had any.
-   false at out's ceiling. */
+   sequences (CSI) go, other control characters, those of C1, and bytes that are no UTF-8 become
+   \xNN; what turns text around or is unseen becomes \u{N}, joiners and variation selectors
+   excepted; tabs stay. With colours, sequences that set colour or weight (SGR) stay, those that
+   would hide text or blink do not, and the text ends with a reset if it had any. false at out's
+   ceiling. */
 bool term_printable(const char *text, size_t len, bool colours, struct buf *out);
 
 /* Adds the start of a printable text that fits into so many columns, the last of which is … if

@@ -26,6 +26,19 @@ describe("term.printable", function()
     check("a\\u{202e}b\\u{2066}c\\u{2028}", "a\u{202e}b\u{2066}c\u{2028}")
   end)
 
+  it("shows what turns text around, or stands for something unseen", function()
+    local shown = "a\\u{200e}\\u{200f}\\u{61c}b\\u{200b}\\u{2060}\\u{feff}\\u{ad}\\u{3164}\\u{e0041}c"
+    check(shown, "a\u{200e}\u{200f}\u{61c}b\u{200b}\u{2060}\u{feff}\u{ad}\u{3164}\u{e0041}c")
+    check("\\u{206f}\\u{fffb}\\u{180e}\\u{1d173}\\u{2029}", "\u{206f}\u{fffb}\u{180e}\u{1d173}\u{2029}")
+  end)
+
+  it("leaves what scripts and emoji are joined and chosen by", function()
+    for _, text in ipairs { "\u{646}\u{645}\u{6cc}\u{200c}\u{62e}\u{648}\u{627}\u{647}\u{645}",
+      "\u{915}\u{94d}\u{200d}\u{937}", "👩\u{200d}💻", "❤\u{fe0f}", "\u{845b}\u{e0100}", "שלום, عالم" } do
+      check(text, text)
+    end
+  end)
+
   it("takes control sequences out", function()
     check("red, gone", "\27[31mred\27[0m, \27[2J\27[10A\27[?25l\27[1;1Hgone")
     check("\\x1b[12", "\27[12")

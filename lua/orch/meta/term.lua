@@ -15,8 +15,10 @@ function term.size(fd) end
 function term.is_tty(fd) end
 
 ---The text with nothing in it that a terminal would obey. Control sequences (ECMA-48 CSI) are taken
----out; other control characters, C1 too, bidirectional overrides, line separators and bytes that
----are no UTF-8 are shown as `\x07` or `\u{202e}`; tabs stay. Raises for more than 16 MiB.
+---out. Shown by number are other control characters, C1 too, and bytes that are no UTF-8 (`\x07`);
+---line separators, what turns text around (bidirectional marks and overrides) and what is unseen
+---(blanks of no width, tags) (`\u{202e}`). Joiners and variation selectors stay, and tabs. Raises
+---for more than 16 MiB.
 ---@param text string
 ---@param colours? boolean keep sequences of colour and weight, ended by a reset; never blinking or concealing
 ---@return string
