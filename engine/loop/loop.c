@@ -44,6 +44,7 @@ void loop_free(struct loop *loop)
 
 void loop_turn(struct loop *loop, bool wait)
 {
+    loop->turn = loop_clock(loop);
     uv_run(&loop->uv, wait ? UV_RUN_ONCE : UV_RUN_NOWAIT);
 }
 

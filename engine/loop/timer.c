@@ -7,9 +7,12 @@
 struct timer {
     uv_timer_t uv;
     struct loop *loop;
+    uint64_t armed, due;
     loop_call *call;
     void *arg;
 };
+
+enum { LATE_MS = 1000 }; /* nobody is that late who is awake */
 
 static void on_close(uv_handle_t *handle)
 {
@@ -23,9 +26,32 @@ static void on_close_called(uv_handle_t *handle)
     mem_free(handle);
 }
 
+static void on_time(uv_timer_t *handle);
+
+static void arm(struct timer *timer, uint64_t now, uint64_t ms)
+{
+    timer->armed = now;
+    timer->due = now + ms;
+    uv_timer_start(&timer->uv, on_time, ms, 0);
+}
+
+/* What it had left when the loop began to wait; 0 when it is not late, or the loop was: then it was
+   Lua that took its time. */
+static uint64_t left(const struct timer *timer, uint64_t now)
+{
+    const uint64_t turn = timer->loop->turn;
+    const uint64_t awake = turn > timer->armed ? turn : timer->armed;
+    return now > timer->due + LATE_MS && timer->due > awake ? timer->due - awake : 0;
+}
+
 static void on_time(uv_timer_t *handle)
 {
     struct timer *timer = (struct timer *)handle;
+    const uint64_t now = uv_now(&timer->loop->uv), more = left(timer, now);
+    if (more > 0) {
+        arm(timer, now, more);
+        return;
+    }
     timer->loop->live--; /* over now; libuv closes it a turn later, when a sleeper already looks */
     uv_close((uv_handle_t *)handle, on_close_called);
     timer->call(timer->arg);
@@ -39,7 +65,7 @@ struct timer *timer_start(struct loop *loop, uint64_t ms, loop_call *call, void 
     timer->arg = arg;
     uv_timer_init(&loop->uv, &timer->uv);
     uv_update_time(&loop->uv);
-    uv_timer_start(&timer->uv, on_time, ms, 0);
+    arm(timer, uv_now(&loop->uv), ms);
     loop->live++;
     return timer;
 }
