@@ -158,7 +158,7 @@ end }
     end
     assert(require "orch.proc".run { argv = { "kill", "-KILL", suite.scratch:pid_of(child) } })
     child:wait()
-    assert.equal(5, #containers.left())
+    assert.equal(6, #containers.left())
     local result = suite.scratch:orch { "gc", "--keep", "0", "--days", "0" }
     assert.matches("nothing to remove", result.out, 1, true) -- interrupted is not given up
     result = suite.scratch:orch { "discard", "1" }

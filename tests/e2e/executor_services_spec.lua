@@ -93,7 +93,7 @@ describe("services of a job", function()
     assert.equal(1, result.code, result.all)
     assert.truthy(fs.stat(suite.scratch:path("state/runs/1/logs/job-web.log")))
     local before = containers.left()
-    assert.equal(5, #before) -- two containers, two volumes, a network
+    assert.equal(6, #before) -- two containers, three volumes, a network
     result = suite.scratch:orch { "resume", "1" }
     assert.equal(0, result.code, result.all)
     assert.matches("goes on in container", result.out, 1, true)

@@ -234,7 +234,7 @@ local function check(spec)
 end
 
 -- Where the shim leaves word of a program's end.
-local function ended_path() return "/.orch/ended-" .. random.hex(8) end
+local function ended_path() return wire.DIR .. "/ended-" .. random.hex(8) end
 
 --- Starts a program; it belongs to the task that calls.
 ---@param place { engine: table, id: string, identity: table, root: table, steps: table } the container

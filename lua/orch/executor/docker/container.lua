@@ -35,7 +35,8 @@ local function working_directory(self, inspected)
 end
 
 local function volume_mounts(world)
-  local mounts = json.array {}
+  local mounts = json.array {
+    { Type = "volume", Source = world.shim_volume.Name, Target = wire.DIR } }
   for path, volume in pairs(world.volumes) do
     mounts[#mounts + 1] = { Type = "volume", Source = volume.Name, Target = path }
   end
@@ -154,18 +155,36 @@ end
 
 -- --- bringing it up ------------------------------------------------------------------------------
 
+local function shim_file(path)
+  return fs.write(path, assert(fs.read(library.shim())), { mode = tonumber("755", 8) })
+end
+
 -- As an archive, which the daemon unpacks: the image may have no program that could.
 local function copy_shim(world)
   local dir = world.stage .. "/shim"
-  assert(fs.make_dir(dir .. "/.orch"))
-  assert(fs.write(dir .. wire.SHIM, assert(fs.read(library.shim())), { mode = tonumber("755", 8) }))
-  assert(require "orch.tar".pack { root = dir, paths = { ".orch" }, file = dir .. ".tar",
+  assert(fs.make_dir(dir .. wire.DIR))
+  assert(shim_file(dir .. wire.SHIM))
+  assert(require "orch.tar".pack { root = dir, paths = { wire.DIR:sub(2) }, file = dir .. ".tar",
     compression = "none" })
   assert(world.engine.connected:request { op = "docker cp", method = "PUT",
     body_file = dir .. ".tar",
     path = ("/containers/%s/archive"):format(world.id), query = { path = "/" },
     headers = { ["Content-Type"] = "application/x-tar" } })
   assert(fs.remove(dir .. ".tar"))
+end
+
+-- The shim's volume, with it where a new one can be seen from here: an archive takes an old daemon
+-- 60 ms, for which it starts a program of its own. No other place has a directory of that name, and
+-- nobody has been in it; one of an earlier session may hold whatever its steps have left there.
+---@return boolean there
+local function fill_shim_volume(self, world)
+  local engine, name = world.engine, world.engine:name("shim")
+  world.shim_volume = engine:volume(name)
+  if world.shim_volume then return false end
+  world.shim_volume = engine:make_volume(name)
+  local host = self.options.in_place and world.shim_volume.Mountpoint
+  local names = host and fs.list(host)
+  return names and #names == 0 and shim_file(host .. wire.SHIM:sub(#wire.DIR + 1)) or false
 end
 
 -- Steps of a session that was killed are ended, by TERM at first: what they still do must not be
@@ -199,8 +218,9 @@ local function bring_up(self, job, world)
     job:log("container %s had stopped, and is started again", world.id:sub(1, 12))
     return
   end
+  local there = fill_shim_volume(self, world)
   world.id = engine:create(engine:name(), description(self, world))
-  copy_shim(world)
+  if not there then copy_shim(world) end
   assert(engine:start(world.id))
 end
 

@@ -89,7 +89,7 @@ local function attend(job, place, questions)
 end
 
 local function keep(job, place, started)
-  local questions = "/.orch/" .. random.hex(8)
+  local questions = wire.DIR .. "/" .. random.hex(8)
   local identity = place.identity
   local link, failure = ask(place, "listen", { SOCKET, identity.uid, identity.gid, questions })
   started(failure)

@@ -20,7 +20,8 @@ local KNOWN <const> = { o = true, x = true, b = true, d = true, e = true, h = tr
 
 local Wire = {}
 Wire.__index = Wire
-Wire.SHIM = "/.orch/orch-shim"
+Wire.DIR = "/.orch" -- in the container, on a volume: the shim, and word of ends
+Wire.SHIM = Wire.DIR .. "/orch-shim"
 Wire.OP = "docker exec" -- of an error that tells of the connection, not of what was asked for
 
 local function lost(self, failure, junk)
@@ -175,4 +176,4 @@ local function open_below(owner, connected, container, life, user)
   return nil, failure or error_value.new { kind = "cancelled", message = "the job is over" }
 end
 
-return { open = open, open_below = open_below, SHIM = Wire.SHIM, OP = Wire.OP }
+return { open = open, open_below = open_below, DIR = Wire.DIR, SHIM = Wire.SHIM, OP = Wire.OP }
