@@ -31,7 +31,7 @@ static bool add_text(struct buf *reply, const char *text)
     return buf_add(reply, text, strlen(text) + 1);
 }
 
-/* i: uid, gid, groups, environment of this process: what the daemon makes of the user's name */
+/* I: uid, gid, groups, environment of this process: what the daemon makes of the user's name */
 static bool tell_identity(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     (void)frame;
@@ -49,7 +49,7 @@ static bool tell_identity(struct wire_frame *frame, struct buf *reply, struct er
     return true;
 }
 
-/* r: path, the most bytes */
+/* R: path, the most bytes */
 static bool read_file(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     (void)reply;
@@ -84,13 +84,13 @@ static bool take_bytes(struct buf *bytes, struct err *err)
     return fits || err_set(err, ERR_LIMIT, "more than %d bytes to write", WRITE_MAX);
 }
 
-/* w, a: path, mode, durable; then w frames with the bytes, and g */
+/* W, A: path, mode, durable; then w frames with the bytes, and g */
 static bool write_file(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     (void)reply;
     struct buf bytes;
     buf_init(&bytes, WRITE_MAX);
-    const bool whole = frame->type == 'w';
+    const bool whole = frame->type == 'W';
     struct file_spec spec = {.path = wire_text(frame)};
     spec.mode = (mode_t)wire_number(frame);
     spec.durable = wire_number(frame) != 0;
@@ -110,7 +110,7 @@ static const char *type_name(mode_t mode)
                            : "other";
 }
 
-/* s: path; a link itself, not what it points to */
+/* S: path; a link itself, not what it points to */
 static bool tell_stat(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     const char *path = wire_text(frame);
@@ -131,7 +131,7 @@ static int no_dots(const struct dirent *entry)
     return strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0;
 }
 
-/* l: path */
+/* L: path */
 static bool list_names(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     const char *path = wire_text(frame);
@@ -148,7 +148,7 @@ static bool list_names(struct wire_frame *frame, struct buf *reply, struct err *
     return fits || err_set(err, ERR_LIMIT, "%s has too many names", path);
 }
 
-/* d: path, mode */
+/* D: path, mode */
 static bool make_dir(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     (void)reply;
@@ -156,14 +156,14 @@ static bool make_dir(struct wire_frame *frame, struct buf *reply, struct err *er
     return dir_make(path, (mode_t)wire_number(frame), err);
 }
 
-/* x: path */
+/* X: path */
 static bool remove_tree(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     (void)reply;
     return tree_remove(wire_text(frame), NULL, err);
 }
 
-/* p: path -> the same without links */
+/* P: path -> the same without links */
 static bool real_path(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     const char *path = wire_text(frame);
@@ -175,7 +175,7 @@ static bool real_path(struct wire_frame *frame, struct buf *reply, struct err *e
     return true;
 }
 
-/* c: path of a directory that is to be written in */
+/* C: path of a directory that is to be written in */
 static bool may_write(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     (void)reply;
@@ -210,7 +210,7 @@ static bool own_at(int dir, const char *name, uid_t uid, gid_t gid)
     return own_below(openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC), uid, gid);
 }
 
-/* o: uid, gid, all below ("1") or not, mode or 0, paths…; links are not followed */
+/* O: uid, gid, all below ("1") or not, mode or 0, paths…; links are not followed */
 static bool own(struct wire_frame *frame, struct buf *reply, struct err *err)
 {
     (void)reply;
@@ -230,33 +230,25 @@ static const struct {
     char type;
     answer *answer;
 } answers[] = {
-    {'i', tell_identity}, {'r', read_file}, {'w', write_file},  {'a', write_file},
-    {'s', tell_stat},     {'l', list_names}, {'d', make_dir},   {'x', remove_tree},
-    {'p', real_path},     {'c', may_write},  {'o', own},        {'t', probe_port},
+    {'I', tell_identity}, {'R', read_file}, {'W', write_file},  {'A', write_file},
+    {'S', tell_stat},     {'L', list_names}, {'D', make_dir},   {'X', remove_tree},
+    {'P', real_path},     {'C', may_write},  {'O', own},        {'T', probe_port},
     {0, NULL},
 };
 
-static bool answer_frame(struct wire_frame *frame, struct buf *reply)
+bool files_serve(struct wire_frame *frame)
 {
     struct err err;
+    struct buf reply;
     int i = 0;
     while (answers[i].type && answers[i].type != frame->type)
         i++;
     if (!answers[i].type)
         return false;
-    buf_clear(reply);
-    return answers[i].answer(frame, reply, &err) ? wire_send('k', reply->data, reply->len)
-                                                 : wire_error(&err);
-}
-
-int files_main(void)
-{
-    struct wire_frame frame = {0};
-    struct buf reply;
     buf_init(&reply, NAMES_MAX);
-    while (wire_take(&frame) && answer_frame(&frame, &reply))
-        continue;
-    mem_free(frame.data);
+    const bool sent = answers[i].answer(frame, &reply, &err)
+                          ? wire_send('k', reply.data, reply.len)
+                          : wire_error(&err);
     buf_fini(&reply);
-    return 0;
+    return sent;
 }

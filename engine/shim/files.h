@@ -2,7 +2,11 @@
 #ifndef SHIM_FILES_H
 #define SHIM_FILES_H
 
-/* Answers requests until the input ends; the process's exit code. */
-int files_main(void);
+#include <stdbool.h>
+
+#include "shim/wire.h"
+
+/* Answers a request. False: it is none, or nobody listens any more. */
+bool files_serve(struct wire_frame *frame);
 
 #endif

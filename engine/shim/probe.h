@@ -8,7 +8,7 @@
 #include "base/err.h"
 #include "shim/wire.h"
 
-/* t: address, port, milliseconds, what to send; answers with the first bytes that come, if
+/* T: address, port, milliseconds, what to send; answers with the first bytes that come, if
    something was sent. */
 bool probe_port(struct wire_frame *frame, struct buf *reply, struct err *err);
 

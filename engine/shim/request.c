@@ -59,39 +59,24 @@ static bool take_input(struct request *request, struct wire_frame *frame, struct
     return true;
 }
 
-/* What is no request is late, for a program that has ended; p asks whether we are there. */
-static bool take_first(struct wire_frame *frame)
+bool request_take(struct request *request, struct wire_frame *frame, struct err *err)
 {
-    while (wire_take(frame))
-        if (frame->type == 'p' ? !wire_send('h', "", 0) : frame->type != 'c' && frame->type != 's')
-            return frame->type != 'p';
-    return false;
-}
-
-bool request_take(struct request *request, struct err *err)
-{
-    struct wire_frame frame = {0};
-    if (!take_first(&frame) || frame.type != 'r') {
-        mem_free(frame.data);
-        return err_set(err, ERR_CANCELLED, "nobody asks any more");
-    }
-    request->ended = mem_text(wire_text(&frame));
-    request->silence_ms = wire_number(&frame);
-    request->grace_ms = wire_number(&frame);
-    request->timeout_ms = wire_number(&frame);
-    request->quiet_ms = wire_number(&frame);
-    request->split = wire_number(&frame) != 0;
-    take_identity(request, &frame);
-    char *cwd = mem_text(wire_text(&frame));
-    request->argv = take_texts(&frame);
-    request->env = take_texts(&frame);
-    bool good = take_input(request, &frame, err);
+    request->ended = mem_text(wire_text(frame));
+    request->silence_ms = wire_number(frame);
+    request->grace_ms = wire_number(frame);
+    request->timeout_ms = wire_number(frame);
+    request->quiet_ms = wire_number(frame);
+    request->split = wire_number(frame) != 0;
+    take_identity(request, frame);
+    char *cwd = mem_text(wire_text(frame));
+    request->argv = take_texts(frame);
+    request->env = take_texts(frame);
+    bool good = take_input(request, frame, err);
     if (good && (!request->argv[0] || !request->argv[0][0]))
         good = err_set(err, ERR_USAGE, "no program was named");
     if (good && chdir(cwd) != 0)
         good = err_system(err, errno, "cannot run %s in directory %s", request->argv[0], cwd);
     mem_free(cwd);
-    mem_wipe(frame.data, frame.len);
     return good;
 }
 

@@ -7,6 +7,7 @@
 #include <sys/types.h>
 
 #include "base/err.h"
+#include "shim/wire.h"
 
 struct request {
     /* where its end is told too, for who has lost the connection; "": nowhere */
@@ -23,9 +24,9 @@ struct request {
     int input;          /* descriptor of its standard input */
 };
 
-/* Reads the frames r, i… and g, and goes to the directory named there. ERR_CANCELLED: nobody asks
-   any more. */
-bool request_take(struct request *request, struct err *err);
+/* Takes the frame r, reads i… and g into the same one, and goes to the directory named there.
+   ERR_CANCELLED: nobody asks any more. */
+bool request_take(struct request *request, struct wire_frame *frame, struct err *err);
 /* Leaves nothing of it in memory; the input is whose it was given to. */
 void request_fini(struct request *request);
 /* Path of the program: argv[0], or where env's PATH has it. NULL and err when there is none. */

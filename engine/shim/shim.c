@@ -8,19 +8,18 @@
    the same, so that its grace is short, or over if it had begun. What a program leaves running when
    it exits is ended too. The orders are in base/order.h.
 
-   In a container it is copied in, and has more lives: `hold` is the main process, `step` runs one
-   program and `files` reads and writes files, both as frames on standard input and output say
-   (shim/wire.h); `listen` and `relay` make a socket whose other end is orch (shim/relay.h); `end`
-   ends those of these that an earlier session has left. */
+   In a container it lies on a volume, and has more lives: `hold` is the main process, `serve` runs
+   programs, and reads and writes files, one request after another, as frames on standard input and
+   output say (shim/wire.h); `listen` and `relay` make a socket whose other end is orch
+   (shim/relay.h); `end` ends those of these that an earlier session has left. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "shim/files.h"
 #include "shim/nursery.h"
 #include "shim/orphans.h"
 #include "shim/relay.h"
-#include "shim/step.h"
+#include "shim/serve.h"
 
 /* The container lives as long as this does. */
 static int hold(void)
@@ -38,15 +37,14 @@ static const struct {
     const char *name;
     int (*live)(void);
 } lives[] = {{"nursery", nursery_main}, {"hold", hold},
-             {"step", step_main},       {"files", files_main},
-             {"listen", relay_listen_main}, {"relay", relay_main},
-             {"end", orphans_main}};
+             {"serve", serve_main},     {"listen", relay_listen_main},
+             {"relay", relay_main},     {"end", orphans_main}};
 
 int main(int argc, char **argv)
 {
     for (size_t i = 0; argc == 2 && i < sizeof lives / sizeof lives[0]; i++)
         if (strcmp(argv[1], lives[i].name) == 0)
             return lives[i].live();
-    fputs("usage: orch-shim nursery|hold|step|files|listen|relay|end\n", stderr);
+    fputs("usage: orch-shim nursery|hold|serve|listen|relay|end\n", stderr);
     return 2;
 }

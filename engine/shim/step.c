@@ -341,11 +341,10 @@ static void run(struct step *step)
             close(step->outlets[i].fd);
 }
 
-/* One program; true when another may be asked for. */
-static bool serve(struct step *step)
+static bool serve(struct step *step, struct wire_frame *first)
 {
     struct err err;
-    const bool good = request_take(&step->request, &err);
+    const bool good = request_take(&step->request, first, &err);
     if (!good && err.kind == ERR_CANCELLED)
         return false;
     signals_hold();
@@ -364,14 +363,11 @@ static bool serve(struct step *step)
            !signals_asked_to_end();
 }
 
-int step_main(void)
+bool step_serve(struct wire_frame *first)
 {
     static struct step step;
-    step.why = "";
-    prctl(PR_SET_CHILD_SUBREAPER, 1);
-    while (serve(&step)) {
-        request_fini(&step.request);
-        step = (struct step){.why = ""};
-    }
-    return 0;
+    step = (struct step){.why = ""};
+    const bool more = serve(&step, first);
+    request_fini(&step.request);
+    return more;
 }

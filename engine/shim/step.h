@@ -2,8 +2,13 @@
 #ifndef SHIM_STEP_H
 #define SHIM_STEP_H
 
-/* Reads the request, runs the program, sends what it prints and how it ended; the process's exit
-   code. */
-int step_main(void);
+#include <stdbool.h>
+
+#include "shim/wire.h"
+
+/* Runs the program that the request asks for, sends what it prints and how it ended; the frame is
+   used for the rest of the request. False when no other may be asked for. The process must be a
+   subreaper. */
+bool step_serve(struct wire_frame *first);
 
 #endif

@@ -1,16 +1,13 @@
 /* Frames over standard input and output: a type, four bytes of length (big-endian), the payload.
    Numbers in a payload are decimal; its texts end with a NUL each.
 
-   step, from orch:  r request, i input, g go; then s signal, c cancel, p nothing but a sign of
-   life; the end of the
-                     input: orch is gone; k when it has the end, and then perhaps another request.
-                     While none
-                     goes on a p is answered by h.
-         to orch:    b begun, o output, x errors (split), h nothing but a sign of life; at last d
-         done, or e error,
-                     and then it waits to be closed.
-   files, from orch: a request of the types in files.c, w bytes to write
-          to orch:   o bytes, k done, e error.
+   serve, from orch: p are you there?; a request of the types in files.c, which are capitals, with
+                     w bytes to write; or a program: r request, i input, g go; then s signal, c
+                     cancel, p nothing but a sign of life, and k when it has the end. The end of
+                     the input: orch is gone.
+          to orch:   h to p; for files o bytes, k done, e error; for a program b begun, o output, x
+                     errors (split), h nothing but a sign of life; at last d done, or e error, and
+                     then it waits to be closed.
    listen, relay:    relay.h. */
 #ifndef SHIM_WIRE_H
 #define SHIM_WIRE_H

@@ -11,10 +11,10 @@ end
 
 local function bytes_frame(kind, bytes) return string.pack(">c1s4", kind, bytes) end
 
--- What `orch-shim files` answers to these, as { { kind, payload }… }.
+-- What `orch-shim serve` answers to these, as { { kind, payload }… }.
 local function answers(input)
   local result =
-    assert(proc.run { argv = { library.shim(), "files" }, input = input, split = true })
+    assert(proc.run { argv = { library.shim(), "serve" }, input = input, split = true })
   assert.equal(0, result.code)
   local list, at = {}, 1
   while at <= #result.stdout do
@@ -39,13 +39,13 @@ describe("the shim's files", function()
   it("are written, appended to, looked at, listed, read and removed, in the order asked for",
     function()
     local list = answers(table.concat {
-      frame("d", dir .. "/a/b", "448"),
-      frame("w", dir .. "/a/b/f", tostring(tonumber("640", 8)), "1"),
+      frame("D", dir .. "/a/b", "448"),
+      frame("W", dir .. "/a/b/f", tostring(tonumber("640", 8)), "1"),
       bytes_frame("w", "one\0"), bytes_frame("w", "two"), frame "g",
-      frame("a", dir .. "/a/b/f", "0", "0"),
-      bytes_frame("w", "!"), frame "g", frame("s", dir .. "/a/b/f"), frame("l", dir .. "/a/b"),
-      frame("r", dir .. "/a/b/f", "100"), frame("p", dir .. "/a/../a/b"), frame("x", dir .. "/a"),
-      frame("s", dir .. "/a"),
+      frame("A", dir .. "/a/b/f", "0", "0"),
+      bytes_frame("w", "!"), frame "g", frame("S", dir .. "/a/b/f"), frame("L", dir .. "/a/b"),
+      frame("R", dir .. "/a/b/f", "100"), frame("P", dir .. "/a/../a/b"), frame("X", dir .. "/a"),
+      frame("S", dir .. "/a"),
     })
     local kinds = {}
     for i, each in ipairs(list) do kinds[i] = each[1] end
@@ -60,22 +60,22 @@ describe("the shim's files", function()
 
   it("are no FIFOs, which nobody may ever write to", function()
     assert.equal(0, assert(proc.run { argv = { "mkfifo", dir .. "/fifo" } }).code)
-    local list = answers(frame("r", dir .. "/fifo", "100"))
+    local list = answers(frame("R", dir .. "/fifo", "100"))
     assert.same({ "conflict", dir .. "/fifo is a FIFO, not a file" },
       { texts_of(list[1][2])[1], texts_of(list[1][2])[3] })
   end)
 
   it("say whether a directory may be written in", function()
-    local list = answers(frame("c", dir) .. frame("c", dir .. "/absent"))
+    local list = answers(frame("C", dir) .. frame("C", dir .. "/absent"))
     assert.equal("k", list[1][1])
     assert.equal("missing", texts_of(list[2][2])[1])
   end)
 
   it("refuse a file that is too large, and a port where nobody listens", function()
     assert(fs.write(dir .. "/big", ("x"):rep(200000)))
-    local list = answers(frame("r", dir .. "/big", "100000")
-      .. frame("t", "127.0.0.1", "1", "500", "")
-      .. frame("t", "nowhere", "1", "500", ""))
+    local list = answers(frame("R", dir .. "/big", "100000")
+      .. frame("T", "127.0.0.1", "1", "500", "")
+      .. frame("T", "nowhere", "1", "500", ""))
     local last = #list
     assert.equal("limit", texts_of(list[last - 2][2])[1])
     assert.equal("net", texts_of(list[last - 1][2])[1])
@@ -83,7 +83,7 @@ describe("the shim's files", function()
   end)
 
   it("tell who asks, with the environment", function()
-    local texts = texts_of(answers(frame "i")[1][2])
+    local texts = texts_of(answers(frame "I")[1][2])
     local stat = assert(fs.stat("/proc/self"))
     assert.same({ tostring(stat.uid), tostring(stat.gid) }, { texts[1], texts[2] })
     local named = {}
@@ -95,9 +95,9 @@ describe("the shim's files", function()
     for _,
       garbage in ipairs { "x", frame "?", string.pack(">c1I4", "r", 0xffffffff), "r\0\0\1\0abc",
       frame "w",
-      frame("w", dir .. "/f", "0", "0") .. bytes_frame("w", "half") } do
+      frame("W", dir .. "/f", "0", "0") .. bytes_frame("w", "half") } do
       local result =
-        assert(proc.run { argv = { library.shim(), "files" }, input = garbage, timeout = 5 })
+        assert(proc.run { argv = { library.shim(), "serve" }, input = garbage, timeout = 5 })
       assert.equal(0, result.code)
       assert.is_nil(fs.stat(dir .. "/f"))
     end

@@ -76,7 +76,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (home < 0)
         home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     ask(data, size);
-    const bool good = request_take(&request, &err);
+    struct wire_frame frame = {0};
+    if (!wire_take(&frame) || frame.type != 'r')
+        err_set(&err, ERR_CANCELLED, "no request");
+    const bool good = frame.type == 'r' && request_take(&request, &frame, &err);
+    mem_wipe(frame.data, frame.len);
     fuzz_check(good || err.kind != ERR_NONE, "a refusal has a reason");
     if (good)
         check(&request, data, size);

@@ -1,7 +1,7 @@
 -- The docker executor: the steps of a job run in a container of its own.
 --
 -- The container's main process only holds it open; steps come in by exec, below the shim, which is
--- copied in, so that the image needs to have nothing but what the job itself calls. The working
+-- on a volume, so that the image needs to have nothing but what the job itself calls. The working
 -- directory and /tmp are volumes: should the container be lost, a resumed run goes on with another
 -- one. All that is made is labelled with run and job.
 local branches = require "orch.branches"
@@ -19,7 +19,7 @@ local random = require "orch.random"
 local reference = require "orch.docker.reference"
 local relay = require "orch.executor.docker.relay"
 local service = require "orch.executor.docker.service"
-local steps = require "orch.executor.docker.steps"
+local shims = require "orch.executor.docker.shims"
 local trees = require "orch.executor.docker.trees"
 local turn = require "orch.executor.docker.turn"
 
@@ -126,17 +126,19 @@ end
 
 local ROOT <const> = { [""] = true, ["0"] = true, root = true }
 
--- Who asks for files as root, who as the job's user, and who runs steps: to start each takes its
--- time.
+-- Root's run the programs too. To start one takes its time.
 local function start_shims(self, job, world)
   local user = self.options.user or world.image.Config.User or ""
-  world.root = files.server(world, job.task, "0")
-  world.user = ROOT[user] and world.root or files.server(world, job.task, self.options.user)
-  world.steps = steps.new(world, job.task)
+  world.shims = shims.new(world, job.task, "0")
+  world.root = files.server(world, world.shims)
+  world.user = world.root
+  if not ROOT[user] then
+    world.user_shims = shims.new(world, job.task, self.options.user)
+    world.user = files.server(world, world.user_shims)
+  end
   branches.all {
-    root = function() world.root:identity() end,
+    root = function() if world.user ~= world.root then world.root:identity() end end,
     user = function() world.identity = world.user:identity() end,
-    steps = function() world.steps:prepare() end,
   }
   world.files = files.functions(world.user, world.dir)
 end
@@ -252,7 +254,7 @@ local function tell_services(job, services, failure)
 end
 
 local function close(job, world, failure)
-  for _, each in ipairs { world.steps or false, world.user or false, world.root or false } do
+  for _, each in ipairs { world.shims or false, world.user_shims or false } do
     if each then each:close() end
   end
   fs.remove(world.stage) -- copies

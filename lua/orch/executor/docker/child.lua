@@ -94,7 +94,7 @@ end
 
 local function attend(self, spec)
   local failure
-  self.wire, failure = self.place.steps:take()
+  self.wire, failure = self.place.shims:take()
   if not self.wire then
     self.failure = failure
     return
@@ -123,13 +123,13 @@ end
 local function find_end(self, seconds)
   local deadline = task.clock() + seconds
   repeat
-    local found, text = self.place.root:ask_once("r", { self.ended, HELD_MAX })
+    local found, text = self.place.root:ask_once("R", { self.ended, HELD_MAX })
     if found then
       local failure = self.failure
       self.failure = nil
       take_end(self, text)
       if self.failure then self.failure = failure else cut(self, failure) end
-      self.place.root:ask_once("x", { self.ended })
+      self.place.root:ask_once("X", { self.ended })
       return
     end
     task.sleep(POLL)
@@ -150,7 +150,7 @@ local function live(self, spec)
   end
   local link = self.wire
   self.wire = nil
-  if self.whole then self.place.steps:give(link) elseif link then link:close() end
+  if self.whole then self.place.shims:give(link) elseif link then link:close() end
   if good and self.failure and self.failure.op == wire.OP then
     pcall(branches.cleanup, function()
       if self.sent then find_end(self, seconds) end
@@ -237,7 +237,7 @@ end
 local function ended_path() return wire.DIR .. "/ended-" .. random.hex(8) end
 
 --- Starts a program; it belongs to the task that calls.
----@param place { engine: table, id: string, identity: table, root: table, steps: table } the container
+---@param place { engine: table, id: string, identity: table, root: table, shims: table } the container
 ---@param spec orch.proc.options with env and cwd
 ---@return table? child, table? err
 local function start(place, spec)

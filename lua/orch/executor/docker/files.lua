@@ -17,24 +17,9 @@ local ANSWER_SECONDS <const> = 300 -- a large tree takes its time to be deleted
 local Server = {}
 Server.__index = Server
 
---- place: { connected, engine, id } of the container; owner: the task that the connection lives as
---- long as; user: nil for the container's.
-local function server(place, owner, user)
-  return setmetatable({ place = place, owner = owner, user = user, turn = turn.new() }, Server)
-end
-
-local function open(self)
-  if self.wire and self.wire.stream then return self.wire end
-  local link, failure = wire.open_below(self.owner, self.place.connected, self.place.id, "files",
-    self.user)
-  self.wire = link
-  return link, failure
-end
-
---- Ends the connection; the next request opens another.
-function Server:close()
-  if self.wire then self.wire:close() end
-  self.wire = nil
+--- place: { engine, id } of the container; shims: who answers.
+local function server(place, shims)
+  return setmetatable({ place = place, shims = shims, turn = turn.new() }, Server)
 end
 
 local function payload_of(texts)
@@ -75,12 +60,12 @@ local function exchange(link, kind, texts, bytes)
 end
 
 local function attempt(self, kind, texts, bytes)
-  local link, failure = open(self)
+  local link, failure = self.shims:take(true)
   if not link then return nil, failure end
   local whole = false
   -- Half an exchange leaves the connection useless.
   local _ <close> = setmetatable({}, { __close = function()
-    if not whole then self:close() end
+    if whole then self.shims:give(link) else link:close() end
   end })
   local reply = table.pack(pcall(branches.timeout, ANSWER_SECONDS, function()
     return exchange(link, kind, texts, bytes)
@@ -108,14 +93,14 @@ function Server:ask(kind, texts, bytes)
   local reply, result = self:ask_once(kind, texts, bytes)
   if reply or result.op ~= wire.OP then return reply, result end
   -- appending twice would do harm
-  if kind ~= "a" then reply, result = self:ask_once(kind, texts, bytes) end
+  if kind ~= "A" then reply, result = self:ask_once(kind, texts, bytes) end
   if reply or result.op ~= wire.OP then return reply, result end
   return nil, loss.explain(self.place, result)
 end
 
 --- Who the container's user is: uid, gid, groups, and the environment that the daemon makes.
 function Server:identity()
-  return assert(answers.identity(assert(self:ask("i", {}))))
+  return assert(answers.identity(assert(self:ask("I", {}))))
 end
 
 --- Gives paths to an owner, with all below them if asked; mode 0 leaves modes alone.
@@ -123,7 +108,7 @@ function Server:own(paths, owner, below, mode)
   for at = 1, #paths, PATHS_AT_ONCE do
     local texts = { owner.uid, owner.gid, below and 1 or 0, mode or 0 }
     table.move(paths, at, math.min(at + PATHS_AT_ONCE - 1, #paths), 5, texts)
-    local good, failure = self:ask("o", texts)
+    local good, failure = self:ask("O", texts)
     if not good then return nil, failure end
   end
   return true
@@ -132,7 +117,7 @@ end
 --- Does something listen there, as seen from the container? What it says first, if words are sent.
 ---@return string? reply, table? err
 function Server:probe(address, port, seconds, words)
-  return self:ask("t", { address, port, math.floor((seconds or 2) * 1000), words or "" })
+  return self:ask("T", { address, port, math.floor((seconds or 2) * 1000), words or "" })
 end
 
 -- --- as job.fs -----------------------------------------------------------------------------------
@@ -149,39 +134,39 @@ local function functions(asked, dir)
     return true
   end
   function self.read(path, max)
-    local reply, bytes = asked:ask("r", { inside(path), max or READ_MAX })
+    local reply, bytes = asked:ask("R", { inside(path), max or READ_MAX })
     if not reply then return nil, bytes end
     return bytes
   end
   function self.write(path, bytes, how)
     how = how or {}
-    return good("w", { inside(path), how.mode or 0, how.durable and 1 or 0 }, bytes)
+    return good("W", { inside(path), how.mode or 0, how.durable and 1 or 0 }, bytes)
   end
   function self.append(path, bytes, how)
     how = how or {}
-    return good("a", { inside(path), how.mode or 0, how.durable and 1 or 0 }, bytes)
+    return good("A", { inside(path), how.mode or 0, how.durable and 1 or 0 }, bytes)
   end
   function self.stat(path)
-    local reply, failure = asked:ask("s", { inside(path) })
+    local reply, failure = asked:ask("S", { inside(path) })
     if not reply then return nil, failure end
     return answers.stat(reply)
   end
   function self.list(path)
-    local reply, failure = asked:ask("l", { inside(path) })
+    local reply, failure = asked:ask("L", { inside(path) })
     if not reply then return nil, failure end
     return answers.texts(reply)
   end
   function self.make_dir(path, mode)
-    return good("d", { inside(path), mode or tonumber("777", 8) })
+    return good("D", { inside(path), mode or tonumber("777", 8) })
   end
   --- Not of job.fs: the path without links.
   function self.real(path)
-    local reply = assert(asked:ask("p", { inside(path) }))
+    local reply = assert(asked:ask("P", { inside(path) }))
     return assert(answers.text(reply))
   end
   --- Not of job.fs: whether the user may make files in that directory; true, or nil, err.
-  function self.may_write(path) return good("c", { inside(path) }) end
-  function self.remove(path) return good("x", { inside(path) }) end
+  function self.may_write(path) return good("C", { inside(path) }) end
+  function self.remove(path) return good("X", { inside(path) }) end
   return self
 end
 

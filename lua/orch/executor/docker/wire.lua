@@ -116,7 +116,7 @@ Wire.__close = Wire.close
 --- Starts the shim in a running container; the stream lives as long as the task that calls.
 ---@param connected table the client
 ---@param container string id
----@param life string "step", "files", "listen", "relay" or "end"
+---@param life string "serve", "listen", "relay" or "end"
 ---@param user? string default: the container's
 ---@return table? wire, table? err
 local function open(connected, container, life, user)
