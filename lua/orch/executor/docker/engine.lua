@@ -162,21 +162,13 @@ function Engine:make_network(name)
       Labels = self:labels "network" } }))
 end
 
--- Removes all things of one sort with these labels; what could not be removed is the first failure.
-local function remove_all(self, list_path, item_path, list_of, id_of, labels)
-  local listed, failure = self:call("docker clean-up", "GET", list_path,
-    { query = { filters = filter(labels) } })
-  if not listed then return failure end
-  for _, each in ipairs(list_of(listed)) do
-    local good, problem = self:call("docker clean-up", "DELETE", item_path .. id_of(each),
-      { good = GONE })
-    if not good then failure = failure or problem end
-  end
-  return failure
-end
+local CLEAN_UP <const> = "docker clean-up"
 
-local function volumes_of(listed)
-  return type(listed.Volumes) == "table" and listed.Volumes or {}
+-- Calls f of all these side by side: each takes the time of a program's end, or of a directory's.
+local function each_of(list, f)
+  local calls = {}
+  for i, each in ipairs(list) do calls[tostring(i)] = function() f(each) end end
+  branches.all(calls)
 end
 
 --- Removes the containers, networks and volumes with these labels.
@@ -184,19 +176,30 @@ end
 ---@return table? err of the first that could not be
 function Engine:remove_labelled(labels)
   local failure
-  local removals = {}
-  for _, each in ipairs(self:containers(labels)) do
-    removals[each.Id] = function()
-      local good, problem = self:remove(each.Id)
-      if not good then failure = failure or problem end
-    end
+  local function checked(good, problem)
+    if not good then failure = failure or problem end
+    return good
   end
-  branches.all(removals) -- each takes the time of its programs' end
-  local networks = remove_all(self, "/networks", "/networks/", function(listed) return listed end,
-    function(each) return each.Id end, labels)
-  local volumes = remove_all(self, "/volumes", "/volumes/", volumes_of,
-    function(each) return each.Name end, labels)
-  return failure or networks or volumes
+  local function list(path)
+    local found = checked(self:call(CLEAN_UP, "GET", path,
+      { query = { filters = filter(labels) } }))
+    return type(found) == "table" and found or {}
+  end
+  local networks, volumes
+  branches.all {
+    containers = function()
+      each_of(self:containers(labels), function(each) checked(self:remove(each.Id)) end)
+    end,
+    networks = function() networks = list "/networks" end,
+    volumes = function() volumes = list "/volumes".Volumes end,
+  }
+  each_of(networks, function(each)
+    checked(self:call(CLEAN_UP, "DELETE", "/networks/" .. each.Id, { good = GONE }))
+  end)
+  each_of(type(volumes) == "table" and volumes or {}, function(each) -- null: there are none
+    checked(self:call(CLEAN_UP, "DELETE", "/volumes/" .. each.Name, { good = GONE }))
+  end)
+  return failure
 end
 
 --- What a container printed to its log, at most so many lines.
