@@ -29,33 +29,7 @@ describe("the docker daemon over ssh", function()
   end
 
   local port, env
-  before_each(function()
-    port =
-      place:sh [[python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])']]
-      :match("%d+")
-    place:sh([[ssh-keygen -q -t ed25519 -N '' -f host; ssh-keygen -q -t ed25519 -N '' -f mine; cp mine.pub authorized
-        mkdir -p /run/sshd bin; printf '[127.0.0.1]:%s %s\n' "$1" "$(cat host.pub)" > known
-        cat > ssh_config <<E
-Host *
-  IdentityFile $PWD/mine
-  IdentitiesOnly yes
-  IdentityAgent none
-  UserKnownHostsFile $PWD/known
-  StrictHostKeyChecking yes
-Host box
-  HostName 127.0.0.1
-  Port $1
-  User root
-E
-        printf '#!/bin/sh\nexec /usr/bin/ssh -F %s/ssh_config "$@"\n' "$PWD" > bin/ssh; chmod 755 bin/ssh]], port)
-    local sshd = place:start { "/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", port, "-o",
-      "ListenAddress=127.0.0.1",
-      "-o", "HostKey=" .. scratch:path("host"), "-o", "PidFile=none", "-o", "UsePAM=no", "-o",
-      "StrictModes=no",
-      "-o", "AuthorizedKeysFile=" .. scratch:path("authorized") }
-    while not assert(sshd:read()):find "listening" do end
-    env = { PATH = scratch:path("bin") .. ":" .. os.getenv("PATH") }
-  end)
+  before_each(function() port, env = place:sshd() end)
 
   local function left()
     local found =

@@ -49,6 +49,40 @@ function Place:run(body, env)
   return self.scratch:recipe(body, {}, all)
 end
 
+-- Keys, an address book and a program `ssh` that knows no others.
+local SSH <const> = [[
+  ssh-keygen -q -t ed25519 -N '' -f host; ssh-keygen -q -t ed25519 -N '' -f mine; cp mine.pub authorized
+  mkdir -p /run/sshd bin; printf '[127.0.0.1]:%s %s\n' "$1" "$(cat host.pub)" > known
+  cat > ssh_config <<E
+Host *
+  IdentityFile $PWD/mine
+  IdentitiesOnly yes
+  IdentityAgent none
+  UserKnownHostsFile $PWD/known
+  StrictHostKeyChecking yes
+Host box
+  HostName 127.0.0.1
+  Port $1
+  User root
+E
+  printf '#!/bin/sh\nexec /usr/bin/ssh -F %s/ssh_config "$@"\n' "$PWD" > bin/ssh; chmod 755 bin/ssh]]
+
+--- A server of ssh on this machine, called box: its port, and the environment that has the ssh for
+--- it.
+function Place:sshd()
+  local scratch = self.scratch
+  local port =
+    self:sh [[python3 -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])']]
+    :match("%d+")
+  self:sh(SSH, port)
+  local sshd = self:start { "/usr/sbin/sshd", "-D", "-e", "-f", "/dev/null", "-p", port, "-o",
+    "ListenAddress=127.0.0.1", "-o", "HostKey=" .. scratch:path("host"), "-o", "PidFile=none",
+    "-o", "UsePAM=no", "-o", "StrictModes=no", "-o",
+    "AuthorizedKeysFile=" .. scratch:path("authorized") }
+  while not assert(sshd:read()):find "listening" do end
+  return port, { PATH = scratch:path("bin") .. ":" .. os.getenv("PATH") }
+end
+
 function Place:stop()
   for _, child in ipairs(self.children) do
     child:cancel()

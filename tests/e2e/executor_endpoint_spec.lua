@@ -2,6 +2,7 @@
 -- however it is reached.
 local containers = require "e2e.containers"
 local daemon = require "e2e.daemon"
+local endpoints = require "e2e.endpoints"
 local executor_suite = require "e2e.executor_suite"
 local proc = require "orch.proc"
 local support = require "e2e.support"
@@ -44,6 +45,7 @@ local function use(suite)
   for _, words in ipairs { "server %d", "went through", "to its input" } do
     assert.matches(words, result.out)
   end
+  return result.out
 end
 
 describe("a docker endpoint in a container", function()
@@ -73,6 +75,41 @@ describe("a docker endpoint in a container", function()
     make_image(far:env { PATH = os.getenv "PATH" })
     suite = executor_suite.new(('orch.docker { image = "%s" }'):format(IMAGE), far:tls_env())
     use(suite)
+  end)
+
+  it("is passed on to a daemon that is reached by ssh", function()
+    make_image()
+    local place <close> = endpoints.place()
+    local _, env = place:sshd()
+    env.DOCKER_HOST = "ssh://box" .. os.getenv("DOCKER_HOST"):match("^unix://(.*)")
+    suite = executor_suite.new(('orch.docker { image = "%s" }'):format(IMAGE), env)
+    assert.matches("at " .. env.DOCKER_HOST, use(suite), 1, true)
+    assert.same({}, containers.left())
+    place:remove()
+  end)
+
+  it("is lost with ssh, which the run says and not that the container is gone, and can go on", function()
+    local place <close> = endpoints.place()
+    local _, env = place:sshd()
+    env.DOCKER_HOST = "ssh://box" .. os.getenv("DOCKER_HOST"):match("^unix://(.*)")
+    suite = executor_suite.new('orch.docker { image = "busybox:1.36" }', env)
+    local child = suite.scratch:start { "run", suite.scratch:job([[
+      job:setup_remote_docker()
+      job:run "test -e again || { touch again; echo begun; sleep 100; }"]],
+      "executor = " .. suite.executor .. ",") }
+    local text = ""
+    while not text:find("\n   begun", 1, true) do text = text .. assert(child:read(), text) end
+    place:sh([[pkill -f "[s]sh .*$PWD/ssh_config"]])
+    for piece in child.read, child do text = text .. piece end
+    assert.equal(4, assert(child:wait()).code, text)
+    assert.matches("the docker daemon is out of reach: ssh to box: ", text, 1, true)
+    assert.matches("container %x+ is lost: .*try: is the daemon running", text)
+    assert.is_nil(text:find("was removed", 1, true))
+    local result = suite.scratch:orch { "resume" }
+    assert.equal(0, result.code, result.all)
+    assert.matches("goes on in container", result.out, 1, true)
+    assert.same({}, containers.left())
+    place:remove()
   end)
 
   it("does for the lines of a CI job that builds and pushes with docker's own command line",

@@ -5,6 +5,7 @@ local config = require "orch.docker.config"
 local endpoint = require "orch.docker.endpoint"
 local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
+local fs = require "orch.fs"
 local daemon_line = require "orch.docker.line"
 local json = require "orch.json"
 local ssh = require "orch.docker.ssh"
@@ -213,6 +214,15 @@ local function refusal_in(reply)
   return text
 end
 
+-- A socket that is gone is no answer that something is missing.
+local function unanswered(self, op, failure)
+  local socket = self.endpoint.unix
+  if failure.kind == "missing" and socket and not fs.stat(socket) then failure.kind = "net" end
+  failure.message = ("%s: %s"):format(op, failure.message)
+  if failure.kind == "net" then failure.hint = failure.hint or LOST end
+  return failure
+end
+
 --- One request. spec: { op, method, path, query, headers, body, body_fd, body_file, json, stream,
 --- file, body_max, idle_timeout, good }. A status outside 2xx is an error unless spec.good lists
 --- it.
@@ -236,11 +246,7 @@ function Client:request(spec)
     file = spec.file,
     idle_timeout = spec.idle_timeout or 60,
   })
-  if not reply then
-    failure.message = ("%s: %s"):format(spec.op, failure.message)
-    if failure.kind == "net" then failure.hint = failure.hint or LOST end
-    return nil, failure
-  end
+  if not reply then return nil, unanswered(self, spec.op, failure) end
   if reply.status >= 200 and reply.status < 300 or spec.good and spec.good[reply.status] then
     return reply
   end

@@ -49,14 +49,6 @@ local function run(forward, argv, env)
   forward.result = child:wait()
 end
 
--- As long as the job; at its end ssh has ended and the socket is gone.
-local function keep(forward, argv, env)
-  local good, problem = pcall(run, forward, argv, env)
-  forward.over = true
-  branches.cleanup(function() fs.remove(forward.dir) end)
-  if not good then error(problem, 0) end
-end
-
 -- The command to try by hand.
 local function by_hand(target, more)
   return ("ssh %s%s%s%s"):format(more or "", target.port and ("-p %s "):format(target.port) or "",
@@ -99,6 +91,17 @@ local function failure_of(target, forward)
     message = ("ssh to %s: %s"):format(target.host, words) }
 end
 
+-- As long as the job; at its end ssh has ended and the socket is gone.
+local function keep(job, target, forward, argv, env)
+  local good, problem = pcall(run, forward, argv, env)
+  forward.over = true
+  if good and forward.ready then
+    job:log("the docker daemon is out of reach: %s", failure_of(target, forward).message)
+  end
+  branches.cleanup(function() fs.remove(forward.dir) end)
+  if not good then error(problem, 0) end
+end
+
 --- Forwards the socket for as long as the job lives; returns the path of ours.
 ---@param job { host_tmp: string, background: function }
 ---@param target { user?: string, host: string, port?: string, socket: string }
@@ -107,7 +110,7 @@ local function open(job, target)
   local forward = { dir = make_dir(job), words = "" }
   local socket = forward.dir .. "/s"
   local running = job:background(function()
-    keep(forward, command(target, socket), environment(job))
+    keep(job, target, forward, command(target, socket), environment(job))
   end)
   local late = error_value.new { kind = "timeout", op = "docker",
     message = ("ssh to %s: no forward within %d s"):format(target.host, READY_SECONDS) }

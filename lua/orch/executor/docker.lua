@@ -254,10 +254,11 @@ local function tell_services(job, services, failure)
 end
 
 local function close(job, world, failure)
+  -- Copies, and the socket by which a daemon is reached over ssh.
+  local _ <close> = setmetatable({}, { __close = function() fs.remove(world.stage) end })
   for _, each in ipairs { world.shims or false, world.user_shims or false } do
     if each then each:close() end
   end
-  fs.remove(world.stage) -- copies
   if not world.engine then return end
   if world.services then tell_services(job, world.services, failure) end
   if not failure then
