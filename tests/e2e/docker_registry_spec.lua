@@ -48,18 +48,35 @@ describe("a registry", function()
     server = nil
   end
 
-  it("under a private authority is believed where dockerd believes it", function()
+  -- Of a private authority, for this name and so many days, both in the scratch directory.
+  local function certificate(name, days)
     if sh("ip route show default").stdout ~= "" then pending "this network is somebody's" end
     sh("ip address add $1/32 dev lo", ADDRESS)
-    local made =
-      sh([[cd "$1" && new() { openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 \
-      -keyout "$1.key" -out "$1.pem" -subj "/CN=$1" -addext "subjectAltName=$2" $3; }
-      new ca DNS:ca && new server "IP:$2" "-CA ca.pem -CAkey ca.key"]], scratch.dir, ADDRESS)
+    local made = sh([[cd "$1" && new="-newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes"
+      openssl req -x509 $new -days 2 -keyout ca.key -out ca.pem -subj /CN=ca -addext subjectAltName=DNS:ca &&
+      openssl req $new -keyout server.key -out server.csr -subj /CN=server -addext "subjectAltName=$2" &&
+      openssl x509 -req -in server.csr -CA ca.pem -CAkey ca.key -copy_extensions copy -days "$3" -out server.pem]],
+      scratch.dir, name, tostring(days))
     assert.equal(0, made.code, made.stdout)
-    start(ADDRESS,
-      { support.root .. "/tests/services/registry_proxy.py", os.getenv("ORCH_TEST_REGISTRY"),
-      "--address",
-      ADDRESS, "--tls", scratch:path("server.pem"), scratch:path("server.key") })
+  end
+
+  local function start_tls()
+    start(ADDRESS, { support.root .. "/tests/services/registry_proxy.py",
+      os.getenv("ORCH_TEST_REGISTRY"), "--address", ADDRESS, "--tls", scratch:path("server.pem"),
+      scratch:path("server.key") })
+  end
+
+  -- Makes its authority known to dockerd, which reads that with each request, and to orch.
+  local function trust()
+    local certs = "/etc/docker/certs.d/" .. host
+    assert(fs.make_dir(certs))
+    assert(fs.write(certs .. "/ca.crt", assert(fs.read(scratch:path("ca.pem")))))
+    return setmetatable({}, { __close = function() assert(fs.remove(certs)) end })
+  end
+
+  it("under a private authority is believed where dockerd believes it", function()
+    certificate("IP:" .. ADDRESS, 2)
+    start_tls()
     local name = ("%s/tls/x%s"):format(host, scratch.dir:match("[^-]+$"):lower())
     local body = ([[
       local auth = { registry = %q, username = "AWS", password = job.secrets.ORCH_TEST_REGISTRY_PASSWORD }
@@ -73,17 +90,54 @@ describe("a registry", function()
       job:docker_pull(name .. ":2")
       job:image_remove { name .. ":2" }]]):format(host, name)
     local secrets = "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },"
-    local certs = "/etc/docker/certs.d/" .. host
     local unknown = scratch:recipe(body, {}, {}, secrets)
-    assert(fs.make_dir(certs))
-    assert(fs.write(certs .. "/ca.crt", assert(fs.read(scratch:path("ca.pem")))))
-    local known = scratch:recipe(body, {}, {}, secrets)
-    assert(fs.remove(certs))
+    local known
+    do
+      local _ <close> = trust()
+      known = scratch:recipe(body, {}, {}, secrets)
+    end
     stop()
     says(unknown, 4, "x509", "certs.d")
     assert.is_nil(unknown.out:find("trying again", 1, true))
     says(known, 0, "same true")
   end)
+
+  for _, case in ipairs {
+    { "is out of date", "IP:" .. ADDRESS, -1, "certificate has expired",
+      "HOST needs a new certificate; or is a clock wrong?" },
+    { "is made for another address", "IP:10.99.0.2", 2,
+      "certificate is valid for 10.99.0.2, not " .. ADDRESS,
+      "HOST's certificate must be made for the name or address that it is called by" },
+    { "is made for another name", "DNS:registry.example", 2, "doesn't contain any IP SANs",
+      "HOST's certificate must be made for the name or address that it is called by" },
+  } do
+    it("whose certificate " .. case[1] .. " is refused by all, with what to do", function()
+      certificate(case[2], case[3])
+      start_tls()
+      local _ <close> = trust()
+      local result = scratch:recipe(([[
+        local host = %q
+        local name = host .. "/tls/bad:1"
+        job:image_tag { source = "busybox:1.36", tags = name }
+        for verb, options in pairs { docker_push = { name }, docker_pull = { name },
+          image_exists = { name, remote = true }, image_retag = { source = name, tags = "2" },
+          docker_login = { host, username = "u", password = job.secrets.PASSWORD } } do
+          local good, failure = pcall(job[verb], job, options)
+          job:log("%%s: %%s; %%s; try: %%s", verb, failure.kind, failure.message, failure.hint)
+        end
+        job:image_remove { name }
+        job:docker_pull { name }]]):format(host), {}, { PASSWORD = "a-password" }, "secrets = { 'PASSWORD' },")
+      stop()
+      local advice = "try: " .. case[5]:gsub("HOST", host)
+      says(result, 4, "docker pull " .. host, case[4], advice)
+      for _, verb in ipairs { "docker_push", "docker_pull", "image_exists", "docker_login" } do
+        assert.matches(verb .. ": net; [^\n]*x509: [^\n]*" .. case[4]:gsub("%p", "%%%0"), result.out)
+      end
+      local _, count = result.out:gsub("; " .. advice:gsub("%p", "%%%0") .. "\n", "")
+      assert.equal(5, count, result.out)
+      assert.is_nil(result.all:find("trying again", 1, true))
+    end)
+  end
 
   describe("with tokens", function()
     local PASSWORD <const> = "bearer-password"
