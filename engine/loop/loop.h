@@ -74,10 +74,4 @@ struct bell *bell_new(struct loop *loop, loop_call *call, void *arg);
 void bell_ring(struct bell *bell);
 void bell_free(struct bell *bell);
 
-/* What is done before the loop waits: call comes once after eve_set, however often that was
-   called. */
-struct eve *eve_new(struct loop *loop, loop_call *call, void *arg);
-void eve_set(struct eve *eve);
-void eve_free(struct eve *eve);
-
 #endif

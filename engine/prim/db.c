@@ -6,7 +6,8 @@
 #include "base/mem.h"
 #include "prim/db_connection.h"
 
-enum { LATER_MAX = 64 }; /* statements that are kept back, to be handed over together */
+/* Statements that are kept back, to be handed over together: so many, for so long. */
+enum { LATER_MAX = 64, LATER_MS = 20 };
 
 struct queue {
     struct request *first, *last;
@@ -20,7 +21,7 @@ struct db {
     bool threadless; /* no thread was to be had: every statement fails */
     struct queue later; /* the loop's, not yet handed over */
     size_t later_count;
-    struct eve *eve;
+    struct timer *timer; /* for them, once there are any; NULL: none runs */
     uint64_t asked_count, urgent; /* urgent: the number of the last one that was not for later */
     atomic_ullong done_count;     /* the thread's: all up to this number are done */
     atomic_bool failed;           /* one of the quiet ones */
@@ -97,11 +98,14 @@ static void *serve(void *arg)
         pthread_mutex_unlock(&db->mutex);
         connection_run(connection, request);
         struct queue answers = sort_out(db, request);
-        pthread_mutex_lock(&db->mutex);
         const bool any = answers.first != NULL;
+        pthread_mutex_lock(&db->mutex);
         push_all(&db->answered, &answers);
-        if (any)
-            bell_ring(db->bell);
+        if (!any)
+            continue;
+        pthread_mutex_unlock(&db->mutex); /* who is woken can have it */
+        bell_ring(db->bell);
+        pthread_mutex_lock(&db->mutex);
     }
     pthread_mutex_unlock(&db->mutex);
     connection_close(connection);
@@ -133,7 +137,6 @@ static void on_bell(void *arg)
     db_closed *closed = db->closed;
     void *closed_arg = db->closed_arg;
     bell_free(db->bell);
-    eve_free(db->eve);
     pthread_mutex_destroy(&db->mutex);
     pthread_cond_destroy(&db->more);
     mem_free(db->path);
@@ -141,16 +144,29 @@ static void on_bell(void *arg)
     closed(closed_arg);
 }
 
-static void hand_over(void *arg)
+static void hand_over(struct db *db)
 {
-    struct db *db = arg;
     if (!db->later.first)
         return;
     pthread_mutex_lock(&db->mutex);
     push_all(&db->asked, &db->later);
-    pthread_cond_signal(&db->more);
     pthread_mutex_unlock(&db->mutex);
+    pthread_cond_signal(&db->more);
     db->later_count = 0;
+}
+
+static void on_time(void *arg)
+{
+    struct db *db = arg;
+    db->timer = NULL;
+    hand_over(db);
+}
+
+/* A timer that others were handed over before goes on: it is as good for those that follow. */
+static void keep_back(struct db *db)
+{
+    if (!db->timer)
+        db->timer = timer_start(db->loop, LATER_MS, on_time, db);
 }
 
 struct db *db_open(struct loop *loop, const char *path)
@@ -161,7 +177,6 @@ struct db *db_open(struct loop *loop, const char *path)
     pthread_mutex_init(&db->mutex, NULL);
     pthread_cond_init(&db->more, NULL);
     db->bell = bell_new(loop, on_bell, db);
-    db->eve = eve_new(loop, hand_over, db);
     db->threadless = pthread_create(&db->thread, NULL, serve, db) != 0;
     return db;
 }
@@ -213,7 +228,7 @@ struct request *db_start(struct db *db, const struct db_spec *spec, db_done *don
     if (!spec->later || ++db->later_count == LATER_MAX)
         hand_over(db);
     else
-        eve_set(db->eve);
+        keep_back(db);
     return request;
 }
 
@@ -230,13 +245,14 @@ bool db_settled(const struct db *db)
 void db_close(struct db *db, db_closed *closed, void *arg)
 {
     hand_over(db);
+    timer_cancel(db->timer);
     pthread_mutex_lock(&db->mutex);
     db->closed = closed;
     db->closed_arg = arg;
     db->closing = true;
     db->ended = db->threadless;
+    pthread_mutex_unlock(&db->mutex);
     pthread_cond_signal(&db->more);
     if (db->threadless)
         bell_ring(db->bell);
-    pthread_mutex_unlock(&db->mutex);
 }

@@ -42,7 +42,7 @@ struct db_spec {
     /* on disk before done comes, so that a power cut loses it no more than a crash does */
     bool durable;
     bool quiet;   /* done comes only when it fails */
-    /* it is handed to the thread with what follows, before the loop waits at the latest */
+    /* it is handed to the thread with what follows that is not for later, or after 20 ms */
     bool later;
 };
 

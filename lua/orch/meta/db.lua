@@ -37,8 +37,8 @@ function database:exec(sql, ...) end
 ---@return orch.error? err
 function database:exec_durable(sql, ...) end
 
----As `exec`, without waiting: it is done with what follows, at the latest when all tasks wait. A
----failure is raised by the next `post`, `post_now` or `settle`.
+---As `exec`, without waiting: it is done with what follows that is not posted, or by `post_now`, or
+---after 20 ms. A failure is raised by the next `post`, `post_now` or `settle`.
 ---@param sql string
 ---@param ... orch.db.value
 function database:post(sql, ...) end
