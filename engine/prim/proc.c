@@ -15,6 +15,7 @@
 
 enum {
     GRACE_MS = 5000,
+    HEAR_MS = 5,     /* until its output is watched: what ends sooner is heard once, at its end */
     DRAIN_MS = 2000, /* how long a grandchild may hold the pipes open after the child's end */
     KEEPER_MS = 12000, /* what a keeper may take beyond the grace before it is killed itself */
 };
@@ -36,7 +37,7 @@ struct proc {
     bool asked_pid;
     struct outlet outlets[2];
     struct inlet inlet;
-    struct timer *kill_timer, *timeout_timer, *quiet_timer, *drain_timer;
+    struct timer *hear_timer, *kill_timer, *timeout_timer, *quiet_timer, *drain_timer;
     uint64_t started, last_output;
     struct proc_result result;
     bool paused;
@@ -64,6 +65,7 @@ static void release(struct proc *proc)
     outlet_close(&proc->outlets[1]);
     watch_free(proc->exit_watch);
     close_fd(&proc->pidfd);
+    drop_timer(&proc->hear_timer);
     drop_timer(&proc->kill_timer);
     drop_timer(&proc->timeout_timer);
     drop_timer(&proc->quiet_timer);
@@ -124,9 +126,18 @@ static void on_piece(void *arg, enum proc_stream stream, const char *data, size_
     proc->spec.output(proc->arg, stream, data, len);
 }
 
+static void hear(void *arg)
+{
+    struct proc *proc = arg;
+    proc->hear_timer = NULL;
+    outlet_watch(&proc->outlets[0], proc->loop);
+    outlet_watch(&proc->outlets[1], proc->loop);
+}
+
 static void end_seen(struct proc *proc)
 {
     proc->ended = true;
+    drop_timer(&proc->hear_timer);
     drop_timer(&proc->timeout_timer);
     drop_timer(&proc->quiet_timer);
     drop_timer(&proc->kill_timer);
@@ -134,6 +145,7 @@ static void end_seen(struct proc *proc)
     inlet_close(&proc->inlet);
     outlet_read_rest(&proc->outlets[0]); /* what most have printed is there by now */
     outlet_read_rest(&proc->outlets[1]);
+    hear(proc);
     if (outlet_is_open(&proc->outlets[0]) || outlet_is_open(&proc->outlets[1]))
         limit_drain(proc);
     finish_if_over(proc);
@@ -266,8 +278,7 @@ static void watch_ends(struct proc *proc, const struct proc_spec *spec)
         proc->exit_watch = watch_new(proc->loop, proc->pidfd, on_exit_seen, proc);
         watch_set(proc->exit_watch, WATCH_READ);
     }
-    for (int i = 0; i < 2; i++)
-        outlet_watch(&proc->outlets[i], proc->loop);
+    proc->hear_timer = timer_start(proc->loop, HEAR_MS, hear, proc);
     inlet_feed(&proc->inlet, proc->loop, spec->input, spec->input_len);
     if (spec->quiet_ms)
         proc->quiet_timer = timer_start(proc->loop, spec->quiet_ms, on_quiet, proc);

@@ -33,10 +33,10 @@ static void on_readable(void *arg, int events)
 
 void outlet_watch(struct outlet *outlet, struct loop *loop)
 {
-    if (outlet->fd < 0)
+    if (outlet->fd < 0 || outlet->watch)
         return;
     outlet->watch = watch_new(loop, outlet->fd, on_readable, outlet);
-    watch_set(outlet->watch, WATCH_READ);
+    watch_set(outlet->watch, outlet->paused ? 0 : WATCH_READ);
 }
 
 void outlet_flow(struct outlet *outlet, bool on)

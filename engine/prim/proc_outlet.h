@@ -19,6 +19,7 @@ struct outlet {
     bool paused;
 };
 
+/* Pieces come from now on. Safe twice. */
 void outlet_watch(struct outlet *outlet, struct loop *loop);
 /* false: no piece comes until it is set to true again. */
 void outlet_flow(struct outlet *outlet, bool on);
