@@ -155,7 +155,9 @@ static void hold_collector(lua_State *L)
 /* It begins when there is twice as much, as after a cycle of its own. */
 static void release_collector(lua_State *L)
 {
-#ifndef ORCH_GC
+#ifdef ORCH_GC
+    (void)L;
+#else
     lua_gc(L, LUA_GCRESTART);
     lua_gc(L, LUA_GCSTEP, -lua_gc(L, LUA_GCCOUNT)); /* in KiB: a step is due so much later */
 #endif
