@@ -231,9 +231,15 @@ static void run_batch(struct connection *connection, struct request *first)
     if (durable)
         sqlite3_exec(handle, "PRAGMA synchronous=FULL", NULL, NULL, NULL);
     bool batched = first->next && plain(connection, "BEGIN IMMEDIATE", &err);
-    for (struct request *each = first; each; each = each->next)
+    bool good = true;
+    for (struct request *each = first; each && good; each = each->next) {
         run_request(connection, each, batched);
-    bool good = !batched || plain(connection, "COMMIT", &err);
+        /* a full disk ends the transaction: https://sqlite.org/lang_transaction.html, 3.1 */
+        good = !batched || !sqlite3_get_autocommit(handle);
+        if (!good)
+            err = each->result.err;
+    }
+    good = good && (!batched || plain(connection, "COMMIT", &err));
     if (!good)
         sqlite3_exec(handle, "ROLLBACK", NULL, NULL, NULL);
     if (durable)

@@ -49,6 +49,15 @@ describe("db", function()
     assert.has_error(function() nowhere:exec("SELECT 1") end)
   end)
 
+  it("tells that there is no room, and does nothing of what was asked for together", function()
+    assert(base:exec "PRAGMA max_page_count = 10")
+    for _ = 1, 3 do base:post("INSERT INTO t (b) VALUES (?)", ("x"):rep(30000)) end
+    local _, err = base:exec "INSERT INTO t (b) VALUES ('small')"
+    assert.same({ "io", ("database %s: database or disk is full"):format(dir .. "/t.db") },
+      { err.kind, err.message })
+    assert.equal(0, base:exec("SELECT count(*) AS n FROM t")[1].n)
+  end)
+
   it("does what is posted in order, and before what is waited for", function()
     for i = 1, 500 do base:post("INSERT INTO t (a, b) VALUES (?, ?)", i, "posted") end
     base:post_now("UPDATE t SET b = 'now' WHERE a = 500")
