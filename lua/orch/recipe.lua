@@ -55,18 +55,26 @@ end
 local MEANT <const> = { orch = "write at the top: local orch = require \"orch\"",
   job = "a body is given it: run = function(job) … end" }
 
+local LOCAL_ADVICE <const> =
+  "a local is known from its own line on, to the end of its block: is it set further down, or elsewhere?"
+
 local function unknown_global(environment, name)
   if MEANT[name] then error(("there is no global '%s'; %s"):format(name, MEANT[name]), 2) end
   local names = {}
-  for each in next, environment do names[#names + 1] = each end
+  for each in next, environment do
+    if not each:find("^_") then names[#names + 1] = each end
+  end
   table.sort(names)
   local near = nearest.find(tostring(name), names)
-  error(("there is no global '%s'%s"):format(tostring(name),
-    near and ("; did you mean '%s'?"):format(near) or ""), 2)
+  error(error_value.new { kind = "usage",
+    message = ("there is no global '%s'%s"):format(tostring(name),
+      near and ("; did you mean '%s'?"):format(near) or ""),
+    hint = not near and LOCAL_ADVICE or nil }, 0)
 end
 
-local function raise_load_error(path, message)
-  error(error_value.new { kind = "usage", message = message or ("cannot load " .. path) }, 0)
+local function raise_load_error(path, text, message)
+  error(error_value.new { kind = "usage", message = message,
+    hint = require "orch.syntax".hint(path, text, message) }, 0)
 end
 
 -- Runs a file in the environment; its value is what it returns.
@@ -75,7 +83,7 @@ local function run_file(path, environment, files)
   if not text then error(failure, 0) end
   local program = text:gsub("^#[^\n]*", "")
   local chunk, message = load(program, "@" .. path, "t", environment)
-  if not chunk then raise_load_error(path, message) end
+  if not chunk then raise_load_error(path, text, message) end
   if files.marked then
     chunk = load(files.marked(program), "@" .. path, "t", environment) or chunk
   end

@@ -30,6 +30,20 @@ describe("a person's mistake", function()
     check(scratch, scratch:orch { "run", path }, 2, "broken.lua:3:")
   end)
 
+  it("a comma or an end that is missing, and files that are no recipes", function()
+    for text, words in pairs {
+      ["return {\n  a = 1 -- one\n\n  b = 2,\n}\n"] = "is a ',' missing at the end of line 2?",
+      ["return { f = function()\n  if true then g()\n}\n"] = "is an 'end' missing",
+      ["return { f = function() if true then g() end }\n"] = "is an 'end' missing",
+    } do
+      check(scratch, scratch:orch { "check", scratch:write("r.lua", text) }, 2, "r.lua:", words)
+    end
+    check(scratch, scratch:orch { "run", scratch:write("c.yml", "# CI\nversion: 2.1\n") }, 2,
+      "this looks like YAML", "orch new recipe")
+    check(scratch, scratch:orch { "plan", scratch:write("Dockerfile", "FROM x\n") }, 2,
+      "a recipe is a Lua file")
+  end)
+
   it("a recipe that returns nothing", function()
     local path = scratch:write("empty.lua", "local x = 1\n")
     check(scratch, scratch:orch { "run", path }, 2, "must return orch.pipeline")

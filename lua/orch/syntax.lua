@@ -1,0 +1,55 @@
+-- What a person may want to know of a recipe that Lua cannot read.
+
+local OTHERS <const> = "a recipe is a Lua file: `orch new recipe NAME` writes one"
+local YAML <const> = "this looks like YAML; " .. OTHERS .. ", and README, \"Coming from a CI "
+  .. "service\", has the words for it"
+
+local function line_of(text, number)
+  local at = 0
+  for line in (text .. "\n"):gmatch("([^\n]*)\n") do
+    at = at + 1
+    if at == number then return line end
+  end
+end
+
+-- The line before with something on it but a comment, and its number.
+local function line_before(text, number)
+  for at = number - 1, 1, -1 do
+    local line = (line_of(text, at) or ""):gsub("%-%-.*$", ""):gsub("%s+$", "")
+    if line ~= "" then return line, at end
+  end
+end
+
+-- "'}' expected (to close '{' at line 2) near 'run'": two fields, one after the other.
+local function comma(text, message)
+  local number = tonumber(message:match(":(%d+): '}' expected"))
+  local near = message:match(" near '?([%w_\"%[{]+)")
+  if not number or not near then return nil end
+  local line, at = line_before(text, number)
+  if line and line_of(text, number):find("^%s*" .. near:gsub("%p", "%%%0"))
+    and not line:find("[,;{(]$") then
+    return ("is a ',' missing at the end of line %d?"):format(at)
+  end
+  return "is a ',' missing between two values?"
+end
+
+local function ending(message)
+  if message:find("'end' expected", 1, true)
+    or message:find("unexpected symbol near '[})]'") or message:find("near <eof>", 1, true) then
+    return "is an 'end' missing before that? function, if, for and while need theirs"
+  end
+end
+
+--- The hint, or nil.
+---@param path string
+---@param text string what the file holds
+---@param message string Lua's
+---@return string?
+local function hint(path, text, message)
+  if path:find("%.ya?ml$") or text:find("^%s*[%w_-]+:%s") then return YAML end
+  local lua = path:find("%.lua$") or text:find("orch", 1, true)
+  if text:find("\0", 1, true) or not lua then return OTHERS end
+  return comma(text, message) or ending(message)
+end
+
+return { hint = hint }
