@@ -13,7 +13,8 @@ local function plain(what, map)
   local copy = {}
   for name, value in pairs(map) do
     if type(name) ~= "string" then
-      options.usage("%s: expected { NAME = value, … }, got %s", what, tostring(name))
+      options.usage("%s: expected { NAME = value, … }, got %s without a name", what,
+        secret.is(value) and "a secret" or ("'%s'"):format(tostring(value)))
     end
     if not PLAIN[type(value)] and not secret.is(value) then
       options.usage("%s: '%s' must be a string, a number, true or false, got %s", what, name,

@@ -8,7 +8,14 @@ local secrets = require "orch.secrets"
 local Definition = {}
 Definition.__index = Definition
 
-local head = options.schema {
+-- What to write for what CI services call otherwise.
+local BODY <const> = "run = function(job) job:checkout() job:run \"make\" end"
+local NEEDS <const> = "needs = { \"other\" }"
+local IN_CONTAINER <const> = "executor = orch.docker { image = \"…\", services = { … } }"
+local VARIABLES <const> = "environment = { NAME = \"value\" }"
+local PARAMS <const> = "parameters are the pipeline's: orch.pipeline { params = { … }, … }"
+
+local head = options.schema({
   name = "string",
   -- { "a", b = "failed", c = { "success", "failed" } }
   needs = { "list|table", default = {} },
@@ -25,7 +32,13 @@ local head = options.schema {
   resources = { "table", default = {} },
   serial = "string?",                           -- one at a time among all runs of the project
   run = "function",
-}
+}, nil, {
+  run = BODY, steps = BODY, script = BODY, command = BODY, commands = BODY,
+  needs = NEEDS, requires = NEEDS, depends_on = NEEDS,
+  docker = IN_CONTAINER, image = IN_CONTAINER, container = IN_CONTAINER, services = IN_CONTAINER,
+  env = VARIABLES, variables = VARIABLES,
+  parameters = PARAMS, params = PARAMS, inputs = PARAMS,
+})
 
 local retry_schema = options.schema {
   attempts = { "integer", default = 1, min = 1, max = 100 },

@@ -38,6 +38,13 @@ local function usage(format, ...)
   error(error_value.new { kind = "usage", message = format:format(...) }, 0)
 end
 
+-- The same, with what to do about it, if that is known.
+local function advise(hint, format, ...)
+  error(error_value.new { kind = "usage", message = format:format(...), hint = hint or nil }, 0)
+end
+
+local FIRST <const> = "what it takes comes first, without a name: job:%s { … }"
+
 local DECLARED <const> = { "default", "doc", "enum", "max", "min", "optional", "pattern" }
 
 -- What contradicts itself in a declaration is its author's mistake, not that of who gives a value.
@@ -101,8 +108,10 @@ Schema.__index = Schema
 --- Reads a table of declarations; a mistake in it raises.
 ---@param declared table<string, string|table>
 ---@param positional? string the option that a bare value or the list part of the table stands for
-local function schema(declared, positional)
-  local self = setmetatable({ options = {}, names = {}, positional = positional }, Schema)
+---@param advice? table<string, string> what to write in place of an option that there is not, or of another type
+local function schema(declared, positional, advice)
+  local self = setmetatable({ options = {}, names = {}, positional = positional,
+    advice = advice or {} }, Schema)
   for name, value in pairs(declared) do
     local option = parse(name, value)
     if option.default ~= nil then
@@ -145,13 +154,14 @@ local function check_rules(what, option, value)
   end
 end
 
-function Schema.check_value(_, what, option, value)
+function Schema:check_value(what, option, value)
   for _, each in ipairs(option.types) do
     if each[1](value) then return check_rules(what, option, value) end
   end
   local given = type(value)
   if option.type ~= "secret" then given = ("%s '%s'"):format(given, tostring(value)) end
-  usage("%s: option '%s' must be %s, got %s", what, option.name, words(option), given)
+  advise(self.advice[option.name], "%s: option '%s' must be %s, got %s", what, option.name,
+    words(option), given)
 end
 
 -- { "make", "test" } gives the positional option the list, { "make" } and "make" the one value.
@@ -200,7 +210,8 @@ function Schema:check(what, given)
     end
   end
   if strange then
-    usage("%s: unknown option '%s'%s", what, strange, nearest.hint(strange, self.names))
+    advise(self.advice[strange] or self.positional and strange == what and FIRST:format(what),
+      "%s: unknown option '%s'%s", what, strange, nearest.hint(strange, self.names))
   end
   for _, name in ipairs(self.names) do
     local option, value = self.options[name], checked[name]

@@ -68,8 +68,8 @@ local function parse(spec, args)
       at = at + 1
       parsed[spec.positional[at]] = args[i]
     else
-      options.usage("orch %s: unexpected '%s'; see `orch help %s`", spec.command, args[i],
-        spec.command)
+      options.usage("orch %s: unexpected '%s'%s; see `orch help %s`", spec.command, args[i],
+        spec.pairs and ": parameters are given as NAME=VALUE" or "", spec.command)
     end
     i = i + 1
   end
