@@ -15,12 +15,12 @@ local step = require "orch.step"
 local strict = require "orch.strict"
 local task = require "orch.task"
 
+local advice <const> = strict.advice
+
 local SERIAL_POLL <const> = 0.1 -- seconds
 local DELAY_MAX <const> = 600   -- between two attempts
-local SECRETS_ADVICE <const> = 'declare it in the head of the job: secrets = { "%s" }'
-local NO_SECRETS <const> = strict.kind("job.secrets", {}, SECRETS_ADVICE)
-local NEEDS <const> = strict.kind("job.needs", nil,
-  'only jobs that this one needs are there: needs = { "%s" }')
+local NO_SECRETS <const> = strict.kind("job.secrets", {}, advice.secrets)
+local NEEDS <const> = strict.kind("job.needs", nil, advice.needs)
 local MATRIX <const> = strict.kind "job.matrix"
 
 local function copied(map)
@@ -39,14 +39,14 @@ local function secrets_of(run, definition)
     run.warned[message] = true
     run.bus:emit("warning", { id = definition.name, job = definition.name, message = message })
   end)
-  return strict.strict(values, "job.secrets", names, SECRETS_ADVICE)
+  return strict.strict(values, "job.secrets", names, advice.secrets)
 end
 
 local function new_receiver(run, definition, place)
   local needs = {}
   for _, need in ipairs(definition.resolved_needs) do
     needs[need.name] = strict.strict(run.outputs[need.name] or {}, "job.needs." .. need.name, nil,
-      ("its body returns it: return { %%s = … } in job %s"):format(need.name))
+      advice.outputs(need.name))
   end
   return receiver.new {
     name = definition.name,

@@ -17,6 +17,8 @@ local step = require "orch.step"
 local strict = require "orch.strict".strict
 local unknown = require "orch.unknown"
 
+local advice <const> = require "orch.strict".advice
+
 local STEPS_MAX <const> = 100000 -- of a job: in a plan, a loop may never end
 
 -- Options as plain values that read the same every time.
@@ -97,7 +99,7 @@ end
 local function secrets_of(definition)
   local values = {}
   for _, each in ipairs(definition.secrets) do values[each.name] = secret.new("", each.name) end
-  return strict(values, "job.secrets")
+  return strict(values, "job.secrets", nil, advice.secrets)
 end
 
 local function table_copy(values)
@@ -112,9 +114,10 @@ local function needs_for(self, definition)
   for _, need in ipairs(definition.resolved_needs) do
     local outputs = self.outputs[need.name] or {}
     needs[need.name] = getmetatable(outputs) and outputs
-      or strict(table_copy(outputs), "job.needs." .. need.name)
+      or strict(table_copy(outputs), "job.needs." .. need.name, nil,
+        advice.outputs(need.name))
   end
-  return strict(needs, "job.needs")
+  return strict(needs, "job.needs", nil, advice.needs)
 end
 
 local function plan_receiver(self, definition, planned)

@@ -33,7 +33,10 @@ local function job_lines(lines, job)
     option_lines(lines, indent .. "    ", entry.options)
   end
   if job.ends then
-    lines[#lines + 1] = ("  … %s (%s)"):format(job.ends.message, job.ends.where or "?")
+    local where = job.ends.where or "?"
+    local message = job.ends.message
+    if message:sub(1, #where + 2) == where .. ": " then message = message:sub(#where + 3) end
+    lines[#lines + 1] = ("  … %s (%s)"):format(message, where)
   end
   option_lines(lines, "  returns ", job.outputs)
 end

@@ -29,4 +29,14 @@ local function strict(values, what, known, advice)
   return setmetatable(values, kind(what, known, advice))
 end
 
-return { strict = strict, kind = kind }
+-- What to do about a key that a job's tables do not have; %s is the key.
+local advice = { secrets = 'declare it in the head of the job: secrets = { "%s" }',
+  needs = 'only jobs that this one needs are there: needs = { "%s" }' }
+
+--- The same for the outputs of that job.
+---@param name string
+function advice.outputs(name)
+  return ("its body returns it: return { %%s = … } in job %s"):format(name)
+end
+
+return { strict = strict, kind = kind, advice = advice }

@@ -62,6 +62,24 @@ describe("a person's mistake", function()
       "unexpected 'version': parameters are given as NAME=VALUE")
   end)
 
+  it("a local that is not known yet, in a plan too, which is no good one then", function()
+    local body = "job:run('echo ' .. tag) local tag = 'x'"
+    check(scratch, scratch:recipe(body), 2, "there is no global 'tag'\n", "recipe.lua:4",
+      "try: a local is known from its own line on")
+    local result = scratch:orch { "plan", scratch:job(body) }
+    assert.equal(2, result.code, result.all)
+    assert.matches("\n  … there is no global 'tag' (", result.out, 1, true)
+    assert.equal(0, scratch:orch({ "plan", scratch:job "if job:now() then end" }).code)
+  end)
+
+  it("what a job's tables do not have, told of in a check as in a run", function()
+    for body, words in pairs { ["job:run(job.secrets.T)"] = 'try: declare it in the head',
+      ["job:run(job.needs.b.x)"] = "try: only jobs that this one needs" } do
+      assert.matches(words, scratch:recipe(body).err, 1, true)
+      assert.matches(words, scratch:orch({ "check", scratch:job(body) }).out, 1, true)
+    end
+  end)
+
   it("a recipe that returns nothing", function()
     local path = scratch:write("empty.lua", "local x = 1\n")
     check(scratch, scratch:orch { "run", path }, 2, "must return orch.pipeline")

@@ -1,6 +1,7 @@
 -- orch plan RECIPE [--json] [--diff OLD] [NAME=VALUE]…: what a run would do
 local args = require "orch.cli.args"
 local differ = require "orch.diff"
+local error_value = require "orch.error"
 local json = require "orch.json"
 local options = require "orch.options"
 local plan = require "orch.plan"
@@ -11,6 +12,14 @@ local say = require "orch.cli.say"
 local SPEC <const> = { command = "plan", positional = { "recipe" }, pairs = true,
   flags = { json = "boolean", diff = "string", job = "list", params = "string",
     project = "string" } }
+
+-- A plan that ends at a mistake is no good one; at what only a run can tell, it is.
+local function code_of(made)
+  for _, job in ipairs(made.jobs) do
+    if job.ends and not job.ends.decided then return error_value.exit_code(job.ends.kind) end
+  end
+  return 0
+end
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
@@ -27,7 +36,7 @@ local function main(given)
   if parsed.json then print(json.encode(made, { pretty = true })) else
     say(table.concat(plan.text(made), "\n"))
   end
-  return 0
+  return code_of(made)
 end
 
 return { main = main }
