@@ -45,8 +45,8 @@ end
 ---@param path string as the recipe gave it
 ---@return string?
 local function instead(job, path)
-  if empty(job) then return EMPTY end
   if path:sub(1, 1) == "/" then return nil end
+  if empty(job) then return EMPTY end
   local dir, sought, names = deepest(job.fs, path)
   if not dir or not sought then return nil end
   local near = nearest.find(sought, names)

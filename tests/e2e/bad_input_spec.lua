@@ -80,6 +80,12 @@ describe("a person's mistake", function()
     end
   end)
 
+  it("an absolute path that is not there, which no checkout would bring", function()
+    local result = scratch:recipe "job:read '/no/such/file'"
+    check(scratch, result, 5, "/no/such/file", "recipe.lua:4")
+    assert.is_nil(result.err:find("try:", 1, true), result.err)
+  end)
+
   it("a recipe that returns nothing", function()
     local path = scratch:write("empty.lua", "local x = 1\n")
     check(scratch, scratch:orch { "run", path }, 2, "must return orch.pipeline")
