@@ -156,7 +156,7 @@ end
         TMPDIR = scratch:path("tmp"), ASAN_OPTIONS = os.getenv("ASAN_OPTIONS"),
         LSAN_OPTIONS = os.getenv("LSAN_OPTIONS") } })
     if result.code == 77 then return pending("no mounts here") end
-    assert.matches("No space left on device.*code 9\n", result.stdout)
+    assert.matches("No space left on device.*try: make room there.*code 9\n", result.stdout)
     assert.matches("blobs:\nsha256\n\n[^\n]*blobs/sha256:\n.*1500000.*code 0\n$", result.stdout)
   end)
 end)

@@ -10,6 +10,9 @@ local COMMANDS <const> = { "answer", "cancel", "check", "discard", "doctor", "gc
 local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version",
   ["-V"] = "version" }
 
+local FULL_ADVICE <const> = "make room there, with `orch gc` for instance; what is on record stays, "
+  .. "and `orch resume` goes on from it"
+
 -- Each line of what others may have written, with nothing in it that a terminal obeys.
 local function add_lines(lines, text, first, others)
   for line in (text .. "\n"):gmatch("([^\n]*)\n") do
@@ -75,8 +78,15 @@ local function exit_code(failure)
   return error_value.exit_code(failure.kind)
 end
 
+-- Whatever it was that could not be written.
+local function is_full(failure)
+  return failure.kind == "io" and (failure.message:find("No space left on device", 1, true)
+    or failure.message:find("disk is full", 1, true))
+end
+
 local function fail(failure, debugging, as_json)
   local code = exit_code(failure)
+  if not failure.hint and is_full(failure) then failure.hint = FULL_ADVICE end
   if as_json then print_json(failure, debugging, code) else print_error(failure, debugging) end
   return code
 end
