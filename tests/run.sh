@@ -44,14 +44,28 @@ sh tests/setup.sh test
 build release all tests_c
 build asan all tests_c
 # Side by side, each with services of its own: most of the time they wait.
-for build in build build-asan; do
-  : > $build/suite.total
-  ORCH_TEST_BUILDS=$build ORCH_TEST_TOTAL=$build/suite.total tests/services/within sh tests/suite.sh "$@" &
+suite() { # name, spec or folder...
+  total=$build/suite.$1.total
+  shift
+  : > "$total"
+  totals="$totals $total"
+  ORCH_TEST_BUILDS=$build ORCH_TEST_TOTAL=$total tests/services/within sh tests/suite.sh "$@" &
   suites="$suites $!"
+}
+slow=$(find tests/e2e -name 'executor_*_spec.lua' -o -name '*_faults_spec.lua')
+rest=$(find tests/unit tests/engine tests/tidy tests/e2e -name '*_spec.lua' | grep -vxF "$slow")
+totals=
+for build in build build-asan; do
+  if [ $# -gt 0 ]; then
+    suite named "$@"
+  else
+    suite slow $slow
+    suite rest tests/c $rest
+  fi
 done
 for suite in $suites; do wait "$suite" || :; done
 suites=
-for build in build build-asan; do count $build/suite.total; done
+for total in $totals; do count "$total"; done
 if [ $# -eq 0 ]; then
   build tsan
   part sh tests/threads.sh

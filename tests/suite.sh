@@ -40,6 +40,7 @@ LSAN_OPTIONS=suppressions=$PWD/tests/lsan.supp:print_suppressions=0
 ORCH_TEST_NOW=$work/now
 export ORCH_TEST_MARK ASAN_OPTIONS LSAN_OPTIONS ORCH_TEST_NOW
 unset ORCH_LUA
+[ $# -gt 0 ] || set -- tests/c tests/unit tests/engine tests/tidy tests/e2e
 
 limit=${ORCH_TEST_LIMIT-300}
 closing='^[0-9]+ passed, [0-9]+ failed, [0-9]+ skipped$'
@@ -88,10 +89,8 @@ run() { # name, command...
 
 : > "$work/unsteady"
 for build in ${ORCH_TEST_BUILDS-build build-asan}; do
-  if [ $# -eq 0 ] && [ -x "$build/tests/c/tests_c" ]; then
-    run "$build: C tests" "$build/tests/c/tests_c"
-  fi
-  for spec in $(find ${@:-tests/unit tests/engine tests/tidy tests/e2e} -name '*_spec.lua' | sort); do
+  case " $* " in *" tests/c "*) run "$build: C tests" "$build/tests/c/tests_c" ;; esac
+  for spec in $(find "$@" -name '*_spec.lua' | sort); do
     run "$build: $spec" "$build/orch" lua tests/run.lua "$spec"
   done
 done
