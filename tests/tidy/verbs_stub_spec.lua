@@ -56,6 +56,15 @@ local MISTAKES <const> = [[
 local orch = require "orch"
 local http = require "orch.http"
 http.request { url = "http://a", boddy = "y" } -- wrong
+require "orch.fs".write("a", "b", { mod = 3 }) -- wrong
+require "orch.fs".write("a", "b", { mode = 3 })
+require "orch.proc".run { argv = { "a" }, tymeout = 3 } -- wrong
+require "orch.proc".run { argv = "a" } -- wrong
+require "orch.tar".pack { root = ".", paths = { "a" }, file = "x", compression = "gzipp" } -- wrong
+require "orch.repo".checkout { url = "x", into = "y", branch = "z" } -- wrong
+require "orch.hash".sigv4 { url = "x" } -- wrong
+print(assert(require "orch.fs".stat("a")).sizee) -- wrong
+print(assert(require "orch.proc".run { argv = { "a" }, cwd = "/" }).code)
 return orch.pipeline {
   orch.job { name = "a",
     neds = { "b" }, -- wrong
@@ -74,7 +83,7 @@ return orch.pipeline {
 ]]
 
 describe("an editor with LuaLS", function()
-  it("finds each wrong option of a recipe, and nothing else", function()
+  it("finds each wrong option of verbs and primitives, and nothing else", function()
     local found = proc.run { argv = { "lua-language-server", "--version" } }
     if not found then pending("skipped without lua-language-server") end
     local dir <const> = assert(fs.make_temp("/tmp/orch-luals-"))
