@@ -2,6 +2,7 @@ local builds = require "e2e.builds"
 local client = require "orch.docker.client"
 local fs = require "orch.fs"
 local json = require "orch.json"
+local lines = require "orch.docker.lines"
 local proc = require "orch.proc"
 local support = require "e2e.support"
 local tar = require "orch.tar"
@@ -53,7 +54,7 @@ describe("docker_build", function()
       query = { version = 2, nocache = true }, body_fd = stream:fd(),
       headers = { ["Content-Type"] = "application/x-tar" } })
     local text = ""
-    for line in connected.lines("build", reply) do
+    for line in lines.each("build", reply) do
       for _,
         log in ipairs(line.id == "moby.buildkit.trace" and trace.decode(line.aux).logs or {}) do
         text = text .. log.data

@@ -11,6 +11,7 @@ local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
 local fs = require "orch.fs"
 local json = require "orch.json"
+local lines = require "orch.docker.lines"
 local scope = require "orch.scope"
 local secret = require "orch.secret"
 local task = require "orch.task"
@@ -101,7 +102,7 @@ end
 
 local function read_reply(self, reply)
   local _ <close> = reply -- which stops a build that we give up
-  for line in self.client.lines("docker build", reply) do self:take(line) end
+  for line in lines.each("docker build", reply) do self:take(line) end
   if not self.image and not self.spec.output then
     error(error_value.new { kind = "remote", op = "docker build",
       message = "docker build: the daemon's answer ended without an image" }, 0)
@@ -152,7 +153,7 @@ local function while_alive(session, f)
   local watch = task.spawn(function()
     local _, failure = session:wait()
     if failure and failure.kind == "timeout" then
-      failure.op, failure.hint = "docker build", client.LOST
+      failure.op, failure.hint = "docker build", lines.LOST
       running:cancel(failure)
     end
   end)

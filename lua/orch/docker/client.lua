@@ -6,7 +6,7 @@ local endpoint = require "orch.docker.endpoint"
 local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
 local fs = require "orch.fs"
-local daemon_line = require "orch.docker.line"
+local daemon_lines = require "orch.docker.lines"
 local json = require "orch.json"
 local ssh = require "orch.docker.ssh"
 local task = require "orch.task"
@@ -18,8 +18,6 @@ local OLDEST <const> = { 1, 41 }
 local WORDS_MAX <const> = 500 -- of an answer that is no JSON
 local REFUSAL_MAX <const> = 1024 * 1024
 local FILE_MAX <const> = 64 << 30 -- of an answer that is written to a file
-
-local LOST <const> = "is the daemon running? When it is, `orch resume` does this step again"
 
 local Client = {}
 Client.__index = Client
@@ -219,7 +217,7 @@ local function unanswered(self, op, failure)
   local socket = self.endpoint.unix
   if failure.kind == "missing" and socket and not fs.stat(socket) then failure.kind = "net" end
   failure.message = ("%s: %s"):format(op, failure.message)
-  if failure.kind == "net" then failure.hint = failure.hint or LOST end
+  if failure.kind == "net" then failure.hint = failure.hint or daemon_lines.LOST end
   return failure
 end
 
@@ -254,47 +252,4 @@ function Client:request(spec)
   return nil, Client.error_of(spec.op, reply.status, text)
 end
 
-local LINE_MAX <const> = 16 * 1024 * 1024
-
---- A function that waits for the next JSON line of a streamed reply: the value; nil at the end;
---- nil, err when the stream or the line broke.
-function Client.reader(op, reply)
-  local held, at_end = "", false
-  return function()
-    while true do
-      local stop = held:find("\n", 1, true)
-      if stop or at_end then
-        local line = held:sub(1, (stop or #held + 1) - 1)
-        held = held:sub((stop or #held) + 1)
-        if line:find("%S") then return daemon_line.decode(op, line) end
-        if not stop then return nil end
-      else
-        local piece, failure = reply:read()
-        if failure then
-          failure.message = ("%s: %s"):format(op, failure.message)
-          failure.hint = failure.hint or LOST
-          return nil, failure
-        end
-        at_end = not piece
-        held = held .. (piece or "")
-        if #held > LINE_MAX then
-          return nil,
-            error_value.new { kind = "limit", op = op,
-            message = op .. ": the daemon sent an endless line" }
-        end
-      end
-    end
-  end
-end
-
---- Iterates over the JSON lines of a streamed reply; raises on a broken stream or line.
-function Client.lines(op, reply)
-  local next_line = Client.reader(op, reply)
-  return function()
-    local line, failure = next_line()
-    if failure then error(failure, 0) end
-    return line
-  end
-end
-
-return { connect = connect, escape = escape, error_of = Client.error_of, LOST = LOST }
+return { connect = connect, escape = escape, error_of = Client.error_of }

@@ -3,6 +3,7 @@ local credentials = require "orch.docker.credentials"
 local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
 local json = require "orch.json"
+local lines = require "orch.docker.lines"
 local reference = require "orch.docker.reference"
 
 -- without a byte, while the daemon writes an archive or reads one
@@ -158,7 +159,7 @@ local function load(connected, path)
     idle_timeout = ARCHIVE_SECONDS }
   if not reply then error(failure, 0) end
   local loaded = {}
-  for line in connected.lines("docker load", reply) do
+  for line in lines.each("docker load", reply) do
     if line.errorDetail or line.error then
       error(error_value.new { kind = "failed", op = "docker load",
         message = "docker load: "

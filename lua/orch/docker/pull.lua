@@ -23,7 +23,7 @@ local function pull_once(job, connected, one, platform)
   if not reply then return nil, blame(job, fault.of_request(OP, one.image, failure), one) end
   local account = transfer.new(job, "pull " .. one.image)
   local digest, new
-  local broken = account:read(connected, OP, one.image, reply, function(line)
+  local broken = account:read(OP, one.image, reply, function(line)
     local status = line.status or ""
     digest = status:match("^Digest: (sha256:%x+)") or digest
     if status:find("^Status: Downloaded newer") then new = true end

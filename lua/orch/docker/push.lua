@@ -17,9 +17,9 @@ local function digest_in(line)
     or (line.status or ""):match("digest: (sha256:%x+)")
 end
 
-local function read(connected, one, reply, account)
+local function read(one, reply, account)
   local digest
-  local failure = account:read(connected, OP, one.tag, reply, function(line)
+  local failure = account:read(OP, one.tag, reply, function(line)
     digest = digest_in(line) or digest
   end)
   if failure then return nil, failure end
@@ -40,7 +40,7 @@ local function push_once(job, connected, one)
     query = { tag = one.label, tlsVerify = connected:tls_verify(one.host) }, idle_timeout = 600 }
   if not reply then return nil, blame(job, fault.of_request(OP, one.tag, failure), one) end
   local account = transfer.new(job, "push " .. one.tag)
-  local digest, problem = read(connected, one, reply, account)
+  local digest, problem = read(one, reply, account)
   if not digest then return nil, blame(job, problem, one) end
   local counts = account:finish()
   job:log("%s  %s%s", one.tag, digest, counts.all > 0 and

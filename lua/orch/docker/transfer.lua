@@ -1,6 +1,7 @@
 -- The daemon's account of a push or a pull: layers, progress events, what became of each layer.
 local amount = require "orch.amount"
 local fault = require "orch.docker.fault"
+local lines = require "orch.docker.lines"
 local task = require "orch.task"
 
 local EVENT_SECONDS <const> = 0.2 -- between two events of progress
@@ -72,8 +73,8 @@ end
 ---@param op string
 ---@param name string the image's
 ---@return table? err
-function Transfer:read(connected, op, name, reply, other)
-  local next_line = connected.reader(("%s %s"):format(op, name), reply)
+function Transfer:read(op, name, reply, other)
+  local next_line = lines.reader(("%s %s"):format(op, name), reply)
   while true do
     local line, failure = next_line()
     if failure then

@@ -1,7 +1,7 @@
-local line = require "orch.docker.line"
+local lines = require "orch.docker.lines"
 
 local function refused(text, words)
-  local value, err = line.decode("docker push x", text)
+  local value, err = lines.decode("docker push x", text)
   assert.is_nil(value, text)
   assert.equal("remote", err.kind)
   assert.matches("docker push x: the daemon sent a line ", err.message, 1, true)
@@ -11,11 +11,11 @@ end
 describe("a daemon's line", function()
   it("is read as it comes", function()
     assert.same({ status = "Pushing", id = "a", progressDetail = { current = 1, total = 2 } },
-      line.decode("x", [[{"status":"Pushing","id":"a","progressDetail":{"current":1,"total":2}}]]))
-    assert.same({ aux = { ID = "sha256:1" } }, line.decode("x", [[{"aux":{"ID":"sha256:1"}}]]))
+      lines.decode("x", [[{"status":"Pushing","id":"a","progressDetail":{"current":1,"total":2}}]]))
+    assert.same({ aux = { ID = "sha256:1" } }, lines.decode("x", [[{"aux":{"ID":"sha256:1"}}]]))
     assert.same({ id = "moby.buildkit.trace", aux = "CgA=" },
-      line.decode("x", [[{"id":"moby.buildkit.trace","aux":"CgA="}]]))
-    assert.same({ errorDetail = {} }, line.decode("x", [[{"error":null,"errorDetail":{"message":null}}]]))
+      lines.decode("x", [[{"id":"moby.buildkit.trace","aux":"CgA="}]]))
+    assert.same({ errorDetail = {} }, lines.decode("x", [[{"error":null,"errorDetail":{"message":null}}]]))
   end)
 
   it("that is no object is refused", function()
@@ -33,6 +33,8 @@ describe("a daemon's line", function()
       [ [[{"errorDetail":{"message":{}}}]] ] = "errorDetail.message",
       [ [[{"progressDetail":"x"}]] ] = "progressDetail",
       [ [[{"progressDetail":{"total":"9"}}]] ] = "progressDetail.total",
+      [ [[{"progressDetail":{"total":1.5}}]] ] = "progressDetail.total",
+      [ [[{"progressDetail":{"current":1e300}}]] ] = "progressDetail.current",
       [ [[{"id":"moby.buildkit.trace"}]] ] = "aux",
       [ [[{"id":"moby.buildkit.trace","aux":{}}]] ] = "aux",
       [ [[{"aux":{"Digest":1}}]] ] = "aux.Digest",
