@@ -15,7 +15,7 @@ enum {
 };
 
 struct mask {
-    struct mask_set set;
+    struct mask_set *set; /* NULL until there is a secret: most runs have none, and it is large */
 };
 
 struct mask_stream {
@@ -34,19 +34,23 @@ void mask_free(struct mask *mask)
 {
     if (!mask)
         return;
-    mask_set_fini(&mask->set);
+    if (mask->set)
+        mask_set_fini(mask->set);
+    mem_free(mask->set);
     mem_free(mask);
 }
 
 bool mask_add(struct mask *mask, const char *value, size_t len)
 {
-    return mask_set_add(&mask->set, value, len);
+    if (!mask->set)
+        mask->set = mem_alloc(sizeof *mask->set);
+    return mask_set_add(mask->set, value, len);
 }
 
 /* --- looking at one place --------------------------------------------------------------------- */
 
 struct view {
-    const struct mask_set *set;
+    const struct mask_set *set; /* NULL: nothing is looked for */
     const char *text;
     size_t len;
     size_t run; /* base64 characters in a row before the text, up to RUN_MIN */
@@ -223,6 +227,8 @@ static size_t sift(const bool *filter, const char *text, size_t at, size_t end)
 /* The next place from at on where a pattern may begin. */
 static size_t next_place(const struct view *view, struct zone *zone, size_t at)
 {
+    if (!view->set)
+        return view->len;
     for (; at < view->len; next_zone(view, zone)) {
         if (at < zone->from)
             at = sift(view->set->filter, view->text, at, zone->from);
@@ -255,7 +261,7 @@ static bool scan(const struct view *view, struct buf *out, size_t *covered, size
 
 bool mask_apply(const struct mask *mask, const char *text, size_t len, struct buf *out)
 {
-    struct view view = {.set = &mask->set, .text = text, .len = len, .last = true};
+    struct view view = {.set = mask->set, .text = text, .len = len, .last = true};
     size_t covered = 0, used;
     buf_room(out, len); /* at once, since growing copies */
     return scan(&view, out, &covered, &used);
@@ -292,7 +298,7 @@ bool mask_feed(struct mask_stream *stream, const char *data, size_t len, struct 
     bool direct = held->len == 0;
     if (!direct && !buf_add(held, data, len))
         return false;
-    struct view view = {.set = &stream->mask->set, .text = direct ? data : held->data,
+    struct view view = {.set = stream->mask->set, .text = direct ? data : held->data,
                         .len = direct ? len : held->len, .run = stream->run};
     size_t used;
     buf_room(out, view.len);
@@ -307,7 +313,7 @@ bool mask_feed(struct mask_stream *stream, const char *data, size_t len, struct 
 
 bool mask_flush(struct mask_stream *stream, struct buf *out)
 {
-    struct view view = {.set = &stream->mask->set, .text = stream->held.data,
+    struct view view = {.set = stream->mask->set, .text = stream->held.data,
         .len = stream->held.len,
                         .run = stream->run, .last = true};
     size_t used;

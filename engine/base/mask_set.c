@@ -151,8 +151,6 @@ bool mask_set_begins(const struct mask_set *set, const char *text, size_t len)
 
 void mask_set_fini(struct mask_set *set)
 {
-    if (!set->patterns)
-        return; /* never written: most pages of it are not even there */
     for (int i = 0; i < MASK_BUCKETS; i++)
         for (struct mask_entry *each = set->buckets[i], *next; each; each = next) {
             next = each->next;
