@@ -131,6 +131,7 @@ static void on_thread(void *arg, const atomic_bool *stop)
     else
         digest(file, fd, context, stop);
     EVP_MD_CTX_free(context);
+    OPENSSL_thread_stop(); /* the pool's threads outlive libcrypto, which frees nothing for them */
     close(fd);
 }
 

@@ -1,5 +1,6 @@
 local fs = require "orch.fs"
 local hash = require "orch.hash"
+local proc = require "orch.proc"
 local secret = require "orch.secret"
 local task = require "orch.task"
 
@@ -143,6 +144,13 @@ describe("hash.file", function()
       assert(fs.write(path, data))
       assert.equal(hash.sha256(data), hash.file(path))
     end
+  end)
+
+  it("leaves nothing behind at the end of the program", function() -- as a leak detector sees it
+    local script = temporary "assert(require 'orch.hash'.file '/etc/hostname')"
+    local orch = assert(fs.real_path "/proc/self/exe")
+    local result = assert(proc.run { argv = { orch, "lua", script }, timeout = 60 })
+    assert.equal(0, result.code, result.stdout)
   end)
 
   it("tells what it cannot read", function()
