@@ -315,6 +315,13 @@ static int l_close(lua_State *L)
     return bind_yield(L, base->closer, k_close);
 }
 
+/* database:release() */
+static int l_release(lua_State *L)
+{
+    end_base(*(struct base **)luaL_checkudata(L, 1, DB));
+    return 0;
+}
+
 /* db.open(path) -> database; errors are told by the first statement */
 static int l_open(lua_State *L)
 {
@@ -336,6 +343,7 @@ static const luaL_Reg methods[] = {
     {"settle", l_settle},
     {"transaction", l_transaction},
     {"close", l_close},
+    {"release", l_release},
     {NULL, NULL},
 };
 

@@ -83,6 +83,17 @@ describe("db", function()
     other:close()
   end)
 
+  it("ends the task that opened it when what was given before its release is done", function()
+    task.spawn(function()
+      local other = db.open(dir .. "/t.db")
+      for i = 1, 100 do other:post("INSERT INTO t (a) VALUES (?)", i) end
+      other:release()
+      other:release()
+      assert.has_error(function() other:exec "SELECT 1" end)
+    end):join()
+    assert.equal(100, #base:exec("SELECT a FROM t"))
+  end)
+
   it("settles what was posted to be done at once", function()
     local other = db.open(dir .. "/t.db")
     for i = 1, 50 do

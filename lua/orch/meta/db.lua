@@ -61,4 +61,7 @@ function database:transaction(statements) end
 ---Waits for what was given before, and closes. Safe twice.
 function database:close() end
 
+---As `close`, without waiting: the task that opened it does, when it ends.
+function database:release() end
+
 return db
