@@ -214,7 +214,7 @@ function Run:execute()
   branches.cleanup(function()
     self.journal:run_end(status, self.failure and self.bus.masker:apply(self.failure.message))
     self.lock:release()
-    self.state:close()
+    self.state:release()
   end)
   self.bus:emit("run.end",
     { id = self.id, number = self.journal.number, status = status, seconds = task.clock() - started,
@@ -243,6 +243,7 @@ end
 ---@class orch.RunSpec
 ---@field recipe table from recipe.load
 ---@field project orch.Project
+---@field base? table its state, which state.begin has begun to open
 ---@field jobs? string[] only these and what they need
 ---@field params? table<string, string> as given on the command line
 ---@field params_file? string JSON
@@ -264,7 +265,7 @@ local function run(spec)
   local values, of_pipeline = spec.values, spec.pipeline
   if values then values = pipeline.params:check("parameters", values)
   else values, of_pipeline = params.resolve(pipeline.params, spec.params, spec.params_file) end
-  local opened = state.open(spec.project)
+  local opened = state.open(spec.project, spec.base)
   local id = new_id()
   local options = { jobs = spec.jobs, keep_going = spec.keep_going or false,
     slots = spec.slots or task.cores(), version = task.version, rerun_of = spec.adopt,

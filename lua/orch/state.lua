@@ -133,11 +133,12 @@ end
 
 --- Opens, and makes if need be, a state in that directory.
 ---@param dir string
-local function open_at(dir)
+---@param base? table what `begin` gave
+local function open_at(dir, base)
   local self
   local opened, failure = pcall(function()
     assert(fs.make_dir(dir, tonumber("700", 8)))
-    self = setmetatable({ dir = dir, base = db.open(dir .. "/orch.db") }, State)
+    self = setmetatable({ dir = dir, base = base or db.open(dir .. "/orch.db") }, State)
     self:prepare()
   end)
   if opened then return self end
@@ -149,7 +150,17 @@ end
 
 --- Opens, and makes if need be, the state of a project.
 ---@param project orch.Project
-local function open(project) return open_at(place(project)) end
+---@param base? table what `begin` gave
+local function open(project, base) return open_at(place(project), base) end
+
+--- Begins to open the state of a project, if there is one: reading its log takes as long as loading
+--- a recipe, and is done meanwhile.
+---@param project orch.Project
+---@return table? base for `open`
+local function begin(project)
+  local path = place(project) .. "/orch.db"
+  return fs.stat(path) and db.open(path)
+end
 
 --- Rows of a statement; raises what fails.
 function State:rows(sql, ...) return assert(self.base:exec(sql, ...)) end
@@ -249,4 +260,7 @@ end
 
 function State:close() self.base:close() end
 
-return { open = open, open_at = open_at }
+--- Closes while the caller does something else.
+function State:release() self.base:release() end
+
+return { open = open, open_at = open_at, begin = begin }

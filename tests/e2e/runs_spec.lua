@@ -41,6 +41,17 @@ end } }]]):format(head or "", body))
     return assert(child:wait()), table.concat(text)
   end
 
+  it("begins nothing when its recipe cannot be loaded", function()
+    local broken = scratch:write("broken.lua", "return nothing.there")
+    assert.equal(2, orch("run", broken).code)
+    assert.is_nil(fs.stat(scratch:path("state")))
+    assert.equal(0, run("").code)
+    local result = orch("run", broken)
+    assert.equal(2, result.code)
+    assert.truthy(result.err:find("broken.lua:1", 1, true), result.err)
+    assert.equal(1, #list())
+  end)
+
   it("tells where the files of a job are that did not succeed, as long as they are there",
     function()
     assert.equal(1, run("job:write { path = 'f', text = 'x' } job:run 'exit 1'").code)

@@ -2,12 +2,9 @@
 local args = require "orch.cli.args"
 local json = require "orch.json"
 local options = require "orch.options"
-local params = require "orch.params"
 local project = require "orch.project"
-local recipe = require "orch.recipe"
-local run = require "orch.run"
 local say = require "orch.cli.say"
-local ui = require "orch.ui"
+local state = require "orch.state"
 
 local SPEC <const> = {
   command = "run",
@@ -21,6 +18,7 @@ local SPEC <const> = {
 
 -- For programs: what a recipe may be given, and its jobs.
 local function print_json(loaded)
+  local params = require "orch.params"
   local pipeline, described = loaded.pipeline,
     { params = json.array(params.list(loaded.pipeline.params)), jobs = json.array {} }
   for i, name in ipairs(pipeline:order()) do
@@ -32,7 +30,7 @@ end
 
 local function print_help(loaded, path)
   say(("orch run %s [NAME=VALUE]..."):format(path))
-  local lines = params.describe(loaded.pipeline.params)
+  local lines = require "orch.params".describe(loaded.pipeline.params)
   say(#lines > 0 and "\nparameters:\n" .. table.concat(lines, "\n") or "\nno parameters")
   print("\njobs:")
   for _, name in ipairs(loaded.pipeline:order()) do
@@ -49,6 +47,10 @@ local function main(given)
   if parsed.jobs and parsed.jobs < 1 then
     options.usage("orch run: --jobs takes a number of at least 1")
   end
+  local found = project.find(parsed.project)
+  local base = not parsed.help and state.begin(found) or nil
+  -- Loaded while that is opened:
+  local recipe, run, ui = require "orch.recipe", require "orch.run", require "orch.ui"
   local loaded = recipe.load(parsed.recipe, not parsed.help)
   if parsed.help and parsed.json then return print_json(loaded) end
   if parsed.help then return print_help(loaded, parsed.recipe) end
@@ -56,7 +58,8 @@ local function main(given)
   return ui.report(format, function(reporters)
     return run.run {
       recipe = loaded,
-      project = project.find(parsed.project),
+      project = found,
+      base = base,
       jobs = parsed.job,
       params = parsed.pairs,
       params_file = parsed.params,
