@@ -8,7 +8,8 @@
 #include "bind/options.h"
 
 enum {
-    DECODE_MAX = 64 << 20, /* default of decode's max */
+    DECODE_MAX = 64 << 20,    /* default of decode's max, */
+    VALUES_MAX = 1000 * 1000, /* and of its values_max: "{}," becomes some 250 bytes */
 };
 
 static int tree_gc(lua_State *L)
@@ -95,7 +96,8 @@ static bool push_value(lua_State *L, const json_t *value, int depth)
     return true;
 }
 
-static const struct opt decode_options[] = {{"max", OPT_INTEGER, false}, {NULL, 0, false}};
+static const struct opt decode_options[] = {
+    {"max", OPT_INTEGER, false}, {"values_max", OPT_INTEGER, false}, {NULL, 0, false}};
 
 static int refuse(lua_State *L, enum err_kind kind, const char *message)
 {
@@ -116,22 +118,47 @@ static int refuse_syntax(lua_State *L, json_error_t *error)
     return refuse(L, ERR_USAGE, message);
 }
 
-/* json.decode(text[, { max }]) -> value | nil, err */
+/* The byte behind the string that begins before at. */
+static size_t skip_string(const char *text, size_t len, size_t at)
+{
+    while (at < len && text[at] != '"')
+        at += text[at] == '\\' ? 2 : 1;
+    return at + 1;
+}
+
+/* How many values it has, or a few more, as if it were JSON. */
+static size_t count_values(const char *text, size_t len)
+{
+    size_t count = 1;
+    for (size_t at = 0; at < len;) {
+        const char c = text[at++];
+        count += c == ',' || c == '[' || c == '{';
+        if (c == '"')
+            at = skip_string(text, len, at);
+    }
+    return count;
+}
+
+/* json.decode(text[, { max, values_max }]) -> value | nil, err */
 static int l_decode(lua_State *L)
 {
     size_t len;
     if (luaL_testudata(L, 1, JSON_SECRET))
         return luaL_argerror(L, 1, "a secret cannot be read as JSON");
     const char *text = luaL_checklstring(L, 1, &len);
-    lua_Integer max = DECODE_MAX;
+    lua_Integer max = DECODE_MAX, values_max = VALUES_MAX;
     if (!lua_isnoneornil(L, 2)) {
         bind_options(L, 2, decode_options, "json.decode");
         max = opt_integer(L, 2, "max", DECODE_MAX);
+        values_max = opt_integer(L, 2, "values_max", VALUES_MAX);
     }
     if (len > (size_t)max)
         return refuse(L, ERR_LIMIT,
                       lua_pushfstring(L, "JSON of %I bytes, of which %I are allowed",
                                       (LUAI_UACINT)len, (LUAI_UACINT)max));
+    if (len > (size_t)values_max && count_values(text, len) > (size_t)values_max)
+        return refuse(L, ERR_LIMIT, lua_pushfstring(L, "JSON of more than %I values",
+                                                    (LUAI_UACINT)values_max));
     struct json_tree *tree = json_push_tree(L);
     json_error_t error;
     tree->root = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);

@@ -111,7 +111,7 @@ end
 
 --- What encode was given.
 local function decode(text)
-  local value, failure = json.decode(text)
+  local value, failure = json.decode(text, { values_max = #text + 1 }) -- our own
   if failure then error(failure, 0) end
   return unmarked(value)
 end

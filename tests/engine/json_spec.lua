@@ -69,6 +69,19 @@ describe("json.decode", function()
     assert.equal("limit", select(2, json.decode((" "):rep((64 << 20) + 1))).kind)
   end)
 
+  it("has a ceiling for values, which those in strings are none of", function()
+    local text = "[[],{},\"a,b,[{\\\\\\\",,,\"]"
+    assert.equal(3, #assert(json.decode(text, { values_max = 6 })))
+    local value, err = json.decode(text, { values_max = 4 })
+    assert.is_nil(value)
+    assert.same({ "limit", "JSON of more than 4 values" }, { err.kind, err.message })
+    local many = "[" .. ("[],"):rep(1000000) .. "0]"
+    value, err = json.decode(many)
+    assert.is_nil(value)
+    assert.equal("limit", err.kind)
+    assert.equal(2000000, #assert(json.decode("\"" .. (","):rep(2000000) .. "\"")))
+  end)
+
   it("raises for misuse", function()
     assert.has_error(function() json.decode(nil) end)
     assert.has_error(function() json.decode("1", { size = 1 }) end)

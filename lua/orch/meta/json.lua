@@ -11,10 +11,11 @@ local json = {}
 ---may not.
 ---
 ---Errors: `usage` "invalid JSON at line:column: …" (the text itself is not quoted: it may be a
----credential), also for more than 200 levels; `limit` when the text is longer than `max`. Raises
----for a secret.
+---credential), also for more than 200 levels; `limit` when the text is longer than `max`, or has
+---more values than `values_max`: they may take a hundred times the memory of the text. Raises for a
+---secret.
 ---@param text string one document, nothing behind it but white space
----@param options? { max?: integer } max: bytes, default 64 MiB
+---@param options? { max?: integer, values_max?: integer } max: bytes, default 64 MiB; values_max: default 1,000,000
 ---@return any value
 ---@return orch.error? err
 function json.decode(text, options) end
