@@ -94,7 +94,7 @@ end
 
 local function attend(self, spec)
   local failure
-  self.wire, failure = self.place.shims:take()
+  self.wire, failure = self.place.shims:take(true)
   if not self.wire then
     self.failure = failure
     return

@@ -59,8 +59,8 @@ local function exchange(link, kind, texts, bytes)
   return read_reply(link)
 end
 
-local function attempt(self, kind, texts, bytes)
-  local link, failure = self.shims:take(true)
+local function attempt(self, kind, texts, bytes, sure)
+  local link, failure = self.shims:take(sure)
   if not link then return nil, failure end
   local whole = false
   -- Half an exchange leaves the connection useless.
@@ -81,10 +81,11 @@ local function attempt(self, kind, texts, bytes)
   return nil, reply[2]
 end
 
---- One request: the k frame's payload and the bytes before it, or nil, err.
-function Server:ask_once(kind, texts, bytes)
+--- One request: the k frame's payload and the bytes before it, or nil, err; sure: by a connection
+--- that is known to be good.
+function Server:ask_once(kind, texts, bytes, sure)
   local _ <close> = self.turn:take()
-  return attempt(self, kind, texts, bytes)
+  return attempt(self, kind, texts, bytes, sure)
 end
 
 --- The same. A connection that broke while nobody used it is made again, and what has become of the
@@ -93,7 +94,7 @@ function Server:ask(kind, texts, bytes)
   local reply, result = self:ask_once(kind, texts, bytes)
   if reply or result.op ~= wire.OP then return reply, result end
   -- appending twice would do harm
-  if kind ~= "A" then reply, result = self:ask_once(kind, texts, bytes) end
+  if kind ~= "A" then reply, result = self:ask_once(kind, texts, bytes, true) end
   if reply or result.op ~= wire.OP then return reply, result end
   return nil, loss.explain(self.place, result)
 end

@@ -17,19 +17,19 @@ local function new(place, owner, user)
 end
 
 local function answers(link)
-  return link.stream and pcall(branches.timeout, ANSWER_SECONDS, function()
+  return pcall(branches.timeout, ANSWER_SECONDS, function()
     assert(link:send "p")
     assert(link:take() == "h")
   end)
 end
 
 --- A link to a shim that waits for a request.
----@param unasked? boolean it may turn out to be broken
+---@param sure? boolean one that was kept is asked first whether it is still there
 ---@return table? link, table? err
-function Shims:take(unasked)
+function Shims:take(sure)
   while #self.idle > 0 do
     local link = table.remove(self.idle)
-    if unasked and link.stream or answers(link) then return link end
+    if link.stream and (not sure or answers(link)) then return link end
     link:close()
   end
   return wire.open_below(self.owner, self.place.connected, self.place.id, "serve", self.user)
