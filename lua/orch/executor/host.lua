@@ -4,10 +4,10 @@
 -- them, and the functions through which verbs reach files and processes; host_tmp is a directory on
 -- this machine. Verbs use nothing else, so that they work wherever the steps run. close(job,
 -- failure), if there is one, is called when the job is over; a title makes opening a step.
-local environments = require "orch.environment"
 local fs = require "orch.fs"
 local options = require "orch.options"
 local proc = require "orch.proc"
+local programs = require "orch.executor.programs"
 
 local Host = {}
 Host.__index = Host
@@ -61,44 +61,22 @@ end
 local function files(dir) return setmetatable({ dir = dir }, Files) end
 
 -- The declared secrets reach a step only when it is given them.
-local function inherited(job, tmp)
+local function inherited(job)
   local environment = fs.environment()
   for _, declared in ipairs(job.secret_names) do environment[declared:match("^[%w_]+")] = nil end
-  environment.TMPDIR, environment.ORCH, environment.CI = tmp, "true", "true"
   return environment
 end
 
-local function processes(job, dir, tmp)
-  local base = inherited(job, tmp)
-  local function prepared(spec)
-    local environment = {}
-    for _, layer in ipairs { base, job.env, spec.env or {} } do
-      for name, value in pairs(layer) do environment[name] = value end
-    end
-    spec.env = environment
-    spec.cwd = fs.join(dir, environments.at_home(spec.cwd or ".", environment))
-    environment.PWD = spec.cwd
-    return spec
-  end
-  local self = {}
-  --- As proc.start, in the working directory; job.env and then spec.env are laid over the
-  --- environment.
-  function self.start(spec) return proc.start(prepared(spec)) end
-  --- As proc.run, likewise.
-  function self.run(spec) return proc.run(prepared(spec)) end
-  --- Is a program there, by its path?
-  function self.has(path) return fs.stat(path) ~= nil end
-  --- Does something listen, as seen from the steps? What it says to some words, if there are any.
-  function self.probe(host, port, seconds, words)
-    local stream <close>, failure = require "orch.http".stream { host = host, port = port,
-      connect_timeout = seconds }
-    if not stream then return nil, failure end
-    if not words then return "" end
-    stream:write(words)
-    return stream:read()
-  end
-  return self
+local function probe(host, port, seconds, words)
+  local stream <close>, failure = require "orch.http".stream { host = host, port = port,
+    connect_timeout = seconds }
+  if not stream then return nil, failure end
+  if not words then return "" end
+  stream:write(words)
+  return stream:read()
 end
+
+local function has(path) return fs.stat(path) ~= nil end
 
 function Host:open(job)
   local base = ("%s/jobs/%s"):format(job.run_dir, job.place)
@@ -106,7 +84,9 @@ function Host:open(job)
   local tmp = base .. "/tmp"
   assert(fs.make_dir(dir))
   assert(fs.make_dir(tmp, tonumber("700", 8)))
-  return { dir = dir, tmp = tmp, host_tmp = tmp, fs = files(dir), proc = processes(job, dir, tmp) }
+  return { dir = dir, tmp = tmp, host_tmp = tmp, fs = files(dir),
+    proc = programs.new(job, { dir = dir, tmp = tmp, environment = inherited(job) },
+      { start = proc.start, run = proc.run, has = has, probe = probe }) }
 end
 
 ---@param given { working_directory?: string }

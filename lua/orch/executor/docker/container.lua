@@ -28,10 +28,11 @@ local function bytes(what, value)
   return math.floor(tonumber(number) * UNITS[unit])
 end
 
-local function working_directory(self, inspected)
+local function working_directory(world)
+  local inspected = world.image
   local default = inspected.Config.WorkingDir
   if type(default) ~= "string" or default == "" or default == "/" then default = DEFAULT_DIR end
-  return fs.join(default, self.options.working_directory or ".")
+  return fs.join(default, world.options.working_directory or ".")
 end
 
 local function volume_mounts(world)
@@ -58,17 +59,17 @@ local function give_socket(world, host_config)
   host_config.GroupAdd = json.array { tostring(stat.gid) }
 end
 
-local function description(self, world)
-  local limits = resources:check("orch.docker: resources", self.options.resources)
+local function description(world)
+  local limits = resources:check("orch.docker: resources", world.options.resources)
   local host_config = { Init = true, Mounts = volume_mounts(world), NetworkMode = world.network,
     NanoCpus = limits.cpus and math.floor(limits.cpus * 1e9) or nil,
     Memory = bytes("memory", limits.memory), ShmSize = bytes("shm", limits.shm) }
-  if self.options.docker then give_socket(world, host_config) end
-  return { Image = self.options.image, User = self.options.user,
+  if world.options.docker then give_socket(world, host_config) end
+  return { Image = world.options.image, User = world.options.user,
     Entrypoint = json.array { wire.SHIM },
     Cmd = json.array { "hold" }, WorkingDir = world.dir, StopTimeout = 1,
     Labels = world.engine:labels("job"),
-    Env = service.variables("orch.docker", self.options.environment),
+    Env = service.variables("orch.docker", world.options.environment),
     Healthcheck = { Test = json.array { "NONE" } },
     HostConfig = host_config }
 end
@@ -141,16 +142,16 @@ local function find_volumes(job, world)
 end
 
 --- Fills in dir, tmp_volume, volumes, network and what an earlier session has left: id, there.
-local function find(self, job, world)
-  world.dir, world.tmp_volume = working_directory(self, world.image), fs.join("/", self.options.tmp)
+local function find(job, world)
+  world.dir, world.tmp_volume = working_directory(world), fs.join("/", world.options.tmp)
   world.volumes, world.there = {}, {}
   for _, each in ipairs(of_this_attempt(world)) do
     for _, name in ipairs(each.Names) do world.there[(name:gsub("^/", ""))] = each.Id end
-    if #self.services > 0 then world.network = each.HostConfig.NetworkMode end
+    if #world.wanted > 0 then world.network = each.HostConfig.NetworkMode end
   end
   world.id = world.there[world.engine:name()]
   find_volumes(job, world)
-  if #self.services > 0 then find_network(job, world) end
+  if #world.wanted > 0 then find_network(job, world) end
 end
 
 -- --- bringing it up ------------------------------------------------------------------------------
@@ -177,12 +178,12 @@ end
 -- 60 ms, for which it starts a program of its own. No other place has a directory of that name, and
 -- nobody has been in it; one of an earlier session may hold whatever its steps have left there.
 ---@return boolean there
-local function fill_shim_volume(self, world)
+local function fill_shim_volume(world)
   local engine, name = world.engine, world.engine:name("shim")
   world.shim_volume = engine:volume(name)
   if world.shim_volume then return false end
   world.shim_volume = engine:make_volume(name)
-  local host = self.options.in_place and world.shim_volume.Mountpoint
+  local host = world.options.in_place and world.shim_volume.Mountpoint
   local names = host and fs.list(host)
   return names and #names == 0 and shim_file(host .. wire.SHIM:sub(#wire.DIR + 1)) or false
 end
@@ -201,7 +202,7 @@ end
 local UNFIT <const> = { created = true, removing = true, dead = true }
 
 --- A running container: the one that is there, as it is or started again, or a new one.
-local function bring_up(self, job, world)
+local function bring_up(job, world)
   local engine = world.engine
   local state = world.id and engine:inspect(world.id)
   if state and UNFIT[state.State.Status] then
@@ -218,8 +219,8 @@ local function bring_up(self, job, world)
     job:log("container %s had stopped, and is started again", world.id:sub(1, 12))
     return
   end
-  local there = fill_shim_volume(self, world)
-  world.id = engine:create(engine:name(), description(self, world))
+  local there = fill_shim_volume(world)
+  world.id = engine:create(engine:name(), description(world))
   if not there then copy_shim(world) end
   assert(engine:start(world.id))
 end

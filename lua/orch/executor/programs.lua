@@ -1,0 +1,30 @@
+-- Programs of a job, wherever they run: in its directory, with its environment.
+local environments = require "orch.environment"
+local fs = require "orch.fs"
+
+--- job.proc: proc.start and proc.run, in the working directory, where job.env and then spec.env are
+--- laid over the environment; has(path), whether a program is there; probe(host, port, seconds,
+--- words), whether something listens, as seen from the steps, and what it says to some words.
+---@param job orch.Job
+---@param place { dir: string, tmp: string, environment: table<string, any> } what steps begin with
+---@param functions { start: function, run: function, has: function, probe: function }
+---@return table
+local function new(job, place, functions)
+  local base = { TMPDIR = place.tmp, ORCH = "true", CI = "true" }
+  local function prepared(spec)
+    local environment, copy = {}, {}
+    for _, layer in ipairs { place.environment, base, job.env, spec.env or {} } do
+      for name, value in pairs(layer) do environment[name] = value end
+    end
+    for key, value in pairs(spec) do copy[key] = value end
+    copy.cwd = fs.join(place.dir, environments.at_home(spec.cwd or ".", environment))
+    environment.PWD = copy.cwd
+    copy.env = environment
+    return copy
+  end
+  return { has = functions.has, probe = functions.probe,
+    start = function(spec) return functions.start(prepared(spec)) end,
+    run = function(spec) return functions.run(prepared(spec)) end }
+end
+
+return { new = new }
