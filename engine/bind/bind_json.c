@@ -12,22 +12,28 @@ enum {
     VALUES_MAX = 1000 * 1000, /* and of its values_max: "{}," becomes some 250 bytes */
 };
 
-static int tree_gc(lua_State *L)
+void json_work_end(struct json_work *work)
 {
-    struct json_tree *tree = lua_touserdata(L, 1);
-    json_decref(tree->root);
-    tree->root = NULL;
-    buf_fini(&tree->text);
+    json_decref(work->root);
+    work->root = NULL;
+    buf_fini(&work->text);
+    buf_fini(&work->names);
+}
+
+static int work_gc(lua_State *L)
+{
+    json_work_end(lua_touserdata(L, 1));
     return 0;
 }
 
-struct json_tree *json_push_tree(lua_State *L)
+struct json_work *json_push_work(lua_State *L)
 {
-    struct json_tree *tree = lua_newuserdatauv(L, sizeof *tree, 0);
-    tree->root = NULL;
-    buf_init(&tree->text, JSON_TEXT_MAX);
-    luaL_setmetatable(L, JSON_TREE);
-    return tree;
+    struct json_work *work = lua_newuserdatauv(L, sizeof *work, 0);
+    work->root = NULL;
+    buf_init(&work->text, JSON_TEXT_MAX);
+    buf_init(&work->names, JSON_TEXT_MAX);
+    luaL_setmetatable(L, JSON_WORK);
+    return work;
 }
 
 /* The one null of this state stands in its metatable, so that it compares by identity. */
@@ -159,14 +165,13 @@ static int l_decode(lua_State *L)
     if (len > (size_t)values_max && count_values(text, len) > (size_t)values_max)
         return refuse(L, ERR_LIMIT, lua_pushfstring(L, "JSON of more than %I values",
                                                     (LUAI_UACINT)values_max));
-    struct json_tree *tree = json_push_tree(L);
+    struct json_work *work = json_push_work(L);
     json_error_t error;
-    tree->root = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
-    if (!tree->root)
+    work->root = json_loadb(text, len, JSON_DECODE_ANY | JSON_ALLOW_NUL, &error);
+    if (!work->root)
         return refuse_syntax(L, &error);
-    bool good = push_value(L, tree->root, 0);
-    json_decref(tree->root);
-    tree->root = NULL;
+    bool good = push_value(L, work->root, 0);
+    json_work_end(work);
     if (!good)
         return refuse(L, ERR_USAGE,
                       lua_pushfstring(L, "invalid JSON: more than %d levels deep", JSON_DEPTH_MAX));
@@ -202,6 +207,7 @@ static int null_tostring(lua_State *L)
 static const luaL_Reg functions[] = {
     {"decode", l_decode},
     {"encode", json_l_encode},
+    {"plain", json_l_plain},
     {"array", l_array},
     {NULL, NULL},
 };
@@ -215,7 +221,7 @@ int luaopen_orch_json(lua_State *L);
 int luaopen_orch_json(lua_State *L)
 {
     json_set_alloc_funcs(take, mem_free); /* which never fail, so that no value is ever NULL */
-    bind_type(L, JSON_TREE, NULL, tree_gc);
+    bind_type(L, JSON_WORK, NULL, work_gc);
     luaL_newmetatable(L, JSON_ARRAY_TYPE);
     if (luaL_newmetatable(L, JSON_NULL_TYPE)) {
         lua_pushcfunction(L, null_tostring);

@@ -8,7 +8,7 @@
 
 #define JSON_NULL_TYPE "orch.json.null"
 #define JSON_ARRAY_TYPE "orch.json.array"
-#define JSON_TREE "orch.json.tree"
+#define JSON_WORK "orch.json.work"
 #define JSON_SECRET "orch.secret"
 
 enum {
@@ -16,15 +16,18 @@ enum {
     JSON_TEXT_MAX = 256 << 20,  /* bytes that encode writes */
 };
 
-/* Owns what jansson gave while Lua may raise. */
-struct json_tree {
-    json_t *root;
-    struct buf text;
+/* Owns what is read or written while Lua may raise. */
+struct json_work {
+    json_t *root; /* what jansson gave */
+    struct buf text, names;
 };
-/* Pushes an empty one; its contents go with it. */
-struct json_tree *json_push_tree(lua_State *L);
+/* Pushes an empty one; its contents go with it, at the latest. */
+struct json_work *json_push_work(lua_State *L);
+void json_work_end(struct json_work *work);
 
 /* json.encode(value[, { pretty, … }]) -> text | secret */
 int json_l_encode(lua_State *L);
+/* json.plain(value) -> text | nil */
+int json_l_plain(lua_State *L);
 
 #endif

@@ -1,25 +1,43 @@
 #include "bind/bind_json.h"
 
 #include <math.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/quote.h"
 #include "base/utf8.h"
 #include "bind/options.h"
 
-struct writing {
-    int seen;            /* stack index of the set of tables on the way from the root */
-    int depth;
-    int keys[JSON_DEPTH_MAX]; /* stack index of each level's key, so that errors tell the place */
-    int precision;       /* digits that bring back every real number so far */
-    int secret;          /* stack index of a secret that was written, 0 if none was */
-    bool open_secrets;
-    struct buf *bytes;   /* for strings that are not UTF-8 */
+enum {
+    PLAIN_DEPTH_MAX = 50,
+    PLAIN_VALUES_MAX = 1000000,
 };
 
-static int fail_at(lua_State *L, const struct writing *w, const char *what)
+struct writing {
+    struct buf *out;
+    struct buf *names;  /* of the maps on the way from the root: an array of struct name */
+    int keys[JSON_DEPTH_MAX];           /* stack index of each level's key: errors tell the place */
+    const void *tables[JSON_DEPTH_MAX]; /* on the way from the root */
+    int depth;          /* of the value that is written: so many keys lead to it */
+    int secret;         /* stack index of a secret that was written, 0 if none was */
+    bool open_secrets, pretty;
+    bool plain;         /* what is not plain is not refused, but ends the writing */
+    int values;         /* written so far */
+};
+
+/* A key of a map. */
+struct name {
+    const char *text; /* valid UTF-8, anchored by Lua */
+    size_t len;
+    const char *key; /* as it is in the table */
+    size_t key_len;
+};
+
+/* Raises, or gives false when only what is plain was to be written. */
+static bool fail_at(lua_State *L, const struct writing *w, const char *what)
 {
+    if (w->plain)
+        return false;
     luaL_Buffer place;
     luaL_buffinit(L, &place);
     for (int i = 0; i < w->depth; i++) {
@@ -34,225 +52,292 @@ static int fail_at(lua_State *L, const struct writing *w, const char *what)
     return luaL_error(L, "json.encode: %s%s%s", what, *text ? " at " : "", text);
 }
 
-/* The string at idx, its stray bytes as U+FFFD; valid until the next call. */
-static const char *clean_text(lua_State *L, int idx, struct buf *bytes, size_t *len)
+/* --- plain values ----------------------------------------------------------------------------- */
+
+static void check(lua_State *L, bool good)
 {
-    const char *text = lua_tolstring(L, idx, len);
-    if (utf8_valid(text, *len))
-        return text;
-    buf_clear(bytes);
-    if (!utf8_clean(text, *len, bytes))
-        luaL_error(L, "json.encode: a string of more than %d bytes", JSON_TEXT_MAX);
-    *len = bytes->len;
-    return bytes->data;
+    if (!good)
+        luaL_error(L, "json.encode: more than %d bytes of JSON", JSON_TEXT_MAX);
 }
 
-static json_t *from_string(lua_State *L, int idx, struct writing *w)
+static void put(lua_State *L, struct writing *w, const char *text, size_t len)
 {
-    size_t len;
-    const char *text = clean_text(L, idx, w->bytes, &len);
-    return json_stringn(text, len);
+    check(L, buf_add(w->out, text, len));
 }
 
-static json_t *from_number(lua_State *L, int idx, struct writing *w)
+static bool put_number(lua_State *L, struct writing *w, int at)
 {
-    if (lua_isinteger(L, idx))
-        return json_integer(lua_tointeger(L, idx));
-    lua_Number number = lua_tonumber(L, idx);
+    const double number = lua_tonumber(L, at);
     if (!isfinite(number))
-        fail_at(L, w, isnan(number) ? "not a number" : "an infinite number");
-    char digits[40];
-    for (; w->precision < 17; w->precision++) {
-        snprintf(digits, sizeof digits, "%.*g", w->precision, number);
-        if (strtod(digits, NULL) == number)
-            break;
-    }
-    return json_real(number);
+        return fail_at(L, w, isnan(number) ? "not a number" : "an infinite number");
+    check(L, lua_isinteger(L, at) ? quote_integer(w->out, lua_tointeger(L, at))
+                                  : quote_real(w->out, number));
+    return true;
 }
 
-static json_t *from_secret(lua_State *L, int idx, struct writing *w)
+static bool put_secret(lua_State *L, struct writing *w, int at)
 {
     if (!w->open_secrets)
-        fail_at(L, w, "a secret cannot be written as JSON");
+        return fail_at(L, w, "a secret cannot be written as JSON");
     size_t len;
-    const char *value = bind_text(L, idx, &len);
-    json_t *string = json_stringn(value, len);
-    if (!string)
-        fail_at(L, w, "a secret that is not UTF-8 cannot be written as JSON");
-    lua_pushvalue(L, idx);
+    const char *value = bind_text(L, at, &len);
+    if (!utf8_valid(value, len))
+        return fail_at(L, w, "a secret that is not UTF-8 cannot be written as JSON");
+    check(L, quote_text(w->out, value, len));
+    lua_pushvalue(L, at);
     lua_replace(L, w->secret);
-    return string;
+    return true;
+}
+
+/* --- tables ----------------------------------------------------------------------------------- */
+
+static bool put_value(lua_State *L, struct writing *w, int at);
+
+/* Between the parts of a table, and before its end. */
+static void put_gap(lua_State *L, struct writing *w, const char *comma, int depth)
+{
+    put(L, w, comma, strlen(comma));
+    if (!w->pretty)
+        return;
+    put(L, w, "\n", 1);
+    for (int i = 0; i < depth; i++)
+        put(L, w, "  ", 2);
+}
+
+/* The value on top, whose key is below it; takes both away. */
+static bool put_part(lua_State *L, struct writing *w)
+{
+    const int at = lua_gettop(L);
+    w->keys[w->depth++] = at - 1;
+    const bool good = put_value(L, w, at);
+    w->depth--;
+    lua_settop(L, at - 2);
+    return good;
+}
+
+static bool put_list(lua_State *L, struct writing *w, int table)
+{
+    const lua_Integer len = (lua_Integer)lua_rawlen(L, table);
+    put(L, w, "[", 1);
+    for (lua_Integer i = 1; i <= len; i++) {
+        put_gap(L, w, i > 1 ? "," : "", w->depth + 1);
+        lua_pushinteger(L, i);
+        lua_rawgeti(L, table, i);
+        if (!put_part(L, w))
+            return false;
+    }
+    if (len > 0)
+        put_gap(L, w, "", w->depth);
+    put(L, w, "]", 1);
+    return true;
+}
+
+static bool is_plain_name(const char *text, size_t len)
+{
+    for (size_t i = 0; i < len; i++)
+        if (!(text[i] == '_' || (text[i] >= '0' && text[i] <= '9') ||
+              ((text[i] | 32) >= 'a' && (text[i] | 32) <= 'z')))
+            return false;
+    return len > 0;
+}
+
+/* The key on top as a name; what it is cleaned to is kept by the table of such texts at 2. */
+static bool note_name(lua_State *L, struct writing *w)
+{
+    struct name name;
+    name.text = name.key = lua_tolstring(L, -1, &name.key_len);
+    name.len = name.key_len;
+    if (w->plain && !is_plain_name(name.key, name.key_len))
+        return false;
+    if (!w->plain && !utf8_valid(name.key, name.key_len)) {
+        struct buf clean;
+        buf_init(&clean, JSON_TEXT_MAX);
+        utf8_clean(name.key, name.key_len, &clean);
+        name.text = lua_pushlstring(L, clean.data, name.len = clean.len);
+        buf_fini(&clean);
+        lua_pushboolean(L, true);
+        lua_rawset(L, 2);
+    }
+    if (!buf_add(w->names, &name, sizeof name))
+        luaL_error(L, "json.encode: more names than memory is for");
+    return true;
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct name *x = a, *y = b;
+    const int order = memcmp(x->text, y->text, x->len < y->len ? x->len : y->len);
+    return order ? order : (x->len > y->len) - (x->len < y->len);
+}
+
+static bool gather_names(lua_State *L, struct writing *w, int table)
+{
+    for (lua_pushnil(L); lua_next(L, table);) {
+        lua_pop(L, 1);
+        if (luaL_testudata(L, -1, JSON_SECRET))
+            return fail_at(L, w, "a secret cannot be written as JSON: it is a key");
+        if (lua_type(L, -1) != LUA_TSTRING)
+            return fail_at(L, w, "a key that is neither a name nor part of a list");
+        if (!note_name(L, w))
+            return false;
+    }
+    return true;
+}
+
+static bool put_map(lua_State *L, struct writing *w, int table)
+{
+    const size_t from = w->names->len;
+    if (!gather_names(L, w, table))
+        return false;
+    const size_t count = (w->names->len - from) / sizeof(struct name);
+    if (count > 1)
+        qsort(w->names->data + from, count, sizeof(struct name), compare_names);
+    put(L, w, "{", 1);
+    struct name name, before = {0};
+    for (size_t i = 0; i < count; i++, before = name) {
+        memcpy(&name, w->names->data + from + i * sizeof name, sizeof name);
+        lua_pushlstring(L, name.key, name.key_len);
+        lua_pushvalue(L, -1);
+        lua_rawget(L, table);
+        put_gap(L, w, i > 0 ? "," : "", w->depth + 1);
+        w->keys[w->depth] = lua_gettop(L) - 1;
+        if (i > 0 && compare_names(&name, &before) == 0) {
+            w->depth++;
+            return fail_at(L, w, "two names that differ only in bytes that are not UTF-8");
+        }
+        check(L, quote_text(w->out, name.text, name.len));
+        put(L, w, ": ", w->pretty ? 2 : 1);
+        if (!put_part(L, w))
+            return false;
+    }
+    w->names->len = from;
+    if (count > 0)
+        put_gap(L, w, "", w->depth);
+    put(L, w, "}", 1);
+    return true;
 }
 
 /* A list is a table with keys 1 … n and no other, or an empty one marked by json.array. */
-static bool is_list(lua_State *L, int table, const struct writing *w)
+static bool is_list(lua_State *L, const struct writing *w, int table, bool *list)
 {
-    lua_Unsigned len = lua_rawlen(L, table), count = 0, odd = 0;
-    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-        if (lua_isinteger(L, -2) && (lua_Unsigned)lua_tointeger(L, -2) - 1 < len)
-            count++;
-        else
-            odd += lua_type(L, -2) != LUA_TSTRING ? 2 : 1;
-    }
     bool marked = false;
     if (lua_getmetatable(L, table)) {
         marked = luaL_getmetatable(L, JSON_ARRAY_TYPE) != LUA_TNIL && lua_rawequal(L, -1, -2);
         lua_pop(L, 2);
+        if (w->plain)
+            return false;
     }
-    if (odd == 0 && count == len && (len > 0 || marked))
-        return true;
-    if (count > 0 || marked)
-        fail_at(L, w, "a table that is neither a list without holes nor a map of names");
-    return false;
-}
-
-static void add_value(lua_State *L, struct writing *w, json_t *parent, int key);
-
-static void add_list(lua_State *L, struct writing *w, json_t *list, int table)
-{
-    lua_Integer len = (lua_Integer)lua_rawlen(L, table);
-    for (lua_Integer i = 1; i <= len; i++) {
-        lua_pushinteger(L, i);
-        lua_rawgeti(L, table, i);
-        add_value(L, w, list, lua_gettop(L) - 1);
-        lua_pop(L, 2);
-    }
-}
-
-static void add_map(lua_State *L, struct writing *w, json_t *map, int table)
-{
-    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1)) {
-        if (luaL_testudata(L, -2, JSON_SECRET))
-            fail_at(L, w, "a secret cannot be written as JSON: it is a key");
-        if (lua_type(L, -2) != LUA_TSTRING)
-            fail_at(L, w, "a key that is neither a name nor part of a list");
-        add_value(L, w, map, lua_gettop(L) - 1);
-    }
-}
-
-static void add_table(lua_State *L, struct writing *w, json_t *value, int table)
-{
-    lua_pushvalue(L, table);
-    lua_pushboolean(L, true);
-    lua_rawset(L, w->seen);
-    if (json_is_array(value))
-        add_list(L, w, value, table);
-    else
-        add_map(L, w, value, table);
-    lua_pushvalue(L, table);
-    lua_pushnil(L);
-    lua_rawset(L, w->seen);
-}
-
-static json_t *new_value(lua_State *L, struct writing *w, int idx)
-{
-    switch (lua_type(L, idx)) {
-    case LUA_TSTRING:
-        return from_string(L, idx, w);
-    case LUA_TNUMBER:
-        return from_number(L, idx, w);
-    case LUA_TBOOLEAN:
-        return json_boolean(lua_toboolean(L, idx));
-    case LUA_TTABLE:
-        lua_pushvalue(L, idx);
-        if (lua_rawget(L, w->seen) != LUA_TNIL)
-            fail_at(L, w, "a table that holds itself");
+    const lua_Unsigned len = lua_rawlen(L, table);
+    *list = len > 0 || marked;
+    lua_Unsigned count = 0;
+    bool others = false;
+    for (lua_pushnil(L); *list && lua_next(L, table); lua_pop(L, 1))
+        if (lua_isinteger(L, -2) && (lua_Unsigned)lua_tointeger(L, -2) - 1 < len)
+            count++;
+        else
+            others = true;
+    if (!*list)
         lua_pop(L, 1);
-        return is_list(L, idx, w) ? json_array() : json_object();
-    default:
-        if (luaL_testudata(L, idx, JSON_NULL_TYPE))
-            return json_null();
-        if (luaL_testudata(L, idx, JSON_SECRET))
-            return from_secret(L, idx, w);
-        fail_at(L, w, lua_pushfstring(L, "a %s cannot be written as JSON", luaL_typename(L, idx)));
-        return NULL;
-    }
+    else if (others || count != len)
+        return fail_at(L, w, "a table that is neither a list without holes nor a map of names");
+    return true;
 }
 
-/* Adds the value on top to parent, under the key at that index; what is new belongs to the tree at
-   once, since anything below may raise. */
-static void add_value(lua_State *L, struct writing *w, json_t *parent, int key)
+static bool put_table(lua_State *L, struct writing *w, int table)
 {
-    int at = lua_gettop(L);
+    bool list;
     luaL_checkstack(L, 12, "json.encode");
-    w->keys[w->depth++] = key;
-    if (lua_istable(L, at) && w->depth == JSON_DEPTH_MAX)
-        luaL_error(L, "json.encode: more than %d levels deep", JSON_DEPTH_MAX);
-    json_t *value = new_value(L, w, at);
-    if (json_is_array(parent)) {
-        json_array_append_new(parent, value);
-    } else {
-        size_t len;
-        const char *name = clean_text(L, key, w->bytes, &len);
-        if (json_object_getn(parent, name, len)) {
-            json_decref(value);
-            fail_at(L, w, "two names that differ only in bytes that are not UTF-8");
-        }
-        json_object_setn_new(parent, name, len, value);
-    }
-    if (lua_istable(L, at))
-        add_table(L, w, value, at);
-    w->depth--;
+    if (w->depth == JSON_DEPTH_MAX)
+        return luaL_error(L, "json.encode: more than %d levels deep", JSON_DEPTH_MAX);
+    if (w->plain && w->depth == PLAIN_DEPTH_MAX)
+        return false;
+    w->tables[w->depth] = lua_topointer(L, table);
+    for (int i = 0; i < w->depth; i++)
+        if (w->tables[i] == w->tables[w->depth])
+            return fail_at(L, w, "a table that holds itself");
+    if (!is_list(L, w, table, &list))
+        return false;
+    return list ? put_list(L, w, table) : put_map(L, w, table);
 }
 
-/* DEL and the C1 controls are allowed in JSON, but a terminal would obey them. */
-static int add_text(const char *data, size_t len, void *arg)
+static bool put_value(lua_State *L, struct writing *w, int at)
 {
-    size_t from = 0;
-    bool good = true;
-    for (size_t i = 0; i < len && good; i++) {
-        bool c1 = data[i] == '\xc2' && i + 1 < len && (unsigned char)data[i + 1] < 0xa0;
-        if (!c1 && data[i] != '\x7f')
-            continue;
-        good = buf_add(arg, data + from, i - from);
-        i += c1;
-        good = good && buf_format(arg, "\\u%04X", (unsigned char)data[i]);
-        from = i + 1;
+    size_t len;
+    if (w->plain && ++w->values > PLAIN_VALUES_MAX)
+        return false;
+    switch (lua_type(L, at)) {
+    case LUA_TSTRING: {
+        const char *text = lua_tolstring(L, at, &len);
+        if (w->plain && !utf8_valid(text, len))
+            return false;
+        check(L, quote_text(w->out, text, len));
+        return true;
     }
-    return good && buf_add(arg, data + from, len - from) ? 0 : -1;
+    case LUA_TNUMBER:
+        return put_number(L, w, at);
+    case LUA_TBOOLEAN:
+        put(L, w, lua_toboolean(L, at) ? "true" : "false", lua_toboolean(L, at) ? 4 : 5);
+        return true;
+    case LUA_TTABLE:
+        return put_table(L, w, at);
+    }
+    if (w->plain)
+        return false;
+    if (luaL_testudata(L, at, JSON_SECRET))
+        return put_secret(L, w, at);
+    if (!luaL_testudata(L, at, JSON_NULL_TYPE))
+        return fail_at(L, w, lua_pushfstring(L, "a %s cannot be written as JSON",
+                                             luaL_typename(L, at)));
+    put(L, w, "null", 4);
+    return true;
 }
 
 static const struct opt encode_options[] = {
     {"pretty", OPT_BOOL, false},
-    {"sort", OPT_BOOL, false},
     {"open_secrets", OPT_BOOL, false},
     {NULL, 0, false},
 };
 
-/* json.encode(value[, { pretty, sort, open_secrets }]) -> text, or a secret with open_secrets */
+/* json.encode(value[, { pretty, open_secrets }]) -> text, or a secret with open_secrets */
 int json_l_encode(lua_State *L)
 {
-    size_t flags = JSON_ENCODE_ANY | JSON_COMPACT | JSON_SORT_KEYS;
-    bool open_secrets = false;
+    struct writing w = {.secret = 4};
     luaL_checkany(L, 1);
     if (!lua_isnoneornil(L, 2)) {
         bind_options(L, 2, encode_options, "json.encode");
-        if (opt_bool(L, 2, "pretty", false))
-            flags = (flags & ~(size_t)JSON_COMPACT) | JSON_INDENT(2);
-        if (!opt_bool(L, 2, "sort", true))
-            flags &= ~(size_t)JSON_SORT_KEYS;
-        open_secrets = opt_bool(L, 2, "open_secrets", false);
+        w.pretty = opt_bool(L, 2, "pretty", false);
+        w.open_secrets = opt_bool(L, 2, "open_secrets", false);
     }
     lua_settop(L, 1);
-    struct json_tree *tree = json_push_tree(L);
     lua_newtable(L);
-    lua_pushnil(L); /* value tree seen secret */
-    struct writing w = {.seen = 3, .secret = 4, .precision = 15, .bytes = &tree->text,
-                        .open_secrets = open_secrets};
-    json_t *value = new_value(L, &w, 1);
-    tree->root = value;
-    if (lua_istable(L, 1))
-        add_table(L, &w, value, 1);
-    buf_clear(&tree->text);
-    if (json_dump_callback(value, add_text, &tree->text,
-                           flags | JSON_REAL_PRECISION((size_t)w.precision)) != 0)
-        return luaL_error(L, "json.encode: more than %d bytes of JSON", JSON_TEXT_MAX);
-    if (open_secrets && !lua_isnil(L, w.secret)) {
-        bind_push_secret(L, tree->text.data, tree->text.len, w.secret);
-        explicit_bzero(tree->text.data, tree->text.cap);
+    struct json_work *work = json_push_work(L);
+    lua_pushnil(L); /* value cleaned work secret */
+    w.out = &work->text;
+    w.names = &work->names;
+    put_value(L, &w, 1);
+    if (lua_isnil(L, w.secret)) {
+        lua_pushlstring(L, work->text.data, work->text.len);
     } else {
-        lua_pushlstring(L, tree->text.data, tree->text.len);
+        bind_push_secret(L, work->text.data, work->text.len, w.secret);
+        explicit_bzero(work->text.data, work->text.cap);
     }
-    buf_fini(&tree->text);
+    json_work_end(work);
+    return 1;
+}
+
+/* json.plain(value) -> text | nil */
+int json_l_plain(lua_State *L)
+{
+    struct writing w = {.plain = true};
+    luaL_checkany(L, 1);
+    lua_settop(L, 1);
+    struct json_work *work = json_push_work(L);
+    w.out = &work->text;
+    w.names = &work->names;
+    if (put_value(L, &w, 1))
+        lua_pushlstring(L, work->text.data, work->text.len);
+    else
+        lua_pushnil(L);
+    json_work_end(work);
     return 1;
 }

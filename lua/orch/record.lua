@@ -12,8 +12,6 @@ local VALUES_MAX <const> = 1000000
 
 local NOTHING <const> = {}
 
-local find <const> = string.find
-
 local function bytes_mark(value) return { ["$bytes"] = require "orch.hash".base64(value) } end
 
 -- "list": keys 1 … n; "names": texts that JSON can have as names and that are no marks; else
@@ -22,8 +20,8 @@ local function shape_of(value)
   local count, named = 0, true
   for key in next, value do
     count = count + 1
-    named = named and type(key) == "string" and (find(key, "^[%w_]+$") ~= nil -- as most are
-      or utf8.len(key) ~= nil and not find(key, "^%$") and not find(key, "\0", 1, true))
+    named = named and type(key) == "string" and utf8.len(key) ~= nil
+      and not key:find("^%$") and not key:find("\0", 1, true)
   end
   if count > 0 and count == #value then return "list" end
   return named and "names" or "pairs"
@@ -87,6 +85,8 @@ end
 ---@return string?
 local function encode(value)
   if value == nil then return "null" end
+  local text = json.plain(value) -- as most are
+  if text then return text end
   local plain = marked(value, { named = false, count = 0 }, 0)
   return plain ~= nil and json.encode(plain) or nil
 end
@@ -120,7 +120,7 @@ end
 ---@param value table
 ---@return string
 local function fingerprint(value)
-  return json.encode(marked(value, { named = true, count = 0 }, 0))
+  return json.plain(value) or json.encode(marked(value, { named = true, count = 0 }, 0))
 end
 
 return { encode = encode, decode = decode, fingerprint = fingerprint }

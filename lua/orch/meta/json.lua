@@ -1,6 +1,6 @@
 ---@meta orch.json
 
----JSON (RFC 8259) over jansson. Never waits.
+---JSON (RFC 8259), read by jansson. Never waits.
 ---@class orch.json
 ---@field null userdata the value that JSON's `null` becomes; compare with `==`; true as a condition
 local json = {}
@@ -20,10 +20,10 @@ local json = {}
 ---@return orch.error? err
 function json.decode(text, options) end
 
----The same value always gives the same bytes: names are sorted by their bytes (`sort = false`: in
----no particular order). A table with keys 1 … n is a list, one with string keys an object, an empty
----one an object unless marked by `json.array`. Floats keep as many digits as bring them back. Bytes
----that are not UTF-8 become U+FFFD.
+---The same value always gives the same bytes: names are sorted by their bytes. A table with keys
+---1 … n is a list, one with string keys an object, an empty one an object unless marked by
+---`json.array`. Floats keep as many digits as bring them back. Bytes that are not UTF-8 become
+---U+FFFD.
 ---
 ---Raises, naming the place (`.env[3]`), for: secrets, functions, userdata, coroutines; tables that
 ---hold themselves, have holes, or mix a list with names; NaN and infinities; more than 200 levels;
@@ -32,9 +32,17 @@ function json.decode(text, options) end
 ---
 ---With `open_secrets` a secret is written as a string, and the text is itself a secret, of that
 ---name.
----@param options? { pretty?: boolean, sort?: boolean, open_secrets?: boolean } pretty: lines, indented by two (default false); sort: default true
+---@param options? { pretty?: boolean, open_secrets?: boolean } pretty: lines, indented by two (default false)
 ---@return string|orch.Secret text
 function json.encode(value, options) end
+
+---As `encode`, for values that read as the same again and could hold no mark of ours: booleans,
+---finite numbers, texts in UTF-8, and tables of such without a metatable, which are lists or have
+---names of letters, digits and `_`, at most 50 levels deep and with 1,000,000 values. nil for all
+---others.
+---@param value any
+---@return string? text
+function json.plain(value) end
 
 ---Marks the table (a new one when absent) as a list, so that it is written as `[]` when empty.
 ---Raises when it has a metatable of another kind.
