@@ -12,6 +12,7 @@ char *path_clean(const char *path)
     const bool rooted = path[0] == '/';
     struct buf out;
     buf_init(&out, PATH_CEILING);
+    buf_room(&out, strlen(path)); /* at once, since growing copies */
     size_t floor = 0; /* what ".." must not remove */
     if (rooted) {
         buf_char(&out, '/');
@@ -49,7 +50,10 @@ char *path_join(const char *base, const char *path)
         return path_clean(path);
     struct buf both;
     buf_init(&both, PATH_CEILING);
-    buf_format(&both, "%s/%s", base, path);
+    buf_room(&both, strlen(base) + 1 + strlen(path));
+    buf_text(&both, base);
+    buf_char(&both, '/');
+    buf_text(&both, path);
     char *clean = path_clean(both.data ? both.data : ".");
     buf_fini(&both);
     return clean;

@@ -1,51 +1,110 @@
 #include "bind/bind_proc.h"
 
 #include <string.h>
+#include <unistd.h>
 
 #include "bind/host.h"
 #include "bind/options.h"
 
 static const struct opt start_options[] = {
     {"argv", OPT_LIST, true},     {"cwd", OPT_PLAIN, false},  {"env", OPT_MAP, false},
+    {"set", OPT_MAP, false},
     {"input", OPT_TEXT, false},   {"split", OPT_BOOL, false}, {"inherit", OPT_BOOL, false},
     {"grace", OPT_NUMBER, false}, {"timeout", OPT_NUMBER, false},
     {"quiet", OPT_NUMBER, false}, {"output_max", OPT_INTEGER, false}, {NULL, 0, false},
 };
 
-/* "NAME=value" of each pair of the table `env`, as one userdata block left on the stack (or
-   nil). */
-static const char *const *env_block(lua_State *L, int arg)
+/* --- the environment -------------------------------------------------------------------------- */
+
+struct variable {
+    const char *text; /* "NAME=value"; NULL: there is to be none of that name */
+    const char *name; /* the table's */
+    size_t name_len;
+};
+
+/* The bytes that the variables of the table on top need as texts, and how many there are. */
+static size_t measure(lua_State *L, const char *option, bool may_drop, size_t *count)
 {
-    if (lua_getfield(L, arg, "env") == LUA_TNIL)
-        return NULL;
-    size_t size = sizeof(char *), count = 0; /* env */
-    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1)) {
-        size_t name_len, value_len;
+    size_t size = 0;
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), ++*count) {
+        size_t name_len, value_len = 0;
         if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "option 'env' must map names to strings");
-        const char *name = lua_tolstring(L, -2, &name_len);
-        const char *value = bind_text(L, -1, &value_len);
+            luaL_error(L, "option '%s' must map names to strings", option);
+        const char *name = lua_tolstring(L, -2, &name_len), *value = "";
+        if (!may_drop || !lua_isboolean(L, -1) || lua_toboolean(L, -1))
+            value = bind_text(L, -1, &value_len);
         if (name_len == 0 || strpbrk(name, "=") || strlen(name) != name_len ||
             strlen(value) != value_len)
-            luaL_error(L, "option 'env': a name or value that no environment can hold: %s", name);
-        size += sizeof(char *) + name_len + value_len + 2;
-        count++;
+            luaL_error(L, "option '%s': a name or value that no environment can hold: %s", option,
+                       name);
+        size += name_len + value_len + 2;
     }
-    char **block = lua_newuserdatauv(L, size, 0), *text = (char *)(block + count + 1);
-    size_t i = 0; /* env block */
-    for (lua_pushnil(L); lua_next(L, -3); lua_pop(L, 1)) {
-        size_t name_len, value_len;
-        const char *name = lua_tolstring(L, -2, &name_len);
+    return size;
+}
+
+static void write_texts(lua_State *L, struct variable *variable, char *text)
+{
+    for (lua_pushnil(L); lua_next(L, -2); lua_pop(L, 1), variable++) {
+        size_t value_len;
+        variable->name = lua_tolstring(L, -2, &variable->name_len);
+        variable->text = NULL;
+        if (lua_isboolean(L, -1))
+            continue;
         const char *value = bind_text(L, -1, &value_len);
-        block[i++] = text;
-        memcpy(text, name, name_len);
-        text[name_len] = '=';
-        memcpy(text + name_len + 1, value, value_len + 1);
-        text += name_len + value_len + 2;
+        memcpy(text, variable->name, variable->name_len);
+        text[variable->name_len] = '=';
+        memcpy(text + variable->name_len + 1, value, value_len + 1);
+        variable->text = text;
+        text += variable->name_len + value_len + 2;
     }
+}
+
+static bool is_among(const char *text, const struct variable *variables, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strncmp(text, variables[i].name, variables[i].name_len) == 0 &&
+            text[variables[i].name_len] == '=')
+            return true;
+    return false;
+}
+
+/* The variables of the table on top of the stack laid over those of under, as a block that takes
+   its place. */
+static const char *const *lay(lua_State *L, const char *option, char *const *under, bool may_drop)
+{
+    size_t count = 0, all = 0, i = 0;
+    const size_t size = measure(L, option, may_drop, &count);
+    while (under[all])
+        all++;
+    const size_t pointers = (all + count + 1) * sizeof(char *);
+    const char **block =
+        lua_newuserdatauv(L, pointers + count * sizeof(struct variable) + size, 0);
+    lua_insert(L, -2); /* block table */
+    struct variable *variables = (struct variable *)(block + all + count + 1);
+    write_texts(L, variables, (char *)(variables + count));
+    for (; *under; under++)
+        if (!is_among(*under, variables, count))
+            block[i++] = *under;
+    for (size_t k = 0; k < count; k++)
+        if (variables[k].text)
+            block[i++] = variables[k].text;
     block[i] = NULL;
-    lua_remove(L, -2);
-    return (const char *const *)block;
+    lua_pop(L, 1);
+    return block;
+}
+
+/* Left on the stack, so that it stays; NULL for this process's own. */
+static const char *const *env_block(lua_State *L, int arg, const char *function)
+{
+    static char *const nothing[] = {NULL};
+    const bool whole = lua_getfield(L, arg, "env") != LUA_TNIL;
+    if (lua_getfield(L, arg, "set") != LUA_TNIL) {
+        if (whole)
+            luaL_error(L, "%s: 'env' is the whole environment; give it or 'set'", function);
+        return lay(L, "set", environ, true);
+    }
+    lua_pop(L, 1);
+    return whole ? lay(L, "env", nothing, false) : NULL;
 }
 
 const char **proc_options(lua_State *L, const char *function, struct proc_spec *spec)
@@ -61,7 +120,7 @@ const char **proc_options(lua_State *L, const char *function, struct proc_spec *
         .quiet_ms = opt_milliseconds(L, 1, "quiet", 0),
     };
     spec->input = opt_text(L, 1, "input", &spec->input_len);
-    spec->env = env_block(L, 1);
+    spec->env = env_block(L, 1, function);
     size_t count;
     lua_getfield(L, 1, "argv");
     if (lua_rawlen(L, -1) == 0)

@@ -149,6 +149,21 @@ describe("the environment of a program", function()
     assert.equal("", assert(proc.run { argv = { "/usr/bin/env" }, env = {} }).stdout)
   end)
 
+  it("is ours with what is set or taken out", function()
+    local path = secret.new("/somewhere", "P")
+    local result = assert(proc.run { argv = { "/usr/bin/env" },
+      set = { PATH = path, HOME = false, PAT = 1, ["PATH_"] = "x", ABSENT = false } })
+    local seen = {}
+    for line in result.stdout:gmatch("[^\n]+") do
+      local name, value = line:match("^([^=]*)=(.*)")
+      assert.is_nil(seen[name or line], line)
+      seen[name or line] = value
+    end
+    local expected = fs.environment()
+    expected.PATH, expected.HOME, expected.PAT, expected.PATH_ = "/somewhere", nil, "1", "x"
+    assert.same(expected, seen)
+  end)
+
   it("opens secrets there and in arguments and input", function()
     local password = secret.new("hunter2-and-more", "PASSWORD")
     assert.equal("hunter2-and-more",
@@ -170,6 +185,12 @@ describe("the environment of a program", function()
     refused("option 'env' must map names to strings", sh, "true", { env = { "x" } })
     refused("string expected", sh, "true", { env = { A = {} } })
     refused("string expected", sh, "true", { env = { A = true } })
+    refused("string expected", sh, "true", { env = { A = false } })
+    refused("string expected", sh, "true", { set = { A = true } })
+    refused("option 'set': a name or value that no environment can hold", sh, "true",
+      { set = { ["A=B"] = false } })
+    refused("'env' is the whole environment; give it or 'set'", sh, "true",
+      { env = {}, set = {} })
   end)
 
   it("has the PATH in which the program is looked up", function()

@@ -60,11 +60,19 @@ end
 
 local function files(dir) return setmetatable({ dir = dir }, Files) end
 
--- The declared secrets reach a step only when it is given them.
-local function inherited(job)
-  local environment = fs.environment()
-  for _, declared in ipairs(job.secret_names) do environment[declared:match("^[%w_]+")] = nil end
-  return environment
+-- In place of an environment, what is laid over orch's own. The declared secrets reach a step only
+-- when it is given them.
+local function changed(job)
+  local set = { HOME = os.getenv "HOME" }
+  for _, declared in ipairs(job.secret_names) do set[declared:match("^[%w_]+")] = false end
+  return set
+end
+
+local function laid(f)
+  return function(spec)
+    spec.set, spec.env = spec.env, nil
+    return f(spec)
+  end
 end
 
 local function probe(host, port, seconds, words)
@@ -85,8 +93,8 @@ function Host:open(job)
   assert(fs.make_dir(dir))
   assert(fs.make_dir(tmp, tonumber("700", 8)))
   return { dir = dir, tmp = tmp, host_tmp = tmp, fs = files(dir),
-    proc = programs.new(job, { dir = dir, tmp = tmp, environment = inherited(job) },
-      { start = proc.start, run = proc.run, has = has, probe = probe }) }
+    proc = programs.new(job, { dir = dir, tmp = tmp, environment = changed(job) },
+      { start = laid(proc.start), run = laid(proc.run), has = has, probe = probe }) }
 end
 
 ---@param given { working_directory?: string }

@@ -6,16 +6,20 @@ local fs = require "orch.fs"
 --- laid over the environment; has(path), whether a program is there; probe(host, port, seconds,
 --- words), whether something listens, as seen from the steps, and what it says to some words.
 ---@param job orch.Job
----@param place { dir: string, tmp: string, environment: table<string, any> } what steps begin with
+---@param place { dir: string, tmp: string, environment: table<string, any> } what steps begin with; false: without that variable
 ---@param functions { start: function, run: function, has: function, probe: function }
 ---@return table
 local function new(job, place, functions)
   local base = { TMPDIR = place.tmp, ORCH = "true", CI = "true" }
   local function prepared(spec)
     local environment, copy = {}, {}
-    for _, layer in ipairs { place.environment, base, job.env, spec.env or {} } do
-      for name, value in pairs(layer) do environment[name] = value end
+    local function lay(layer)
+      for name, value in next, layer do environment[name] = value end
     end
+    lay(place.environment)
+    lay(base)
+    lay(job.env)
+    lay(spec.env or {})
     for key, value in pairs(spec) do copy[key] = value end
     copy.cwd = fs.join(place.dir, environments.at_home(spec.cwd or ".", environment))
     environment.PWD = copy.cwd

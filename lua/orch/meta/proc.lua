@@ -9,6 +9,7 @@ local proc = {}
 ---@field argv (string|number|orch.Secret)[] the program and its arguments; without a `/` it is looked up in the PATH of `env`
 ---@field cwd? string working directory; default: ours
 ---@field env? table<string, string|number|orch.Secret> the whole environment; default: ours
+---@field set? table<string, string|number|false|orch.Secret> instead of `env`: variables laid over our environment; false takes one out
 ---@field input? string|orch.Secret what it reads from standard input; default: nothing
 ---@field split? boolean standard error apart from standard output; default: both through one pipe, in the order written
 ---@field inherit? boolean standard input, output and error are ours, and there is nothing to read; default false
