@@ -31,18 +31,23 @@ function Reader:blanks()
   repeat until not (self:take("[ \t]+") or self:take("\\\n"))
 end
 
+-- The value of a variable that has one.
+function Reader:set_above(name)
+  return self.values[name]
+    or self:refuse("only a shell can tell what %s is: it is not set above", name)
+end
+
 -- After a '$': the value of a variable set above; a '$' that a shell takes as it is.
 function Reader:variable()
-  local name = self:take("([%a_][%w_]*)") or self:take("{([%a_][%w_]*)}")
+  local name = self:take("([%a_][%w_]*)")
+  while name and self:take("\\\n") do name = name .. self:take("[%w_]*") end -- a continued line
+  name = name or self:take("{([%a_][%w_]*)}")
   if not name
     and (self.at > #self.text or self.text:find("^[%s%%%./,:;=+~%]}|&<>^\"]", self.at)) then
     return "$"
   end
   if not name then self:refuse("only a shell can expand this") end
-  if not self.values[name] then
-    self:refuse("only a shell can tell what %s is: it is not set above", name)
-  end
-  return self.values[name]
+  return self:set_above(name)
 end
 
 function Reader:double_quoted(out)
@@ -88,7 +93,9 @@ end
 
 -- One part of a word; false at its end: white space or the end of the command.
 function Reader:part(out, first)
-  if self.text:find("^~", self.at) and (first or self.text:find("^[:=]", self.at - 1)) then
+  local before = self.at - 1
+  while self:take("\\\n") do end -- a continued line
+  if self.text:find("^~", self.at) and (first or self.text:find("^[:=]", before)) then
     self:refuse("only a shell can expand ~")
   end
   local bare = self:take("[^%s%c'\"\\$`;&|<>(){:=~]+") or self:take("[:=~]")
@@ -104,8 +111,6 @@ function Reader:part(out, first)
     self:refuse("only a shell can translate $\"…\"")
   elseif self:take("%$") then
     out[#out + 1] = self:variable()
-  elseif self:take("\\\n") then
-    return true -- a continued line
   elseif self:take("\\") then
     out[#out + 1] = self:take(".") or self:refuse("nothing follows the last backslash")
   elseif self.at > #self.text or self.text:find("^[ \t\n;]", self.at) then
@@ -130,9 +135,15 @@ function Reader:command()
   self:blanks()
   repeat
     local name = self:take("([%a_][%w_]*)=")
-    if not name then self:refuse("expected NAME=value or export NAME=value") end
-    assigned[name], count = self:word(), count + 1
-    if not exported then self.values[name] = assigned[name] end
+    if name then
+      assigned[name] = self:word()
+      if not exported then self.values[name] = assigned[name] end
+    else
+      name = exported and self:take("[%a_][%w_]*%f[ \t\n;\0]")
+      if not name then self:refuse("expected NAME=value, or export NAME=value") end
+      self:set_above(name)
+    end
+    count = count + 1
     self:blanks()
   until not self.text:find("^[^\n;#]", self.at)
   for name, value in pairs(assigned) do self.values[name] = value end

@@ -122,7 +122,8 @@ describe("env_file.parse", function()
       "A=1\n\n\n",
       "export\tA=1", "A=b\\\nc", "A=#x", "A= # x", "A=a #b", "export A=1;export B_1=2",
       "A=1; # c\n", "B_1=2 A=$B_1", "B_1=0; export B_1=2 A=$B_1", "export A=1 \\\n B_1=2 # c\n_c=3",
-      "A=1\\\n#2", "A=\\\n",
+      "A=1\\\n#2", "A=\\\n", "A=1 B_1=2\nexport A B_1 _c=3 # c", "A=1; export A;",
+      "A=1\nexport A=2 A", "_c=1\n_c9=2\nA=$_c\\\n9 B_1=\"$_c\\\n9\"", "A=1\nB_1=$A\\\n~",
       "A=$'\\x417\\1018\\u00e99'", "A=$'\\u00e9\\U1F600\\E'", 'A="$"', "A=$ B_1=a$" } do
       agree(text)
     end
@@ -141,7 +142,7 @@ describe("env_file.parse", function()
       "A=$'a\\0b'", "A=1\r\nB=2\r", "A=a\0b", "export A=1 B",
       "A=x\\", "A=$HOME", "A=${UNSET}/x", 'A="$PATH:/x"', "A=1;;", "; A=1", "A={a,b}", "A=$[1]",
       "A=$'\\cA'", "A=$'\\U110000'",
-      "A=1 export B=2", "A=\1",
+      "A=1 export B=2", "A=\1", "A=\\\n~", "A=x:\\\n~/y", "A=1\nexport A-B", "A=1; export A#",
     }
     for _, text in ipairs(cases) do
       local good, failure = pcall(env_file.parse, "OK=1\n# c\n" .. text, "vars.sh")
