@@ -7,7 +7,7 @@
 set -eu
 cd "$(dirname "$0")/.."
 if [ $# -eq 0 ]; then
-  for name in db fs hash http http_cancel http_stream proc proc_child proc_shim repo_info secret session \
+  for name in db fs hash http http_cancel http_stream mask proc proc_child proc_shim repo_info secret session \
     session_files task task_cancel tar; do
     set -- "$@" "tests/engine/${name}_spec.lua"
   done

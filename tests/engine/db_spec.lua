@@ -39,6 +39,17 @@ describe("db", function()
     assert.equal(1, rows[1].n)
   end)
 
+  it("holds what many statements are made of until they are handed over", function()
+    local statements = {}
+    for i = 1, 300 do
+      statements[i] = { "INSERT INTO t (a, b) VALUES (?, ? || ?)", i, ("x"):rep(i), tostring(i) }
+    end
+    assert(base:transaction(statements))
+    for i, row in ipairs(base:exec("SELECT b FROM t ORDER BY a")) do
+      assert.equal(("x"):rep(i) .. i, row.b)
+    end
+  end)
+
   it("tells a wrong statement from a wrong place", function()
     local _, wrong = base:exec("SELEKT 1")
     assert.equal("usage", wrong.kind)
