@@ -52,6 +52,11 @@ end } }]]):format(head or "", body))
     assert.equal(1, #list())
   end)
 
+  local function ends(code, child)
+    local result, printed = finish(child)
+    assert.equal(code, result.code, printed)
+  end
+
   it("tells where the files of a job are that did not succeed, as long as they are there",
     function()
     assert.equal(1, run("job:write { path = 'f', text = 'x' } job:run 'exit 1'").code)
@@ -83,8 +88,8 @@ end } }]]):format(head or "", body))
     assert.matches("begun\n.*one\ntwo\n", text)
     local cancelled = orch("cancel", "1", "--json")
     assert.same({ number = 1, state = "cancelled" }, json.decode(cancelled.out))
-    assert.equal(143, (finish(child)).code)
-    assert.equal(0, (finish(follower)).code)
+    ends(143, child)
+    ends(0, follower)
     assert.equal("cancelled", list()[1].state)
     assert.equal(6, orch("cancel", "1").code)
   end)
