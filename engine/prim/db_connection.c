@@ -52,7 +52,11 @@ static bool fail(sqlite3 *handle, const char *path, struct err *err)
     default:
         kind = ERR_IO;
     }
-    err_set(err, kind, "database %s: %s", path, handle ? sqlite3_errmsg(handle) : "out of memory");
+    const bool of_system = (code & 0xff) == SQLITE_CANTOPEN || (code & 0xff) == SQLITE_IOERR;
+    const int number = handle && of_system ? sqlite3_system_errno(handle) : 0;
+    err_set(err, kind, "database %s: %s%s%s", path,
+            handle ? sqlite3_errmsg(handle) : "out of memory", number ? ": " : "",
+            number ? strerror(number) : "");
     err->code = code;
     return false;
 }

@@ -103,8 +103,15 @@ State.__index = State
 local function place(project)
   local given = os.getenv("ORCH_STATE")
   if given and given ~= "" then return fs.join(assert(fs.cwd()), given) end
-  local base = os.getenv("XDG_STATE_HOME")
-  if not base or base == "" then base = (os.getenv("HOME") or "/tmp") .. "/.local/state" end
+  local base = os.getenv("XDG_STATE_HOME") or ""
+  if base:sub(1, 1) ~= "/" then -- one that is relative is invalid (XDG Base Directory, "Basics")
+    local home = os.getenv("HOME") or ""
+    if home == "" then
+      error(error_value.new { kind = "missing", message = "HOME is not set: where are runs recorded?",
+        hint = "set HOME, or ORCH_STATE=DIR" }, 0)
+    end
+    base = home .. "/.local/state"
+  end
   return ("%s/orch/%s"):format(base, project.key)
 end
 

@@ -95,6 +95,8 @@ describe("a person's mistake", function()
     local result = scratch:recipe("", {}, { ORCH_STATE = "/proc/nowhere" })
     assert.is_true(result.code == 9 or result.code == 5, result.all)
     check(scratch, result, result.code, "/proc/nowhere", "ORCH_STATE=DIR")
+    local none = { ORCH_STATE = false, XDG_STATE_HOME = "relative", HOME = "" }
+    check(scratch, scratch:recipe("", {}, none), 5, "HOME is not set", "ORCH_STATE=DIR")
   end)
 
   it("an unknown option", function()

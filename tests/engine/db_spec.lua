@@ -56,6 +56,8 @@ describe("db", function()
     local nowhere = db.open(dir .. "/no/such/t.db")
     local _, err = nowhere:exec("SELECT 1")
     assert.equal("io", err.kind)
+    assert.matches("no/such/t.db: unable to open database file: No such file or directory",
+      err.message, 1, true)
     nowhere:close()
     assert.has_error(function() nowhere:exec("SELECT 1") end)
   end)
