@@ -92,9 +92,10 @@ local function load_recipe(row, path, command)
     failure.message = ("the recipe of run %d is gone: %s"):format(row.number, row.recipe)
     failure.hint = ("say where it is now: orch %s %d --recipe FILE"):format(command, row.number)
   end
-  failure.hint = failure.hint
-    or ("run %d stays as it is: mend the recipe, then orch %s %d"):format(row.number, command,
-    row.number)
+  if failure.kind ~= "missing" or not failure.hint then -- after what is to be mended
+    failure.hint = ("%srun %d stays as it is: mend the recipe, then orch %s %d"):format(
+      failure.hint and failure.hint .. "\n" or "", row.number, command, row.number)
+  end
   error(failure, 0)
 end
 
