@@ -188,17 +188,20 @@ describe("a push of what its registry has", function()
     say(out, 2)
   end)
 
-  it("is pushed when the registry cannot be asked, which is asked once", function()
+  it("is pushed when the registry cannot be asked, which is not asked for long", function()
     pushed()
     for _, fault in ipairs { { status = 403 }, { status = 500 }, { drop = "reset" },
       { status = 307, headers = { Location = "/v2/" } }, { delay = 5 } } do
       fault.match, fault.times = ("HEAD /v2/%s/manifests"):format(path), 9
       registry.fault(fault)
       local from = #registry.requests()
-      local puts, out = run [[job:docker_push { name .. ":1", name .. ":2" }]]
-      assert.equal(2, puts, json.encode(fault))
+      local puts, out = run [[job:docker_push { name .. ":1", name .. ":2" }
+        job:docker_push { name .. ":1" }]]
+      assert.equal(3, puts, json.encode(fault))
       say(out, 0)
-      assert.equal(1, registry.count("^HEAD .*/manifests/", from), json.encode(fault))
+      -- A refusal may be of a login; what cannot be reached is left alone by the whole job.
+      assert.equal(fault.status and 2 or 1, registry.count("^HEAD .*/manifests/", from),
+        json.encode(fault))
       assert.is_nil(out:find("trying again", 1, true))
       registry.heal()
     end

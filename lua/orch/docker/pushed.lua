@@ -20,12 +20,18 @@ local MANIFESTS <const> = { ["application/vnd.docker.distribution.manifest.v2+js
 local Pushed = {}
 Pushed.__index = Pushed
 
+-- Hosts that cannot be reached from here, by job: where only the daemon knows of a proxy, each try
+-- takes seconds.
+local unreachable = setmetatable({}, { __mode = "k" })
+
 --- For the tags of one push.
 ---@param job orch.Job
 ---@param connected orch.DockerClient
 ---@return orch.Pushed
 local function new(job, connected)
-  return setmetatable({ job = job, connected = connected, repositories = {}, silent = {} }, Pushed)
+  unreachable[job] = unreachable[job] or {}
+  return setmetatable({ job = job, connected = connected, repositories = {},
+    unreachable = unreachable[job], refused = {} }, Pushed)
 end
 
 local function repository(self, one)
@@ -42,14 +48,16 @@ end
 ---@return string? digest
 function Pushed:digest(one)
   local place = self.connected.endpoint
-  if not place.unix or place.ssh or self.silent[one.host] then return nil end
+  if not place.unix or place.ssh then return nil end
+  if self.unreachable[one.host] or self.refused[one.host] then return nil end
   local inspected = image.look(self.connected, one.tag)
   local known = inspected and image.digests_of(inspected, one.name) or {}
   if #known == 0 then return nil end
   local manifest, failure = repository(self, one):glance(one.label)
   if not manifest then
-    -- One that does not answer is not asked again, for each time may take seconds.
-    self.silent[one.host] = failure.kind ~= "missing"
+    local cut_off = failure.kind == "net" or failure.kind == "timeout"
+    self.unreachable[one.host] = cut_off or nil
+    self.refused[one.host] = failure.kind ~= "missing" or nil
     return nil
   end
   -- A daemon with containerd's store calls an image by the digest itself, be it an index's.
