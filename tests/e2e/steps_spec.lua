@@ -37,6 +37,10 @@ describe("a step", function()
     bad(1, "ended by signal 9", "job:run 'kill -9 $$'")
     good "local r = job:run { 'exit 3', check = false } assert(r.code == 3)"
     bad(1, "no-such-program", "job:run 'no-such-program'")
+    bad(1, "exit code 127 (something in it was not found)", "job:run 'no-such-program | cat'")
+    bad(1, "exit code 141 (SIGPIPE: what reads a pipe ended before", "job:run 'yes | head -n 1'")
+    bad(1, "exit code 137 (a program in it was ended by SIGKILL",
+      [[job:run "sh -c 'kill -9 $$'; echo on"]])
   end)
 
   it("tells when its parent was killed, and the next one runs", function()

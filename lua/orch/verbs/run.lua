@@ -69,9 +69,14 @@ local function start(job, o)
     quiet = o.background and 0 or duration.seconds("run: no_output_timeout", o.no_output_timeout) })
 end
 
--- What shells mean by a code.
+-- What shells mean by a code: 128 and more is the signal that ended a program.
 local MEANS <const> = { [126] = " (something in it cannot be executed)",
-  [127] = " (something in it was not found)" }
+  [127] = " (something in it was not found)",
+  [134] = " (a program in it was ended by SIGABRT)",
+  [137] = " (a program in it was ended by SIGKILL: was there enough memory?)",
+  [139] = " (a program in it was ended by SIGSEGV)",
+  [141] = " (SIGPIPE: what reads a pipe ended before what writes to it, which pipefail takes for a failure)",
+  [143] = " (a program in it was ended by SIGTERM)" }
 
 local function check(o, result)
   if not o.check or not result.signal and result.code == 0 then return end
