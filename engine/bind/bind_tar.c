@@ -121,7 +121,8 @@ static int l_pack(lua_State *L)
 
 static const luaL_Reg functions[] = {
     {"pack", l_pack},           {"context", bind_tar_context}, {"ignore", bind_tar_ignore},
-    {"unpack", bind_tar_unpack}, {"list", bind_tar_list},       {NULL, NULL},
+    {"unpack", bind_tar_unpack}, {"list", bind_tar_list},
+    {"check", bind_tar_check},   {NULL, NULL},
 };
 
 int luaopen_orch_tar(lua_State *L);

@@ -14,6 +14,7 @@ int bind_tar_ignore(lua_State *L);
 void bind_tar_read_types(lua_State *L);
 int bind_tar_unpack(lua_State *L);
 int bind_tar_list(lua_State *L);
+int bind_tar_check(lua_State *L);
 
 /* Pushes a sorted list. */
 void bind_tar_names(lua_State *L, const struct tar_names *names);

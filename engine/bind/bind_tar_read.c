@@ -151,9 +151,19 @@ int bind_tar_list(lua_State *L)
 {
     struct unpack *op = bind_wait(L, sizeof *op, UNPACK, unpack_cancel);
     bind_options(L, 1, list_options, "tar.list");
-    struct tar_unpack_spec spec = {.file = opt_text(L, 1, "file", NULL)};
+    struct tar_unpack_spec spec = {.file = opt_text(L, 1, "file", NULL), .names = true};
     take_ceilings(L, &spec);
     return start(L, op, &spec, k_list);
+}
+
+/* tar.check { file, … } -> { entries, bytes } | nil, err */
+int bind_tar_check(lua_State *L)
+{
+    struct unpack *op = bind_wait(L, sizeof *op, UNPACK, unpack_cancel);
+    bind_options(L, 1, list_options, "tar.check");
+    struct tar_unpack_spec spec = {.file = opt_text(L, 1, "file", NULL)};
+    take_ceilings(L, &spec);
+    return start(L, op, &spec, k_unpack);
 }
 
 void bind_tar_read_types(lua_State *L)

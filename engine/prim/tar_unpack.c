@@ -119,6 +119,8 @@ static bool list_item(struct tar_unpack *unpack, const struct tar_item *item, st
 {
     struct tar_unpack_result *result = &unpack->result;
     size_t count = (size_t)tar_in_entries(unpack->in);
+    if (!unpack->spec.names)
+        return true;
     if (count > unpack->room) {
         unpack->room = count * 2;
         result->listed = mem_grow(result->listed, unpack->room * sizeof *result->listed);

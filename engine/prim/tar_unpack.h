@@ -8,10 +8,10 @@
 
 struct tar_unpack_spec {
     const char *file;
-    const char *into; /* must be there; NULL = only list the entries */
+    const char *into; /* must be there; NULL = list the entries, or only read them without names */
     unsigned long long entries_max, bytes_max;
     bool any_expansion; /* see tar_in.h */
-    bool names; /* give the paths */
+    bool names; /* give the paths, or the list */
 };
 
 /* An entry of a list; the texts stand in result.names, path first, then the link if there is

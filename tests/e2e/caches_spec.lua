@@ -70,6 +70,23 @@ end }]])
     assert.same({}, fs.list(dir))
   end)
 
+  it("that is cut short leaves nothing of itself, and one that swells is not begun", function()
+    good [[job:run "mkdir deps; echo a > deps/a; head -c 3000000 /dev/urandom > deps/b"
+      job:save_cache { key = "d", paths = { "deps" } }]]
+    local path = scratch:path("state/caches/d.tar")
+    assert(fs.write(path, (assert(fs.read(path)):sub(1, 2000000))))
+    assert.matches("it is removed", good [[assert(job:restore_cache { key = "d" } == false)
+      job:run "test ! -e deps"]])
+    local bomb = assert(require "orch.proc".run { cwd = scratch:path("state"),
+      argv = { "sh", "-c", [[truncate -s 5G f
+        tar -c f | head -c 4096 | zstd -q > caches/d.tar; rm f]] } })
+    assert.equal(0, bomb.code, bomb.stdout)
+    local result = scratch:recipe "job:restore_cache { key = 'd' }"
+    assert.equal(8, result.code, result.all)
+    assert.matches("d%.tar holds more than 4294967296 bytes", result.err)
+    assert.same({}, fs.list(scratch:path("state/runs/3/jobs/job/work")) or {})
+  end)
+
   it("goes with gc when it is old", function()
     save("1", "one")
     assert.matches("nothing to remove", scratch:orch({ "gc" }).out)

@@ -148,6 +148,11 @@ local operations = {
     short = function() assert(tar.unpack { file = dir .. "/small.tar", into = dir .. "/into" }) end,
     whole = function() return true end, -- what is unpacked stays; nobody takes it for all
   },
+  ["tar.check"] = {
+    long = function() tar.check { file = dir .. "/large.tar" } end,
+    short = function() assert(tar.check { file = dir .. "/small.tar" }) end,
+    quick = true,
+  },
   ["tar.list"] = {
     long = function() tar.list { file = dir .. "/large.tar" } end,
     short = function() assert(tar.list { file = dir .. "/small.tar" }) end,

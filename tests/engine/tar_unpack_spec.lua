@@ -233,6 +233,31 @@ describe("tar.unpack", function()
   end)
 end)
 
+describe("tar.check", function()
+  it("reads to the end, and gives what is there or what is wrong with it", function()
+    local dir <close> = setmetatable({ path = assert(fs.make_temp("/tmp/orch-spec-")) },
+      { __close = function(self) assert(fs.remove(self.path)) end })
+    local file = dir.path .. "/t"
+    local function check(case, options)
+      sh("python3 \"$@\"", here .. "/servers/hostile_tar.py", case, file, dir.path)
+      options = options or {}
+      options.file = file
+      return tar.check(options)
+    end
+    assert.same({ entries = 100, bytes = 10000 }, assert(check "plenty"))
+    for kind, cases in pairs { remote = { "cut_content", "cut_between", "cut_gzip", "damaged" },
+      limit = { "bomb", "huge" } } do
+      for _, case in ipairs(cases) do
+        local checked, err = check(case)
+        assert.is_nil(checked, case)
+        assert.equal(kind, err.kind, case)
+      end
+    end
+    assert.equal("limit", select(2, check("plenty", { entries_max = 99 })).kind)
+    assert.same({ "t" }, fs.list(dir.path))
+  end)
+end)
+
 describe("tar.list", function()
   it("gives every entry in the archive's order", function()
     local dir = assert(fs.make_temp("/tmp/orch-spec-"))

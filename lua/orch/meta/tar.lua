@@ -76,6 +76,17 @@ function tar.unpack(options) end
 ---@return orch.error? err
 function tar.list(options) end
 
+---@class orch.tar.checked
+---@field entries integer
+---@field bytes integer sum of the files' sizes
+
+---Reads an archive to its end, so that one that is damaged, cut short or too large is known before
+---anything is unpacked. Errors as of tar.list.
+---@param options orch.tar.list_options
+---@return orch.tar.checked? checked
+---@return orch.error? err
+function tar.check(options) end
+
 ---@class (exact) orch.tar.context_options
 ---@field dir string the build context
 ---@field dockerfile? string path relative to dir; default "Dockerfile"; sent even when excluded

@@ -24,14 +24,16 @@ return verb.define {
       job:log("no cache %s yet", key)
       return false
     end
-    assert(job.fs.make_dir(o.at))
-    local unpacked, failure = job.fs.unpack { file = found.path, into = o.at }
-    if not unpacked and failure.kind == "remote" then -- no good archive: as if there were none
+    -- half of it would be worse than none
+    local checked, failure = require "orch.tar".check { file = found.path }
+    if not checked and failure.kind == "remote" then
       job:log("%s: %s; it is removed", found.key, failure.message)
       assert(fs.remove(found.path))
       return false
     end
-    assert(unpacked, failure)
+    assert(checked, failure)
+    assert(job.fs.make_dir(o.at))
+    local unpacked = assert(job.fs.unpack { file = found.path, into = o.at })
     job:log("%s: %s, %s", found.key, amount.entries(unpacked.entries),
       amount.size(unpacked.bytes))
     return { key = found.key, exact = found.key == key }
