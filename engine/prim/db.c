@@ -2,6 +2,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
+#include <string.h>
 
 #include "base/mem.h"
 #include "prim/db_connection.h"
@@ -181,30 +182,49 @@ struct db *db_open(struct loop *loop, const char *path)
     return db;
 }
 
-static struct db_value copy_value(const struct db_value *from)
+/* Bytes of a request with all that it points to. */
+static size_t size_of(const struct db_spec *spec)
 {
-    struct db_value value = *from;
-    if (value.type == DB_TEXT)
-        value.text = mem_textn(from->text, from->len);
-    else
-        value.text = NULL;
-    return value;
+    size_t size = sizeof(struct request) + spec->count * sizeof(struct db_statement);
+    for (size_t i = 0; i < spec->count; i++) {
+        const struct db_statement *from = &spec->statements[i];
+        size += strlen(from->sql) + 1 + from->param_count * sizeof *from->params;
+        for (size_t k = 0; k < from->param_count; k++)
+            size += from->params[k].type == DB_TEXT ? from->params[k].len + 1 : 0;
+    }
+    return size;
 }
 
+static char *copy_text(char **room, const char *text, size_t len)
+{
+    char *copy = memcpy(*room, text, len);
+    copy[len] = '\0';
+    *room += len + 1;
+    return copy;
+}
+
+/* One block, since it is made here and freed by the thread: statements, their values, the texts. */
 static struct request *new_request(const struct db_spec *spec)
 {
-    struct request *request = mem_alloc(sizeof *request);
+    struct request *request = mem_alloc(size_of(spec));
     request->count = spec->count;
     request->durable = spec->durable;
     request->quiet = spec->quiet;
-    request->statements = mem_alloc((spec->count + 1) * sizeof *request->statements);
+    request->statements = (struct db_statement *)(request + 1);
+    struct db_value *values = (struct db_value *)(request->statements + spec->count);
+    char *room = (char *)values;
+    for (size_t i = 0; i < spec->count; i++)
+        room += spec->statements[i].param_count * sizeof *values;
     for (size_t i = 0; i < spec->count; i++) {
         const struct db_statement *from = &spec->statements[i];
-        struct db_value *params = mem_alloc((from->param_count + 1) * sizeof *params);
-        for (size_t k = 0; k < from->param_count; k++)
-            params[k] = copy_value(&from->params[k]);
         request->statements[i] = (struct db_statement){
-            .sql = mem_text(from->sql), .params = params, .param_count = from->param_count};
+            .sql = copy_text(&room, from->sql, strlen(from->sql)),
+            .params = values, .param_count = from->param_count};
+        for (size_t k = 0; k < from->param_count; k++, values++) {
+            *values = from->params[k];
+            if (values->type == DB_TEXT)
+                values->text = copy_text(&room, values->text, values->len);
+        }
     }
     return request;
 }

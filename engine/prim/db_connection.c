@@ -298,14 +298,6 @@ static int on_commit(void *arg, sqlite3 *handle, const char *name, int pages)
 
 void request_free(struct request *request)
 {
-    for (size_t i = 0; i < request->count; i++) {
-        struct db_statement *statement = &request->statements[i];
-        for (size_t k = 0; k < statement->param_count; k++)
-            mem_free(statement->params[k].text);
-        mem_free((void *)statement->params);
-        mem_free((void *)statement->sql);
-    }
-    mem_free(request->statements);
     struct db_result *result = &request->result;
     for (size_t i = 0; i < result->column_count; i++)
         mem_free(result->columns[i]);
