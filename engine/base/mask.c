@@ -30,6 +30,11 @@ struct mask *mask_new(void)
     return mem_alloc(sizeof(struct mask));
 }
 
+bool mask_is_empty(const struct mask *mask)
+{
+    return !mask->set;
+}
+
 void mask_free(struct mask *mask)
 {
     if (!mask)

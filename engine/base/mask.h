@@ -20,6 +20,8 @@ void mask_free(struct mask *mask);
    digits. false when it is too short (under 4 bytes) to be masked without making every text
    unreadable. */
 bool mask_add(struct mask *mask, const char *value, size_t len);
+/* No value was given: every text is safe to show. */
+bool mask_is_empty(const struct mask *mask);
 /* Adds text to out with *** for each secret. false at out's ceiling. */
 bool mask_apply(const struct mask *mask, const char *text, size_t len, struct buf *out);
 

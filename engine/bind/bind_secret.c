@@ -191,9 +191,14 @@ static int l_apply(lua_State *L)
 {
     size_t len;
     const char *text = luaL_checklstring(L, 2, &len);
+    const struct mask *mask = to_masker(L);
     struct buf out;
+    if (mask_is_empty(mask)) {
+        lua_settop(L, 2);
+        return 1;
+    }
     buf_init(&out, MASKED_MAX);
-    bool good = mask_apply(to_masker(L), text, len, &out);
+    bool good = mask_apply(mask, text, len, &out);
     return good ? push_masked(L, &out, 2) : too_long(L, &out);
 }
 

@@ -30,11 +30,15 @@ end
 ---@param kind string "run.start", "job.start", "step.start", "step.output", "step.end", …
 ---@param fields table plain values only
 function Bus:emit(kind, fields)
-  local event = fields
-  for key, value in pairs(event) do event[key] = masked(self.masker, value) end
+  local event, masker = fields, self.masker
+  for key, value in next, event do
+    local kind_of = type(value)
+    if kind_of == "string" then event[key] = masker:apply(value)
+    elseif kind_of == "table" then event[key] = masked(masker, value) end
+  end
   event.v, event.type, event.run = VERSION, kind, self.run
   event.time, event.clock = task.time(), task.clock()
-  for _, receive in ipairs(self.subscribers) do receive(event) end
+  for i = 1, #self.subscribers do self.subscribers[i](event) end
 end
 
 local TOLD <const> = { "kind", "message", "where", "step", "job", "op", "code", "status", "hint" }
