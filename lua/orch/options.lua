@@ -110,8 +110,8 @@ Schema.__index = Schema
 ---@param positional? string the option that a bare value or the list part of the table stands for
 ---@param advice? table<string, string> what to write in place of an option that there is not, or of another type
 local function schema(declared, positional, advice)
-  local self = setmetatable({ options = {}, names = {}, positional = positional,
-    advice = advice or {} }, Schema)
+  local self = setmetatable({ options = {}, names = {}, defaults = {}, required = {},
+    positional = positional, advice = advice or {} }, Schema)
   for name, value in pairs(declared) do
     local option = parse(name, value)
     if option.default ~= nil then
@@ -121,6 +121,11 @@ local function schema(declared, positional, advice)
     self.names[#self.names + 1] = name
   end
   table.sort(self.names)
+  for _, name in ipairs(self.names) do
+    local option = self.options[name]
+    local list = option.default ~= nil and self.defaults or not option.optional and self.required
+    if list then list[#list + 1] = option end
+  end
   return self
 end
 
@@ -195,33 +200,54 @@ end
 local function own_copy(default)
   if type(default) ~= "table" or getmetatable(default) then return default end
   local copy = {}
-  for key, value in pairs(default) do copy[key] = value end
+  for key, value in next, default do copy[key] = value end
   return copy
+end
+
+-- Tells of the first, in the order of their names, whatever order the table has them in.
+local function refuse_unknown(self, what, checked)
+  local strange
+  for key in pairs(checked) do
+    if not self.options[key] and not (strange and strange < tostring(key)) then
+      strange = tostring(key)
+    end
+  end
+  advise(self.advice[strange] or self.positional and strange == what and FIRST:format(what),
+    "%s: unknown option '%s'%s", what, strange, nearest.hint(strange, self.names))
+end
+
+-- A value of one of the types, of which no more is asked.
+local function is_plainly_good(option, value)
+  if option.ruled then return false end
+  for i = 1, #option.types do
+    if option.types[i][1](value) then return true end
+  end
+  return false
 end
 
 --- Checks what a caller gave; returns a new table with the defaults filled in.
 ---@param what string who asks, for the message: "docker_build"
 ---@param given any
 function Schema:check(what, given)
-  local checked, strange = self:spread(what, given), nil
-  for key in pairs(checked) do
-    if not self.options[key] and not (strange and strange < tostring(key)) then
-      strange = tostring(key)
+  local checked, doubtful = self:spread(what, given), nil
+  for name, value in next, checked do
+    local option = self.options[name]
+    if not option then refuse_unknown(self, what, checked) end
+    doubtful = doubtful or not is_plainly_good(option, value)
+  end
+  for _, name in ipairs(doubtful and self.names or {}) do
+    if checked[name] ~= nil then self:check_value(what, self.options[name], checked[name]) end
+  end
+  for i = 1, #self.required do
+    local option = self.required[i]
+    if checked[option.name] == nil then
+      usage("%s: option '%s' is missing (%s)", what, option.name, words(option))
     end
   end
-  if strange then
-    advise(self.advice[strange] or self.positional and strange == what and FIRST:format(what),
-      "%s: unknown option '%s'%s", what, strange, nearest.hint(strange, self.names))
-  end
-  for _, name in ipairs(self.names) do
-    local option, value = self.options[name], checked[name]
-    if value ~= nil then
-      self:check_value(what, option, value)
-    elseif option.default ~= nil then
-      checked[name] = own_copy(option.default)
-    elseif not option.optional then
-      usage("%s: option '%s' is missing (%s)", what, name, words(option))
-    end
+  for i = 1, #self.defaults do
+    local option = self.defaults[i]
+    local name = option.name
+    if checked[name] == nil then checked[name] = own_copy(option.default) end
   end
   return checked
 end
