@@ -38,8 +38,25 @@ static size_t quote_one(struct buf *out, const char *text, size_t len, bool *goo
     return size > 0 ? size : bad;
 }
 
+/* All of it stands for itself. */
+static bool quote_plain(struct buf *out, const char *text, size_t len)
+{
+    char *room = buf_room(out, len + 2);
+    if (!room)
+        return false;
+    room[0] = room[len + 1] = '"';
+    memcpy(room + 1, text, len);
+    buf_grew(out, len + 2);
+    return true;
+}
+
 bool quote_text(struct buf *out, const char *text, size_t len)
 {
+    size_t plain = 0;
+    while (plain < len && stands_for_itself((unsigned char)text[plain]))
+        plain++;
+    if (plain == len)
+        return quote_plain(out, text, len);
     bool good = buf_char(out, '"');
     for (size_t at = 0, from = 0; good && at < len; from = at) {
         while (at < len && stands_for_itself((unsigned char)text[at]))

@@ -60,6 +60,15 @@ static void check(lua_State *L, bool good)
         luaL_error(L, "json.encode: more than %d bytes of JSON", JSON_TEXT_MAX);
 }
 
+/* At once, since growing copies. */
+static void make_room(struct writing *w, struct json_work *work)
+{
+    w->out = &work->text;
+    w->names = &work->names;
+    buf_room(w->out, 500);
+    buf_room(w->names, 500);
+}
+
 static void put(lua_State *L, struct writing *w, const char *text, size_t len)
 {
     check(L, buf_add(w->out, text, len));
@@ -312,8 +321,7 @@ int json_l_encode(lua_State *L)
     lua_newtable(L);
     struct json_work *work = json_push_work(L);
     lua_pushnil(L); /* value cleaned work secret */
-    w.out = &work->text;
-    w.names = &work->names;
+    make_room(&w, work);
     put_value(L, &w, 1);
     if (lua_isnil(L, w.secret)) {
         lua_pushlstring(L, work->text.data, work->text.len);
@@ -332,8 +340,7 @@ int json_l_plain(lua_State *L)
     luaL_checkany(L, 1);
     lua_settop(L, 1);
     struct json_work *work = json_push_work(L);
-    w.out = &work->text;
-    w.names = &work->names;
+    make_room(&w, work);
     if (put_value(L, &w, 1))
         lua_pushlstring(L, work->text.data, work->text.len);
     else

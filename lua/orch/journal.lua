@@ -269,7 +269,7 @@ end
 ---@param seq integer
 ---@param what? string "background"
 function Journal.log_name(_, seq, what)
-  return ("logs/%d%s.log"):format(seq, what and "-" .. what or "")
+  return "logs/" .. seq .. (what and "-" .. what or "") .. ".log"
 end
 
 --- The log file of what is said in a job outside of its steps.
@@ -277,11 +277,11 @@ end
 function Journal.job_log_name(_, place) return ("logs/job-%s.log"):format(place) end
 
 function Journal:open_log(name)
-  if not self.logs_made then
-    assert(fs.make_dir(self.state:run_dir(self.number) .. "/logs", tonumber("700", 8)))
-    self.logs_made = true
+  if not self.logs_in then
+    self.logs_in = self.state:run_dir(self.number) .. "/"
+    assert(fs.make_dir(self.logs_in .. "logs", tonumber("700", 8)))
   end
-  return assert(io.open(("%s/%s"):format(self.state:run_dir(self.number), name), "w"))
+  return assert(io.open(self.logs_in .. name, "w"))
 end
 
 function Journal:run_end(state, message)

@@ -26,7 +26,7 @@ function Scope:child(kind, name)
   self.counts = self.counts or {}
   local count = (self.counts[name] or 0) + 1
   self.counts[name] = count
-  return new(kind, ("%s/%s#%d"):format(self.id, name, count), self)
+  return new(kind, self.id .. "/" .. name .. "#" .. count, self)
 end
 
 --- Branch names are unique in orch.all, and the same on every run: no counting. A later orch.all
