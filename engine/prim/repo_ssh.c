@@ -18,7 +18,7 @@
 #include "prim/repo_refs.h"
 #include "prim/repo_url.h"
 
-enum { WORDS_MAX = 1024, COMMAND_MAX = 64 << 10 };
+enum { WORDS_MAX = 1024, SAID_MAX = 64 << 10, COMMAND_MAX = 64 << 10 };
 
 struct stream {
     git_smart_subtransport_stream base;
@@ -83,6 +83,18 @@ static int spawn_ssh(struct stream *stream, const char *const *argv, int in, int
     return rc;
 }
 
+/* A file in memory that does not grow: what is beyond is lost to the other side. -1 and errno. */
+static int words_file(void)
+{
+    const int fd = memfd_create("ssh-stderr", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    if (fd < 0 || (ftruncate(fd, SAID_MAX) == 0 && fcntl(fd, F_ADD_SEALS, F_SEAL_GROW) == 0))
+        return fd;
+    const int number = errno;
+    close(fd);
+    errno = number;
+    return -1;
+}
+
 static int start(struct stream *stream, const struct url *url)
 {
     struct buf command, host, own;
@@ -113,7 +125,7 @@ static int start(struct stream *stream, const struct url *url)
     argv[n++] = command.data;
     argv[n] = NULL;
     int to[2] = {-1, -1}, from[2] = {-1, -1}, rc = errno;
-    stream->err = memfd_create("ssh-stderr", MFD_CLOEXEC);
+    stream->err = words_file();
     if (stream->err < 0 || pipe2(to, O_CLOEXEC) != 0 || pipe2(from, O_CLOEXEC) != 0)
         rc = errno;
     else
@@ -139,7 +151,7 @@ static int start(struct stream *stream, const struct url *url)
 static void keep_words(struct stream *stream)
 {
     char text[WORDS_MAX], words[WORDS_MAX];
-    off_t size = lseek(stream->err, 0, SEEK_END);
+    off_t size = lseek(stream->err, 0, SEEK_CUR); /* it is ssh's place too */
     off_t from = size > WORDS_MAX - 1 ? size - (WORDS_MAX - 1) : 0;
     ssize_t n = pread(stream->err, text, WORDS_MAX - 1, from);
     size_t len = 0;

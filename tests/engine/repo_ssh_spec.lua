@@ -102,4 +102,14 @@ E]], box.dir)
     assert.matches("not found", checkout("box:" .. box.app, "/nothing/ssh", into))
     assert.is_nil(box:leftovers(into))
   end)
+
+  it("keeps no more of what ssh says than a little", function()
+    local said = box.dir .. "/said"
+    local chatter = ([[sh -c 'yes chatter | head -n 1000000 >&2
+      stat -L -c %%s /proc/self/fd/2 > %s; exit 1']]):format(said)
+    assert.matches("^remote: .*ssh said: %l* chatter chatter",
+      checkout("box:" .. box.app, chatter, box:fresh()))
+    local size = tonumber((assert(require "orch.fs".read(said)):match("^%d+")))
+    assert.equal(64 << 10, size)
+  end)
 end)
