@@ -19,6 +19,8 @@ describe("image reference", function()
       { "x.io/app:1@" .. DIGEST, "x.io", "app", "1", DIGEST },
       { "[::1]:5000/app:1", "[::1]:5000", "app", "1" },
       { "Registry/app", "Registry", "app" },
+      { "index.docker.io/app:1", "docker.io", "app", "1" },
+      { "app@sha512:" .. ("ab"):rep(64), "docker.io", "app", nil, "sha512:" .. ("ab"):rep(64) },
       { "x.io/a_b-c.d", "x.io", "a_b-c.d" }, { "app:A_b.c-D", "docker.io", "app", "A_b.c-D" },
       { "app:" .. ("t"):rep(128), "docker.io", "app", ("t"):rep(128) },
     }
@@ -47,12 +49,28 @@ describe("image reference", function()
   it("has a whole digest and single separators", function()
     for _,
       bad in ipairs { "app@sha256:abc", "app@" .. DIGEST:upper():gsub("SHA", "sha"),
-      "app@" .. DIGEST .. "0", "a..b", "a___b", "a._b",
+      "app@" .. DIGEST .. "0", "a..b", "a___b", "a._b", "app@sha512:" .. ("a"):rep(64),
+      "x.io/" .. ("a"):rep(251), ("a"):rep(238),
       "x.io:port/app", "x..io/app", "-x.io/app", "a_b.io/app", "a-_b", "a-.b", "[::1/app" } do
       assert.is_false((pcall(reference.parse, bad)), bad)
     end
-    for _, good in ipairs { "a__b", "a--b", "a---b" } do
+    for _, good in ipairs { "a__b", "a--b", "a---b", ("a"):rep(237) } do
       assert.equal(good, reference.parse(good).path)
     end
+  end)
+
+  it("is one repository in each way to write it", function()
+    local ways = { "alpine", "alpine:3", "library/alpine", "docker.io/alpine", "index.docker.io/alpine",
+      "docker.io/library/alpine@" .. DIGEST }
+    for _, way in ipairs(ways) do
+      assert.is_true(reference.same_repository("alpine", way), way)
+      assert.equal("alpine", reference.familiar(way))
+    end
+    for _, other in ipairs { "a/alpine", "x.io/alpine", "alpine2", "", "Alpine" } do
+      assert.is_false(reference.same_repository("alpine", other), other)
+    end
+    assert.is_false(reference.same_repository("", ""))
+    assert.equal("me/app", reference.familiar "docker.io/me/app:1")
+    assert.equal("x.io:5/library/app", reference.familiar "x.io:5/library/app:1")
   end)
 end)

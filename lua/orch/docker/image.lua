@@ -41,13 +41,15 @@ local function inspect(connected, name)
   return inspected or error(failure, 0)
 end
 
---- The digests under which a repository knows the image.
+--- The digests under which a repository knows the image; name may have a tag.
 ---@return string[]
 local function digests_of(inspected, name)
   local digests = {}
   for _, each in ipairs(type(inspected.RepoDigests) == "table" and inspected.RepoDigests or {}) do
     local repository, digest = each:match("^(.*)@(.*)$")
-    if repository == name then digests[#digests + 1] = digest end
+    if repository and reference.same_repository(repository, name) then
+      digests[#digests + 1] = digest
+    end
   end
   return digests
 end
@@ -68,12 +70,12 @@ local function tags_of(connected, names)
           0)
     end
     local reply, failure = connected:request { op = "docker images " .. name, path = "/images/json",
-      query = { filters = json.encode { reference = { name } } } }
+      query = { filters = json.encode { reference = { name, reference.familiar(name) } } } }
     if not reply then error(failure, 0) end
     local before = #tags
     for _, each in ipairs(decoded(reply, "docker images")) do
       for _, tag in ipairs(type(each.RepoTags) == "table" and each.RepoTags or {}) do
-        if tag:match("^(.*):[^:/]*$") == name then tags[#tags + 1] = tag end
+        if reference.same_repository(tag, name) then tags[#tags + 1] = tag end
       end
     end
     if #tags == before then

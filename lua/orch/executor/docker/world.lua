@@ -125,7 +125,7 @@ end
 
 local function tell(job, world)
   local name = world.options.image
-  local digest = image.digest_of(world.image, name:gsub("@.*$", ""):gsub(":[^:/]*$", ""))
+  local digest = image.digest_of(world.image, name)
   world.record = { container = world.id, image = name, id = world.image.Id, digest = digest }
   job.bus:emit("container", { id = job:step_id(), job = job.name, container = world.id,
     image = name, image_id = world.image.Id, digest = digest })
