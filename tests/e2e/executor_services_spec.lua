@@ -100,6 +100,15 @@ describe("services of a job", function()
     assert.same({}, containers.left())
   end)
 
+  it("have the end of their logs kept where they have printed more than can be held", function()
+    suite.executor = executor [[{ image = "busybox:1.36", name = "chatty", health = "test -e /done",
+      command = "yes $(head -c 15000 /dev/zero | tr -c x x) | head -n 1300; echo last; touch /done; sleep 60" }]]
+    assert.equal(1, suite:recipe("job:run 'exit 5'").code)
+    local text = assert(fs.read(suite.scratch:path("state/runs/1/logs/job-chatty.log")))
+    assert.matches("^%(the last 200 lines%)\nxxx.*x\nlast\n$", text)
+    assert.equal(0, suite.scratch:orch({ "discard", "1" }).code)
+  end)
+
   it("have names that hosts can have, each its own", function()
     for services, words in pairs {
       ['{ image = "busybox:1.36" }, { image = "x/busybox:2" }'] =

@@ -14,6 +14,7 @@ local SETTLE <const> = 0.5         -- how long one without any port must have ru
 local READY_SECONDS <const> = 60
 local NANO <const> = 1000000000
 local LOG_LINES <const> = 200
+local ENDS <const> = { 10000, 200 } -- lines of a log that is too long to be had whole
 local SHOWN_LINES <const> = 20
 
 local schema = options.schema {
@@ -264,10 +265,20 @@ function Services:ended()
   return first
 end
 
---- Calls f with the name of each and all that it has printed, if that can be had.
+-- All that it has printed, or the end of it where that is too much.
+local function log_of(self, id)
+  local text, failure = self.engine:logs(id, "all")
+  if text or failure.kind ~= "limit" then return text end
+  for _, lines in ipairs(ENDS) do
+    text = self.engine:logs(id, lines)
+    if text then return ("(the last %d lines)\n%s"):format(lines, text) end
+  end
+end
+
+--- Calls f with the name of each and what it has printed, if that can be had.
 function Services:each_log(f)
   for _, service in ipairs(self.list) do
-    local text = self.engine:logs(self.ids[service.name], "all")
+    local text = log_of(self, self.ids[service.name])
     if text then f(service.name, text) end
   end
 end
