@@ -67,4 +67,4 @@ local function main(given)
   return 0
 end
 
-return { main = main }
+return { main = main, spec = SPEC }

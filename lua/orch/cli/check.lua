@@ -32,4 +32,4 @@ local function main(given)
   return #findings > 0 and error_value.exit_code("findings") or 0
 end
 
-return { main = main }
+return { main = main, spec = SPEC }

@@ -236,4 +236,4 @@ local function main(given)
   return count == 0 and 0 or error_value.exit_code("findings")
 end
 
-return { main = main }
+return { main = main, spec = SPEC }

@@ -23,6 +23,7 @@ orch runs build jobs written in Lua.
   verbs [NAME]     lists what a job can do, or one verb's options
   new recipe|verb|test  writes a file to start from
   lua FILE         runs a Lua file inside the engine
+  completion bash|zsh|fish  prints what makes a shell complete these words
   version, help
 
 `orch help COMMAND` says more. Most commands take --json, which errors follow too, and --project DIR (default: the git
@@ -239,6 +240,14 @@ Writes a file to start from: NAME.lua, verbs/NAME.lua, or NAME_test.lua for the 
   orch new recipe deploy
   orch new verb smoke_test
   orch new recipe hello && orch new test hello && orch run hello.lua && orch test
+]],
+  completion = [[
+orch completion bash|zsh|fish
+Prints what makes that shell complete commands, options, runs and verbs. No recipe is loaded for it.
+
+  source <(orch completion bash)                                        # in ~/.bashrc
+  orch completion zsh > "${fpath[1]}/_orch"
+  orch completion fish > ~/.config/fish/completions/orch.fish
 ]],
   lua = [[
 orch lua FILE [ARGUMENT]...

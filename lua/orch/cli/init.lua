@@ -3,7 +3,7 @@ local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 local term = require "orch.term"
 
-local COMMANDS <const> = { "answer", "cancel", "check", "discard", "doctor", "gc", "graph", "help",
+local COMMANDS <const> = { "answer", "cancel", "check", "completion", "discard", "doctor", "gc", "graph", "help",
   "logs", "lua", "new",
   "plan", "rerun", "resume", "run", "runs", "show", "test", "verbs", "version" }
 
@@ -91,11 +91,14 @@ local function fail(failure, debugging, as_json)
   return code
 end
 
+-- What follows them is not for this program.
+local FOREIGN <const> = { lua = true, completion = true }
+
 -- --debug may stand anywhere before the command's own arguments end.
 local function take_debug(args)
   local rest, debugging = {}, os.getenv("ORCH_DEBUG") ~= nil
   for _, each in ipairs(args) do
-    if each == "--debug" and rest[1] ~= "lua" then debugging = true else rest[#rest + 1] = each end
+    if each == "--debug" and not FOREIGN[rest[1]] then debugging = true else rest[#rest + 1] = each end
   end
   return rest, debugging
 end
@@ -113,7 +116,7 @@ end
 
 -- `orch run RECIPE --help` is the recipe's own; a Lua file has its own, too.
 local function asks_for_help(name, rest)
-  if name == "lua" or name == "run" then return false end
+  if FOREIGN[name] or name == "run" then return false end
   return nearest.contains(rest, "--help") or nearest.contains(rest, "-h")
 end
 
@@ -124,7 +127,7 @@ local function main(args)
   local rest, debugging = take_debug(args)
   local name = table.remove(rest, 1) or "help"
   name = SHORT[name] or name
-  local as_json = name ~= "lua" and wants_json(rest)
+  local as_json = not FOREIGN[name] and wants_json(rest)
   if not nearest.contains(COMMANDS, name) then
     return fail({ kind = "usage",
       message = ("there is no command '%s'%s"):format(name, nearest.hint(name, COMMANDS)) },
@@ -141,4 +144,4 @@ local function main(args)
   return fail(failure or result, debugging, as_json)
 end
 
-return { main = main }
+return { main = main, commands = COMMANDS }

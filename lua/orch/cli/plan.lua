@@ -39,4 +39,4 @@ local function main(given)
   return code_of(made)
 end
 
-return { main = main }
+return { main = main, spec = SPEC }

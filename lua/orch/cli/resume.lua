@@ -116,4 +116,4 @@ local function main(given)
   end, { why = parsed.why })
 end
 
-return { main = main, load_recipe = load_recipe }
+return { main = main, spec = SPEC, load_recipe = load_recipe }

@@ -72,4 +72,4 @@ local function main(given)
   end)
 end
 
-return { main = main }
+return { main = main, spec = SPEC }

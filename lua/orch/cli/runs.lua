@@ -37,4 +37,4 @@ local function main(given)
   return 0
 end
 
-return { main = main, plain = plain }
+return { main = main, spec = SPEC, plain = plain }

@@ -104,4 +104,4 @@ local function main(given)
   return 0
 end
 
-return { main = main }
+return { main = main, spec = SPEC }

@@ -141,4 +141,4 @@ local function main(given)
   return failed > 0 and 1 or 0
 end
 
-return { main = main }
+return { main = main, spec = SPEC }
