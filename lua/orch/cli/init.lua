@@ -116,7 +116,8 @@ end
 
 -- `orch run RECIPE --help` is the recipe's own; a Lua file has its own, too.
 local function asks_for_help(name, rest)
-  if FOREIGN[name] or name == "run" then return false end
+  if name == "lua" or name == "run" then return false end
+  if FOREIGN[name] then rest = { rest[1] } end
   return nearest.contains(rest, "--help") or nearest.contains(rest, "-h")
 end
 
