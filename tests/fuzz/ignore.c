@@ -53,12 +53,15 @@ static bool any_line(const char *text, const char *path)
 }
 
 /* fsutil enters no directory that the text of no exception begins with, though these mean more than
-   they say. */
+   they say; and of "a / * / **" it takes away both ends, so that it enters nothing below a. */
 static bool says_what_it_means(const char *text)
 {
-    for (; *text; text++)
-        if ((unsigned char)*text >= 0x80 || *text == '|' || *text == '{')
+    for (; *text; text++) {
+        const size_t gap = strncmp(text, "/*/", 3) == 0 ? strspn(text + 2, "/.") : 0;
+        if ((unsigned char)*text >= 0x80 || *text == '|' || *text == '{' ||
+            (gap > 0 && strncmp(text + 2 + gap, "**", 2) == 0))
             return false;
+    }
     return true;
 }
 
