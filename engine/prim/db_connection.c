@@ -10,6 +10,7 @@
 enum {
     ROWS_MAX = 100000,
     BUSY_MS = 10000,
+    AGAIN_MS = 10,
     PREPARED_MAX = 32,
     /* of SQLite's machine between two looks at whether the rows are still wanted */
     LOOK_STEPS = 10000,
@@ -264,6 +265,20 @@ static void configure(void)
     sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
 }
 
+/* Who changes the journal's mode while another holds the database is refused at once: SQLite does
+   not wait there, since both might (sqlite3_busy_handler). */
+static bool set_up(sqlite3 *handle)
+{
+    static const char pragmas[] =
+        "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON";
+    int code = sqlite3_exec(handle, pragmas, NULL, NULL, NULL);
+    for (int ms = 0; code == SQLITE_BUSY && ms < BUSY_MS; ms += AGAIN_MS) {
+        sqlite3_sleep(AGAIN_MS);
+        code = sqlite3_exec(handle, pragmas, NULL, NULL, NULL);
+    }
+    return code == SQLITE_OK;
+}
+
 static sqlite3 *open_handle(const char *path, struct err *err)
 {
     sqlite3 *handle = NULL;
@@ -277,9 +292,7 @@ static sqlite3 *open_handle(const char *path, struct err *err)
         /* A checkpoint costs two synchronisations: not at every close (see on_commit,
            connection_close). */
         sqlite3_db_config(handle, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
-        if (sqlite3_exec(handle,
-                         "PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL; PRAGMA foreign_keys=ON",
-                         NULL, NULL, NULL) == SQLITE_OK)
+        if (set_up(handle))
             return handle;
     }
     fail(handle, path, err);

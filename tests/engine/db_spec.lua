@@ -1,5 +1,6 @@
 local db = require "orch.db"
 local fs = require "orch.fs"
+local proc = require "orch.proc"
 local task = require "orch.task"
 
 describe("db", function()
@@ -48,6 +49,22 @@ describe("db", function()
     for i, row in ipairs(base:exec("SELECT b FROM t ORDER BY a")) do
       assert.equal(("x"):rep(i) .. i, row.b)
     end
+  end)
+
+  it("waits for another that makes it at the same time", function()
+    local path <const> = dir .. "/new.db"
+    local other <close> = assert(proc.start { argv = { "python3", "-c", [[
+import sqlite3, sys, time
+base = sqlite3.connect(sys.argv[1], isolation_level=None)
+base.execute("CREATE TABLE x (a)")
+base.execute("BEGIN IMMEDIATE")
+print("held", flush=True)
+time.sleep(0.3)
+base.execute("ROLLBACK")]], path } })
+    assert.equal("held\n", other:read())
+    local new = db.open(path)
+    assert.equal("wal", assert(new:exec "PRAGMA journal_mode")[1].journal_mode)
+    new:close()
   end)
 
   it("tells a wrong statement from a wrong place", function()
