@@ -2,6 +2,8 @@
 local nearest = require "orch.nearest"
 local options = require "orch.options"
 
+--- Sorted, as they are written.
+---@return string[]
 local function flag_names(flags)
   local names = {}
   for name in pairs(flags) do names[#names + 1] = "--" .. name:gsub("_", "-") end
@@ -19,12 +21,26 @@ local function convert(command, flag, kind, text)
   return value
 end
 
-local function take_flag(spec, parsed, args, i)
-  local name, inline = args[i]:match("^%-%-([%w-]+)=?(.*)$")
-  local letter, attached = args[i]:match("^%-(%a)(.*)$")
+-- A word as a flag: its key and kind, if it is one, how it is called, what is attached to it, its
+-- letter.
+local function flag_in(spec, word)
+  local name, inline = word:match("^%-%-([%w-]+)=?(.*)$")
+  local letter, attached = word:match("^%-(%a)(.*)$")
   if letter and spec.short then name, inline = spec.short[letter], attached end
   local key = name and name:gsub("-", "_")
-  local kind = key and spec.flags[key]
+  return key, key and spec.flags[key], name, inline, letter, attached
+end
+
+--- The flag whose value is the word after this one, by its key; nil when there is none.
+---@param word string
+---@return string?
+local function flag_before_value(spec, word)
+  local key, kind, _, inline = flag_in(spec, word)
+  return kind and kind ~= "boolean" and inline == "" and not word:find("=", 1, true) and key or nil
+end
+
+local function take_flag(spec, parsed, args, i)
+  local key, kind, name, inline, letter, attached = flag_in(spec, args[i])
   if letter and attached ~= "" and kind == "boolean" then kind = nil end
   if not kind then
     local known = flag_names(spec.flags)
@@ -97,4 +113,5 @@ local function run_number(command, text)
   return number
 end
 
-return { parse = parse, run_number = run_number, pairs_of = pairs_of }
+return { parse = parse, flag_names = flag_names, flag_before_value = flag_before_value,
+  run_number = run_number, pairs_of = pairs_of }

@@ -1,4 +1,5 @@
 -- orch completion bash|zsh|fish: what makes a shell complete orch's words
+local args = require "orch.cli.args"
 local cli = require "orch.cli"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
@@ -50,25 +51,20 @@ local POSITIONAL <const> = {
   name = function() return recipe.finder("./recipe.lua"):names() end,
 }
 
-local function flags_of(spec)
-  local list = { "--debug" }
-  for name in pairs(spec.flags) do list[#list + 1] = "--" .. name:gsub("_", "-") end
-  table.sort(list)
-  return list
-end
-
 -- What may stand at the last of the words that follow a command.
 local function arguments(spec, words)
   local last, at, wants = words[#words], 1, nil -- wants: the flag whose value comes next
   for i = 1, #words - 1 do
-    local letter = words[i]:match("^%-(%a)$")
-    local flag = words[i]:match("^%-%-([%w-]+)$") or letter and spec.short and spec.short[letter]
-    local key = not wants and flag and flag:gsub("-", "_")
     if not wants and words[i]:sub(1, 1) ~= "-" then at = at + 1 end
-    wants = key and spec.flags[key] and spec.flags[key] ~= "boolean" and key or nil
+    wants = not wants and args.flag_before_value(spec, words[i]) or nil
   end
   if wants then return VALUES[wants] or {} end
-  if last:sub(1, 1) == "-" then return flags_of(spec) end
+  if last:sub(1, 1) == "-" then
+    local flags = args.flag_names(spec.flags)
+    table.insert(flags, "--debug") -- which every command takes
+    table.sort(flags)
+    return flags
+  end
   local known = POSITIONAL[spec.positional[at]]
   return known and known() or {}
 end

@@ -20,7 +20,7 @@ local function split_host(rest)
   return HUB, rest
 end
 
--- On the hub a path of one component is in library/.
+--- On the hub a path of one component is in library/.
 local function full_path(host, path)
   return host == HUB and not path:find("/", 1, true) and "library/" .. path or path
 end
@@ -92,4 +92,5 @@ local function familiar(text)
   return (parsed.path:gsub("^library/([^/]+)$", "%1"))
 end
 
-return { parse = parse, same_repository = same_repository, familiar = familiar, HUB = HUB }
+return { parse = parse, full_path = full_path, same_repository = same_repository,
+  familiar = familiar, HUB = HUB }

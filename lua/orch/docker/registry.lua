@@ -34,10 +34,7 @@ Registry.__index = Registry
 ---@param limits? { connect: number, all: number, redirects: integer } of each request; seconds
 local function new(job, parsed, credential, limits)
   local host = parsed.host == reference.HUB and "registry-1.docker.io" or parsed.host
-  local path = parsed.path
-  if path and parsed.host == reference.HUB and not path:find("/", 1, true) then
-    path = "library/" .. path
-  end
+  local path = parsed.path and reference.full_path(parsed.host, parsed.path)
   local plain = endpoint.is_loopback(host:match("^%[(.-)%]") or host:match("^[^:]+"))
   local ca = ("/etc/docker/certs.d/%s/ca.crt"):format(host)
   return setmetatable({ job = job, host = host, path = path, credential = credential,
