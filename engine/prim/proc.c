@@ -230,14 +230,14 @@ static void on_grace_over(void *arg)
         kill(-proc->pid, SIGKILL);
 }
 
+/* Without a keeper no SIGCONT: it takes back the SIGSTOP by which a tracer takes hold of a process,
+   and LeakSanitizer, which does so at a program's end, then waits for ever. */
 static void end_tree(struct proc *proc)
 {
-    if (proc->keeper) {
+    if (proc->keeper)
         keeper_end(proc->keeper);
-    } else {
+    else
         kill(-proc->pid, SIGTERM);
-        kill(-proc->pid, SIGCONT); /* a stopped process sees TERM only when it goes on */
-    }
 }
 
 static void stop(struct proc *proc, enum err_kind kind, const char *why)
