@@ -31,8 +31,8 @@ uint64_t loop_clock(struct loop *loop);
 typedef void loop_call(void *arg);
 
 /* Calls once after ms milliseconds, then frees itself. When this process was stopped meanwhile, and
-   would call late, what it had left at the beginning of the turn begins anew: what has come in that
-   time is seen first. */
+   would call late, what it had left before that begins anew: what has come in that time is seen
+   first. */
 struct timer *timer_start(struct loop *loop, uint64_t ms, loop_call *call, void *arg);
 /* No call comes any more. NULL is good; a timer that has called must not be cancelled. */
 void timer_cancel(struct timer *timer);

@@ -12,8 +12,6 @@ struct timer {
     void *arg;
 };
 
-enum { LATE_MS = 1000 }; /* nobody is that late who is awake */
-
 static void on_close(uv_handle_t *handle)
 {
     struct timer *timer = (struct timer *)handle;

@@ -51,6 +51,18 @@ describe("orch that was stopped", function()
     assert.equal(0, result.code, table.concat(printed))
   end)
 
+  it("takes nothing for late when it was at work, and did not wait, just then", function()
+    child = scratch:start { "lua", scratch:write("stops.lua", [[
+      local orch, proc, task = require "orch", require "orch.proc", require "orch.task"
+      local this <const> = io.open("/proc/self/stat"):read "n"
+      task.spawn(function()
+        proc.start { argv = { "sh", "-c", "sleep 2.5; kill -CONT " .. this } }
+        proc.kill(this, 19)
+      end)
+      orch.timeout(1, function() task.sleep(0.5) end)]]) }
+    assert.equal(0, assert(child:wait()).code)
+  end)
+
   it("leaves nothing running when it is killed then", function()
     local mark = "ORCH_STOPPED_MARK=" .. scratch.dir
     begin [[return require "orch".job { name = "a", run = function(job)
