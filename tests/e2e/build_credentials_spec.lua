@@ -67,6 +67,33 @@ RUN --mount=type=secret,id=absent ls /run/secrets
     site:good("no_cache = true, pull = true, classic = true, auth = { " .. login() .. " }")
   end)
 
+  it("finds the login for an image that an argument names, or that the cache is taken from",
+    function()
+    local host = os.getenv("ORCH_TEST_REGISTRY")
+    local base = ("%s/%s/%s"):format(host, os.getenv("ORCH_TEST_ECR_ALIAS"), site:tag("named"))
+    site:put("Dockerfile", "ARG HOST=none\nARG BASE=${HOST}/x\nFROM ${BASE}\nRUN echo " .. base .. "\n")
+    local made = scratch:recipe(([[
+      local base = %q
+      job:docker_login { %q, username = "AWS", password = job.secrets.ORCH_TEST_REGISTRY_PASSWORD }
+      job:image_tag { source = "busybox:1.36", tags = { base } }
+      job:docker_push { base }
+      job:image_remove { base }
+      local build = { context = %q, tags = { base }, pull = true, inline_cache = true, args = { BASE = base } }
+      job:docker_build(build)
+      build.classic, build.inline_cache = true, false
+      job:docker_build(build)
+      job:docker_push { base }
+      job:image_remove { base }
+      local failed = pcall(job.docker_build, job, { context = %q, pull = true, args = { BASE = base .. "9" } })
+      assert(not failed)
+      job:docker_build { context = %q, args = { BASE = "busybox:1.36" }, cache_from = { base } }]])
+      :format(base, host, site.context, site.context, site.context), nil, nil,
+      "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },")
+    assert.equal(0, made.code, made.all)
+    assert.matches("Dockerfile:3: FROM " .. base .. "9: ", made.out, 1, true)
+    assert.matches("importing cache manifest from " .. base:gsub("%p", "%%%0") .. "  %d", made.out)
+  end)
+
   it("takes the cache from an image that was pushed with it", function()
     local image = ("%s/%s/%s"):format(os.getenv("ORCH_TEST_REGISTRY"),
       os.getenv("ORCH_TEST_ECR_ALIAS"), site:tag("cache"))

@@ -1,4 +1,5 @@
 local dockerfile = require "orch.docker.dockerfile"
+local images = require "orch.docker.dockerfile_images"
 
 local TEXT <const> = [[
 # syntax=docker/dockerfile:1
@@ -60,16 +61,52 @@ describe("a Dockerfile's instructions", function()
     assert.equal(8, line("[build 3/3] COPY other /x"))
   end)
 
-  it("name images", function()
-    assert.same({ "docker/dockerfile:1", "busybox" }, dockerfile.images(TEXT))
-    assert.same({ "h.example:5/a/b:1", "c@sha256:00", "d" }, dockerfile.images(
-      "FROM --platform=linux/amd64 h.example:5/a/b:1 as X\nFROM x\nFROM $Y\nCOPY --from=0 a b\n"
-      .. "COPY --from=c@sha256:00 a b\nRUN --mount=type=bind,from=d,target=/x true\n"))
-  end)
-
   it("are none for what BuildKit does by itself", function()
     assert.is_nil(line("[internal] load build definition from Dockerfile"))
     assert.is_nil(line("exporting to image"))
     assert.is_nil(line("[build 9/9] RUN never"))
+  end)
+end)
+
+describe("a Dockerfile's images", function()
+  it("are those of FROM, --from, mounts and the syntax line", function()
+    assert.same({ "docker/dockerfile:1", "busybox" }, images.named(TEXT))
+    assert.same({ "h.example:5/a/b:1", "c@sha256:00", "d", "e:1" }, images.named(
+      "FROM --platform=linux/amd64 h.example:5/a/b:1 as X\nFROM x\nFROM $Y\nCOPY --from=0 a b\n"
+      .. "COPY --from=c@sha256:00 a b\nRUN --mount=type=bind,from=d,target=/x "
+      .. "--mount=from=e:1,target=/y --mount=type=cache,target=/z true\n"))
+  end)
+
+  local ARGUMENTS <const> = [[
+ARG HOST=h.example TAG="1" EMPTY=
+ARG BASE=${HOST}/base:${TAG}
+ARG GIVEN
+FROM ${BASE} AS one
+ARG TAG=other
+FROM $HOST/x:$TAG
+FROM ${EMPTY:-y}${EMPTY-never}:${GIVEN:+given}
+FROM ${ABSENT:-z}
+FROM ${ABSENT}
+FROM ${GIVEN+$HOST}
+FROM ${TAG/1/2}
+FROM one
+COPY --from=$HOST/w a b
+]]
+
+  it("have the arguments filled in, as far as they are known", function()
+    assert.same({ "h.example/base:1", "h.example/x:1", "y:", "z", "h.example/w" },
+      images.named(ARGUMENTS))
+    assert.same({ "other:5/base:2", "other:5/x:2", "y:given", "z", "other:5/w" },
+      images.named(ARGUMENTS, { HOST = "other:5", TAG = 2, GIVEN = "x", ABSENT = "no ARG says so" }))
+    assert.same({}, images.named("ARG A=$A$A\nARG B=$A\nFROM $B\n"))
+    local doubled = "ARG A=aaaaaaaa\n" .. ("ARG A=$A$A\n"):rep(64) .. "FROM $A\n"
+    assert.same({}, images.named(doubled))
+  end)
+
+  it("are found in their lines", function()
+    assert.equal(4, images.line_of(ARGUMENTS, "h.example/base:1@sha256:00"))
+    assert.equal(8, images.line_of(ARGUMENTS, "docker.io/library/z:latest"))
+    assert.equal(6, images.line_of(ARGUMENTS, "i/x:3", { HOST = "i", TAG = 3 }))
+    assert.is_nil(images.line_of(ARGUMENTS, "h.example/other:1"))
   end)
 end)

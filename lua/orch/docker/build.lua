@@ -276,7 +276,7 @@ local function build(job, spec)
   check(self)
   local opened <close> = build_context.open(job, spec.context, self.client)
   self.context, self.dockerfile = opened, dockerfiles.find(job, spec.dockerfile, opened)
-  self.logins = build_logins.find(job, spec.auth, self.dockerfile.text)
+  self.logins = build_logins.find(job, spec, self.dockerfile.text)
   local send = not self.sessions and with_tar or spec.output and with_output or with_session
   local context = fault.retrying(job, function() return once(self, send) end)
   return { image = self.image, digest = self.digest, context = context, source = opened.source,

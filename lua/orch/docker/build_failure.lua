@@ -1,6 +1,7 @@
 -- What became of a build that failed, from the builder's words: the Dockerfile's line, why, and
 -- what to do about it.
 local credentials = require "orch.docker.credentials"
+local dockerfile_images = require "orch.docker.dockerfile_images"
 local dockerfiles = require "orch.docker.dockerfile"
 local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
@@ -66,7 +67,8 @@ end
 local function base_failure(build, image, is_syntax, message)
   local words = reason_of(message)
   local failure = fault.of("docker build", image, words)
-  local line = is_syntax and 1 or dockerfiles.line_of_image(build.dockerfile.text, image)
+  local line = is_syntax and 1
+    or dockerfile_images.line_of(build.dockerfile.text, image, build.spec.args)
   local place = line and ("%s:%d: "):format(build.dockerfile.name, line) or ""
   failure.message = ("docker build: %s%s%s: %s"):format(place, is_syntax and "# syntax=" or "FROM ",
     image, words)

@@ -1,6 +1,6 @@
 -- The logins that a build may need: for the images that its Dockerfile names.
 local credentials = require "orch.docker.credentials"
-local dockerfiles = require "orch.docker.dockerfile"
+local dockerfile_images = require "orch.docker.dockerfile_images"
 local error_value = require "orch.error"
 local hash = require "orch.hash"
 local json = require "orch.json"
@@ -34,13 +34,15 @@ end
 
 --- By host: those given, and those kept for the hosts of the images that are named.
 ---@param job orch.Job
----@param auth? orch.DockerCredential|orch.DockerCredential[]
+---@param spec { auth?: orch.DockerCredential|orch.DockerCredential[], args: table, cache_from: string[] }
 ---@param text string of the Dockerfile
 ---@return table<string, orch.DockerCredential>
-local function find(job, auth, text)
+local function find(job, spec, text)
   local logins = {}
-  for _, each in ipairs(given_logins(job, auth)) do logins[each.registry] = each end
-  for _, image in ipairs(dockerfiles.images(text)) do
+  for _, each in ipairs(given_logins(job, spec.auth)) do logins[each.registry] = each end
+  local images = dockerfile_images.named(text, spec.args)
+  table.move(spec.cache_from, 1, #spec.cache_from, #images + 1, images)
+  for _, image in ipairs(images) do
     local good, parsed = pcall(reference.parse, image)
     local host = good and credentials.host_of(parsed.host)
     if host and logins[host] == nil then logins[host] = kept(job, host) or false end

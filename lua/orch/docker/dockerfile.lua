@@ -164,47 +164,5 @@ local function stage_names(text)
   return names
 end
 
---- The line of the FROM that means an image, which the builder may name in full; nil when none
---- plainly does.
----@param text string
----@param image string "docker.io/library/busybox:1.36"
----@return integer?
-local function line_of_image(text, image)
-  image = image:gsub("@.*$", "")
-  for _, each in ipairs(instructions(text)) do
-    local name = each.word == "FROM" and each.text:gsub(" %-%-%S+", ""):match("^FROM ([^@%s]+)")
-    local full = name and not name:find(":[^/]*$") and name .. ":latest" or name
-    if name and (image == name or ("/" .. image):sub(-#full - 1) == "/" .. full) then
-      return each.line
-    end
-  end
-end
-
---- The images that it names, as far as they are plain: FROM, COPY --from, and the frontend of a
---- "syntax" line.
----@param text string
----@return string[]
-local function images(text)
-  local stages, found = { scratch = true }, {}
-  local function add(name)
-    if name and not stages[name:lower()] and not name:find("$", 1, true) and not tonumber(name) then
-      found[#found + 1] = name
-    end
-  end
-  add(text:match("^%s*#%s*[Ss][Yy][Nn][Tt][Aa][Xx]%s*=%s*(%S+)"))
-  for _, each in ipairs(instructions(text)) do
-    if each.word == "FROM" then
-      local words = each.text:gsub(" %-%-%S+", "")
-      add(words:match("^FROM (%S+)"))
-      local stage = words:match("^FROM %S+ [Aa][Ss] (%S+)")
-      if stage then stages[stage:lower()] = true end
-    else
-      add(each.text:match("%-%-from=(%S+)") or each.text:match("%-%-mount=%S-from=([^%s,]+)"))
-    end
-  end
-  return found
-end
-
-return { find = find, images = images, instruction_at = instruction_at,
-  instruction_of = instruction_of,
-  instructions = instructions, line_of_image = line_of_image, stage_names = stage_names }
+return { find = find, instruction_at = instruction_at, instruction_of = instruction_of,
+  instructions = instructions, stage_names = stage_names }
