@@ -83,6 +83,9 @@ describe("a build that fails", function()
         "option 'labels': A is a secret, which the image would show",
       ["secrets = { t = 'x' }"] =
         "secret 't' must be a secret (job.secrets.NAME) or { file = path }, got string",
+      ["context = ''"] = "option 'context' is empty", -- not "/"
+      ["dockerfile = ''"] = "option 'dockerfile' is empty",
+      ["output = ''"] = "option 'output' is empty",
     } do
       local result = build(options)
       assert.equal(2, result.code, result.all)

@@ -146,7 +146,16 @@ describe("docker_build", function()
       site:good [[ no_cache = true, dockerfile = "FROM busybox:1.36\nCOPY f /f\nRUN cat /f | tr a-z A-Z\n" ]]
     assert.matches("HELLO", result.out)
     scratch:write("elsewhere/Dockerfile", "FROM busybox:1.36\nRUN echo outside\n")
-    assert.matches("outside", site:good("no_cache = true, dockerfile = '../elsewhere/Dockerfile'").out)
+    site:put("Dockerfile", "FROM busybox:1.36\nRUN echo inside\n")
+    site:put("sub/x", "x")
+    for _, options in ipairs { "no_cache = true", "no_cache = true, classic = true" } do
+      for path, said in pairs { ["../elsewhere/Dockerfile"] = "outside",
+        [scratch:path("elsewhere/Dockerfile")] = "outside", ["sub/../Dockerfile"] = "inside",
+        [site.context .. "/./Dockerfile"] = "inside" } do
+        local built = site:good(("%s, dockerfile = %q"):format(options, path))
+        assert.matches("\n%s+" .. said .. "\n", built.out)
+      end
+    end
     result = site:build("dockerfile = 'Dokerfile'")
     assert.equal(5, result.code, result.all)
   end)

@@ -122,13 +122,11 @@ end
 -- The daemon's error tells more than the broken pipe it leaves behind; a broken context more than
 -- either.
 local function with_tar(self)
-  local spec, dockerfile = self.spec, self.dockerfile
-  if dockerfile.outside then
-    usage("docker_build: the Dockerfile '%s' leads out of the context", spec.dockerfile)
-  end
+  local dockerfile = self.dockerfile
   local context =
     assert(self.context.files.context { dir = self.context.dir, dockerfile = dockerfile.name,
-    dockerfile_text = dockerfile.inline and dockerfile.text or nil, classic = self.classic })
+    dockerfile_text = (dockerfile.inline or dockerfile.outside) and dockerfile.text or nil,
+    classic = self.classic })
   local reply, failure = request(self, { body_fd = context:fd(), headers = {
     ["Content-Type"] = "application/x-tar",
     ["X-Registry-Config"] = build_logins.header(self.logins) } })
@@ -232,6 +230,9 @@ end
 
 local function check(self)
   local spec = self.spec
+  for _, name in ipairs { "context", "dockerfile", "output" } do
+    if spec[name] == "" then usage("docker_build: option '%s' is empty", name) end
+  end
   if not self.classic and spec.network and not NETWORKS[spec.network] then
     usage("docker_build: option 'network': BuildKit knows 'default', 'none' and 'host', not '%s'",
       spec.network)

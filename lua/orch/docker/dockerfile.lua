@@ -1,5 +1,6 @@
 -- The Dockerfile of a build: where it is, and which of its lines a step of the build stands for.
 local error_value = require "orch.error"
+local fs = require "orch.fs"
 local listing = require "orch.listing"
 
 local TEXT_MAX <const> = 4 * 1024 * 1024
@@ -10,9 +11,9 @@ local COUNTED <const> = { RUN = true, COPY = true, ADD = true, WORKDIR = true }
 
 local function directory_of(path) return path:match("^(.*)/[^/]*$") end
 
-local function similar(fs, dir)
+local function similar(files, dir)
   local names = {}
-  for _, name in ipairs(fs.list(dir) or {}) do
+  for _, name in ipairs(files.list(dir) or {}) do
     local low = name:lower()
     if (low:find("dockerfile", 1, true) or low:find("containerfile", 1, true))
       and not low:find("%.dockerignore$")
@@ -36,6 +37,22 @@ local function missing(job, name, context, path)
     hint = "looked for " .. path }, 0)
 end
 
+-- Its path in the context; nil when it lies elsewhere, as the job sees it. A copy of a context is
+-- on this machine: what is not in it is nothing that the job could name.
+local function inner(job, name, context)
+  local absolute = name:sub(1, 1) == "/"
+  if context.copied and absolute then return nil end
+  local root = fs.join(context.copied and "/" or job.dir, context.dir)
+  local path = fs.join(root, name)
+  local top = root == "/" and root or root .. "/"
+  if path:sub(1, #top) == top then return path:sub(#top + 1) end
+  if context.copied then
+    error(error_value.new { kind = "usage", op = "docker build",
+      message = ("docker_build: the Dockerfile '%s' leads out of the context %s"):format(name,
+        context.label) }, 0)
+  end
+end
+
 --- Finds it. A name with a line break is the text itself; an absolute path is the job's.
 ---@param job orch.Job
 ---@param name string
@@ -43,18 +60,12 @@ end
 ---@return { text: string, inline: boolean, dir?: string, name: string } dir to serve it from, name in that
 local function find(job, name, context)
   if name:find("\n", 1, true) then return { text = name, inline = true, name = "Dockerfile" } end
-  local absolute = name:sub(1, 1) == "/"
-  local inside = not absolute and not ("/" .. name .. "/"):find("/../", 1, true)
-  local path = absolute and name or context.dir .. "/" .. name
-  if context.copied and not absolute and not inside then
-    error(error_value.new { kind = "usage", op = "docker build",
-      message = ("docker_build: the Dockerfile '%s' leads out of the context %s"):format(name,
-        context.label) }, 0)
-  end
-  local files = absolute and job.fs or context.files
+  local inside = inner(job, name, context)
+  local path = inside and context.dir .. "/" .. inside or fs.join(context.dir, name)
+  local files = inside and context.files or job.fs
   if not files.stat(path) then missing(job, name, context, path) end
   local text = assert(files.read(path, TEXT_MAX))
-  if inside then return { text = text, dir = context.dir, name = name } end
+  if inside then return { text = text, dir = context.dir, name = inside } end
   return { text = text, outside = true, dir = directory_of(path), name = path:match("[^/]*$") }
 end
 
