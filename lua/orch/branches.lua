@@ -71,14 +71,17 @@ local function all(functions)
   return results
 end
 
+local function is_time(value)
+  return type(value) == "number" and value >= 0 and value < SECONDS_MAX
+end
+
 --- Calls f and gives it that many seconds; then it is cancelled, and an error of kind timeout
 --- raised.
 ---@param seconds number
 ---@param f fun(): any
 ---@param what? string what takes so long, for the error
 local function timeout(seconds, f, what)
-  if type(seconds) ~= "number" or not (seconds >= 0 and seconds < SECONDS_MAX)
-    or type(f) ~= "function" then
+  if not is_time(seconds) or type(f) ~= "function" then
     error("orch.timeout: expected orch.timeout(seconds, function() … end)", 2)
   end
   local parent = scope.current()
@@ -101,6 +104,10 @@ end
 ---@param f fun(): any
 ---@param seconds? number for at most that long; default 30
 local function cleanup(f, seconds)
+  if type(f) ~= "function" or seconds and not is_time(seconds) then
+    error("orch.cleanup: expected orch.cleanup(function() … end) or, with at most that many "
+      .. "seconds for it, orch.cleanup(function() … end, seconds)", 2)
+  end
   task.shield(seconds or CLEANUP_SECONDS)
   local function finish(...)
     task.unshield()

@@ -122,10 +122,14 @@ describe("orch.cleanup", function()
     assert.same({ a = "A" }, done)
   end)
 
-  it("refuses what is no time", function()
-    for _, bad in ipairs { -1, 0 / 0, math.huge, "x" } do
-      local called
-      assert.has_error(function() orch.cleanup(function() called = true end, bad) end)
+  it("refuses what is no time or no function at the caller's line", function()
+    local called
+    local function call() called = true end
+    for _, bad in ipairs { { call, -1 }, { call, 0 / 0 }, { call, math.huge }, { call, "x" }, {},
+      { 5, call }, { call, call } } do
+      local good, failure = pcall(function() orch.cleanup(bad[1], bad[2]) end)
+      assert.is_false(good)
+      assert.matches("cleanup_spec%.lua:%d+: orch%.cleanup: expected", tostring(failure))
       assert.is_nil(called)
     end
     assert.has_error(function() task.unshield() end)
