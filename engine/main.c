@@ -240,9 +240,9 @@ int main(int argc, char **argv)
     program.host.loop = loop_new(&err);
     struct pool *pool = pool_new();
     lua_State *L = program.host.L = new_state(pool);
-    if (L)
-        /* every coroutine's copy comes from here */
-        *(struct host **)lua_getextraspace(L) = &program.host;
+    program.host.self = &program.host;
+    if (L) /* every coroutine's copy comes from here */
+        *(struct host ***)lua_getextraspace(L) = &program.host.self;
     if (!program.host.loop || !L) {
         fprintf(stderr, "orch: %s\n", L ? err.message : "out of memory");
         return 9;

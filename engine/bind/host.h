@@ -7,9 +7,11 @@
 struct keepers;
 
 struct host {
+    struct host *self; /* the extra space of coroutines leads here, of a task's to task->host */
     struct loop *loop;
     lua_State *L; /* the main state */
     struct task *current;
+    lua_State *inner; /* the coroutine of a recipe's own that runs in current; NULL = none */
     struct task *ready_first, *ready_last;
     unsigned tasks;      /* alive, those that drain included */
     const char *lib_dir; /* where the modules loaded on first use stand */
@@ -41,6 +43,8 @@ void task_cancel_with(struct host *host, struct task *task, const struct err *er
    loop soon, and a cancellation is raised in it. */
 void task_break_in(struct host *host);
 
+/* Makes the coroutine library one that leaves tasks alone, and tells host->inner what runs. */
+void bind_guard_coroutines(lua_State *L, struct host *host);
 /* Openers of the modules linked into the program. */
 void bind_open_all(lua_State *L, struct host *host);
 

@@ -150,6 +150,7 @@ static int l_search(lua_State *L)
 
 void bind_open_all(lua_State *L, struct host *host)
 {
+    bind_guard_coroutines(L, host);
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "searchers");
     for (lua_Integer i = luaL_len(L, -1); i >= 2; i--) {

@@ -148,6 +148,7 @@ struct task *task_start(lua_State *L, struct host *host, struct task *parent, in
     task->state = TASK_DEAD;
     luaL_setmetatable(L, TASK);
     task->L = lua_newthread(L);
+    *(struct host ***)lua_getextraspace(task->L) = &task->host;
     lua_setiuservalue(L, -2, 1);
     lua_insert(L, -nargs - 2); /* task f args… */
     if (!lua_checkstack(task->L, nargs + 4))
@@ -258,6 +259,7 @@ static void resume(struct host *host, struct task *task)
     lua_checkstack(task->L, STACK_ROOM);
     int status = lua_resume(task->L, host->L, nargs, &task->nresults);
     host->current = NULL;
+    host->inner = NULL;
     if (status == LUA_YIELD)
         return;
     if (status != LUA_OK) { /* an error of the body's wrapper itself: memory, stack overflow */
@@ -299,15 +301,14 @@ int task_raise_reason(lua_State *L, struct task *task)
     return lua_error(L);
 }
 
-/* A hook has no upvalue; the extra space of every coroutine holds the host (main.c puts it
-   there). */
+/* A hook has no upvalue; the extra space of every coroutine leads to the host. */
 static void on_break_in(lua_State *L, lua_Debug *info)
 {
     (void)info;
-    struct host *host = *(struct host **)lua_getextraspace(L);
+    struct host *host = **(struct host ***)lua_getextraspace(L);
     lua_sethook(L, NULL, 0, 0);
     loop_turn(host->loop, false);
-    if (host->current && host->current->L == L && task_must_raise(host->current))
+    if (host->current && task_must_raise(host->current))
         task_raise_reason(L, host->current);
 }
 
@@ -315,6 +316,8 @@ void task_break_in(struct host *host)
 {
     if (host->current)
         lua_sethook(host->current->L, on_break_in, LUA_MASKCOUNT, 1);
+    if (host->inner)
+        lua_sethook(host->inner, on_break_in, LUA_MASKCOUNT, 1);
 }
 
 void *bind_wait(lua_State *L, size_t size, const char *type, void (*cancel)(void *op))

@@ -11,7 +11,7 @@ enum task_state { TASK_READY, TASK_RUNNING, TASK_WAITING, TASK_DRAINING, TASK_DE
 
 /* A userdata, kept alive by the registry reference self_ref until it is dead. */
 struct task {
-    struct host *host;
+    struct host *host; /* the extra space of the coroutine leads here */
     lua_State *L; /* the coroutine; anchored as the userdata's user value */
     enum task_state state;
     struct task *parent, *child, *prev, *next; /* siblings */

@@ -32,6 +32,14 @@ end }
     assert.matches("cancelled by Ctrl%-C.*spin%.lua:4", spin("while true do end", 1))
   end)
 
+  it("ends a body that computes for ever in coroutines of its own", function()
+    local nested <const> = "coroutine.wrap(function() %s end)()"
+    local text = spin(nested:format(nested:format("while true do end")), 1)
+    assert.matches("cancelled by Ctrl%-C.*spin%.lua:4", text)
+    spin("pcall(coroutine.wrap(error)) while true do end", 1)
+    spin(nested:format("pcall(coroutine.wrap(error)) while true do end"), 1)
+  end)
+
   it("ends, the second time, a body that will not hear of it", function()
     spin("while true do pcall(function() while true do end end) end", 2)
   end)
