@@ -32,6 +32,24 @@ describe("a build that fails", function()
     assert.matches("about to fail", result.err)
   end)
 
+  it("shows them of the classic builder too", function()
+    for text, wanted in pairs {
+      ["ARG WHAT\nFROM busybox:1.36\n\n# why\nRUN echo to fail && \\\n  exit 7\n"] =
+        { "docker build: Dockerfile:5: RUN echo to fail && exit 7: exit code: 7\n", "\n   to fail\n" },
+      ["FROM busybox:1.36\nCOPY their /x\nCOPY there /x\n"] = { "Dockerfile:2: COPY their /x: ",
+        "try: no 'their' in the context " .. context .. "; did you mean 'there'?" },
+      ["FROM busybox:1.36\nRUN --mount=type=secret,id=x true\n"] =
+        { "Dockerfile:2: RUN --mount=type=secret,id=x true: the --mount option requires BuildKit",
+        "try: leave out classic = true" },
+    } do
+      put("there", "x")
+      put("Dockerfile", text)
+      local result = build("classic = true")
+      assert.equal(1, result.code, result.all)
+      for _, words in ipairs(wanted) do assert.matches(words, result.all, 1, true) end
+    end
+  end)
+
   it("says of what does not build which line it is, why, and what to do", function()
     put("sub/there", "x")
     put("left/out", "x")

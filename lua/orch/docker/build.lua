@@ -94,8 +94,7 @@ function Build:take(line)
     self.image = line.aux.ID
     self.digest = line.aux.Digest
   elseif type(line.stream) == "string" and not line.stream:find("^Successfully tagged") then
-    local step = line.stream:match("^Step %d+/%d+ : (.*)")
-    if step then self.pulling = step:match("^FROM (%S+)") end
+    self.begun = dockerfiles.instruction_begun(self.dockerfile.text, line.stream) or self.begun
     self.job:print((line.stream:gsub("\27%[[%d;]*m", "")))
   end
 end
@@ -221,7 +220,7 @@ end
 -- One attempt; nil, err when it failed for want of a base image that may come another time.
 local function once(self, send)
   self.progress = build_progress.new(self.job)
-  self.image, self.digest, self.pulling = nil, nil, nil
+  self.image, self.digest, self.begun = nil, nil, nil
   local good, result = pcall(send, self)
   if good then return result end
   if error_value.is(result) and result.passing then return nil, result end

@@ -18,6 +18,7 @@ local LAYERS <const> = {
   "^dockerfile parse error line %d+: ", "^failed to compute cache key: ",
   "^failed to load cache key: ",
   "^failed to calculate checksum of ref %S+: ", "^rpc error: code = %w+ desc = ",
+  '^building at STEP ".-": ', -- podman's
 }
 
 -- A directory that is not there is walked to all the same, by the daemon's name for it.
@@ -25,6 +26,7 @@ local WALKED <const> =
   "^failed to walk %S-/buildkit%-mount%d+(/%S*): lstat .*: no such file or directory$"
 
 local function reason_of(message)
+  message = message:gsub("%s+$", "")
   local before
   repeat
     before = message
@@ -45,6 +47,7 @@ local function place_of(build, message)
     or message:match("parse error line (%d+)")
   local known = failed and dockerfiles.instruction_of(build.dockerfile.text, failed)
     or line and dockerfiles.instruction_at(build.dockerfile.text, tonumber(line))
+    or not line and build.begun
   return { line = line or known and known.line, text = known and known.text or failed }
 end
 
@@ -57,7 +60,11 @@ end
 -- names; nil when it was something else.
 local function base_of(build)
   local failed = build.progress.failed
-  if not failed then return build.pulling end
+  if not failed then
+    local from = build.begun and build.begun.text:gsub(" %-%-%S+", ""):match("^FROM (%S+)")
+    return from and build.begun.line and dockerfile_images.at_line(build.dockerfile.text,
+      build.begun.line, build.spec.args) or from
+  end
   local syntax = failed.name:match("^resolve image config for (%S+)")
   return syntax or failed.name:match("^%[internal%] load metadata for (%S+)")
     or failed.name:match("^%[[^%]]*%] FROM ([^@%s]+)"), syntax ~= nil
@@ -124,10 +131,14 @@ local function copy_hint(build, path, instruction)
 end
 
 local function hint_of(build, reason, instruction)
+  if reason:find("requires BuildKit", 1, true) then
+    return build.spec.classic and "leave out classic = true" or nil
+  end
   if reason:find("no active sessions", 1, true) then
     return "the base image's registry asks for a login: pull the image first, or log in"
   end
-  local path = reason:match('"/([^"]+)":? not found')
+  local path = reason:match('"/([^"]+)":? not found') or reason:match("stat (.+): file does not exist")
+    or reason:match('stat: "/([^"]+)": no such file')
   if path then return copy_hint(build, path, instruction) end
   local secret = reason:match("secret (%S-):? not found")
   if secret then return secret_hint(secret) end
@@ -152,9 +163,10 @@ local function of(build, message)
   local base, is_syntax = base_of(build)
   if base then return base_failure(build, base, is_syntax, message) end
   local code = message:match("exit code: (%d+)") or message:match("non%-zero code: (%d+)")
+    or message:match("exit status (%d+)%s*$")
   local place, detail = place_of(build, message), build.progress:detail()
   local reason = reason_of(message)
-  local words = code and build.progress.failed and "exit code: " .. code or reason
+  local words = code and place.text and "exit code: " .. code or reason
   return error_value.new { kind = "failed", op = "docker build",
     code = math.tointeger(tonumber(code)),
     message = ("docker build: %s%s"):format(place_text(build, place), words),

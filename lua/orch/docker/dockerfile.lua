@@ -164,6 +164,33 @@ local function instruction_at(text, line)
   end
 end
 
+-- The instruction of these words, when no other has them.
+local function only(all, words)
+  local found
+  for _, each in ipairs(all) do
+    if each.text == words then
+      if found then return nil end
+      found = each
+    end
+  end
+  return found
+end
+
+--- The instruction that a builder without BuildKit says it begins: "Step 2/5 : RUN make", which
+--- counts them all, or podman's "[1/2] STEP 2/3: RUN make"; nil for a line that says no such thing.
+---@param text string
+---@param line string
+---@return { line?: integer, text: string }?
+local function instruction_begun(text, line)
+  local number, words = line:match("^Step (%d+)/%d+ : (.*)")
+  words = squeeze(words or line:match("STEP %d+/%d+: (.*)") or "")
+  if words == "" then return nil end
+  local all = instructions(text)
+  local known = number and all[tonumber(number)]
+  if known and known.word == words:match("^%a+"):upper() then return known end
+  return only(all, words) or { text = words }
+end
+
 --- The names of the stages, in their order.
 ---@param text string
 ---@return string[]
@@ -175,5 +202,6 @@ local function stage_names(text)
   return names
 end
 
-return { find = find, instruction_at = instruction_at, instruction_of = instruction_of,
+return { find = find, instruction_at = instruction_at, instruction_begun = instruction_begun,
+  instruction_of = instruction_of,
   instructions = instructions, stage_names = stage_names }

@@ -98,4 +98,15 @@ local function line_of(text, image, given)
   return line
 end
 
-return { line_of = line_of, named = named }
+--- The image of the FROM on a line, its arguments filled in; nil when it cannot be told.
+---@param text string
+---@param line integer
+---@param given? table<string, any> the build's arguments
+---@return string?
+local function at_line(text, line, given)
+  local image
+  walk(text, given or {}, function(found, at) image = at == line and found or image end)
+  return image
+end
+
+return { at_line = at_line, line_of = line_of, named = named }
