@@ -1,5 +1,7 @@
 -- The daemon reached in every way: a socket of any version, TCP with TLS, contexts, podman.
+local client = require "orch.docker.client"
 local endpoints = require "e2e.endpoints"
+local engine_of = require "orch.executor.docker.engine"
 local fs = require "orch.fs"
 local hash = require "orch.hash"
 local json = require "orch.json"
@@ -179,5 +181,22 @@ describe("the docker daemon", function()
       :format(registry), {}, { DOCKER_HOST = "unix://" .. path, WRONG = "wrong-wrong-wrong" },
         "secrets = { 'WRONG' },")
     says(result, 3, "401")
+    says(place:run([[
+      job:write { path = "Dockerfile", text = "FROM scratch\n# why\nCOPY near /x\n" }
+      job:write { path = "nearer", text = "x" }
+      job:docker_build() ]], { DOCKER_HOST = "unix://" .. path }), 1, "Dockerfile:3: COPY near /x: ",
+      "no 'near' in the context .; did you mean 'nearer'?")
+
+    -- it lists what has one of the labels
+    local function run(id)
+      return engine_of.new(client.connect { env = { DOCKER_HOST = "unix://" .. path } },
+        { project = "p", run = id, number = 1, job = "job", place = "job" })
+    end
+    local one, two = run "11111111", run "22222222"
+    one:make_volume(one:name "work")
+    two:make_volume(two:name "work")
+    assert.is_nil(one:remove_labelled(one:labels_of_job()))
+    assert.is_nil(one:volume(one:name "work"))
+    assert.is_table(two:volume(two:name "work"))
   end)
 end)

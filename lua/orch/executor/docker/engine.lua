@@ -71,6 +71,17 @@ local function filter(labels)
   return json.encode { label = list }
 end
 
+-- Those that have all of these labels: podman 4 lists volumes that have one of them.
+local function labelled(list, labels)
+  local found = {}
+  for _, each in ipairs(type(list) == "table" and list or {}) do
+    local all = type(each.Labels) == "table"
+    for name, value in pairs(labels) do all = all and each.Labels[name] == value end
+    if all then found[#found + 1] = each end
+  end
+  return found
+end
+
 --- Removes a container, and waits for one that is being removed already.
 function Engine:remove_wholly(name)
   local deadline = task.clock() + REMOVE_SECONDS
@@ -83,8 +94,8 @@ end
 
 --- The containers with these labels, as the Engine lists them.
 function Engine:containers(labels)
-  return assert(self:call("docker ps", "GET", "/containers/json",
-    { query = { all = true, filters = filter(labels) } }))
+  return labelled(assert(self:call("docker ps", "GET", "/containers/json",
+    { query = { all = true, filters = filter(labels) } })), labels)
 end
 
 --- What the Engine says of a container; nil when there is none of that name or id.
@@ -152,8 +163,8 @@ end
 
 --- The networks with these labels.
 function Engine:networks(labels)
-  return assert(self:call("docker network ls", "GET", "/networks",
-    { query = { filters = filter(labels) } }))
+  return labelled(assert(self:call("docker network ls", "GET", "/networks",
+    { query = { filters = filter(labels) } })), labels)
 end
 
 function Engine:make_network(name)
@@ -180,10 +191,11 @@ function Engine:remove_labelled(labels)
     if not good then failure = failure or problem end
     return good
   end
-  local function list(path)
+  local function list(path, key)
     local found = checked(self:call(CLEAN_UP, "GET", path,
       { query = { filters = filter(labels) } }))
-    return type(found) == "table" and found or {}
+    if type(found) ~= "table" then return {} end
+    return labelled(key == nil and found or found[key], labels) -- null: there are none
   end
   local networks, volumes
   branches.all {
@@ -191,12 +203,12 @@ function Engine:remove_labelled(labels)
       each_of(self:containers(labels), function(each) checked(self:remove(each.Id)) end)
     end,
     networks = function() networks = list "/networks" end,
-    volumes = function() volumes = list "/volumes".Volumes end,
+    volumes = function() volumes = list("/volumes", "Volumes") end,
   }
   each_of(networks, function(each)
     checked(self:call(CLEAN_UP, "DELETE", "/networks/" .. each.Id, { good = GONE }))
   end)
-  each_of(type(volumes) == "table" and volumes or {}, function(each) -- null: there are none
+  each_of(volumes, function(each)
     checked(self:call(CLEAN_UP, "DELETE", "/volumes/" .. each.Name, { good = GONE }))
   end)
   return failure

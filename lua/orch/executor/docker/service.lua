@@ -167,7 +167,7 @@ end
 
 local function is_ready(service, state, network, probe, seconds)
   local health = type(state.State.Health) == "table" and state.State.Health.Status
-  if health and health ~= "none" then return health == "healthy" end
+  if health and health ~= "none" and health ~= "" then return health == "healthy" end
   local port = port_of(service, state)
   if not port then return seconds >= SETTLE end
   local address = address_of(state, network)
