@@ -79,7 +79,7 @@ local function module(name)
     local guard = PRIMITIVES[name] and type(value) == "function" and not PRIMITIVES[name][key]
     values[key] = guard and guarded(name, key, value) or value
   end
-  strict(values, name, nil,
+  strict(values, "the module " .. name, nil,
     name == "orch" and "a recipe has its verbs from its job: job:%s { … }" or nil)
   views[name] = view(name, values)
   return views[name]

@@ -40,6 +40,28 @@ local function ending(message)
   end
 end
 
+-- What other languages write otherwise: in Lua's message, in the line that it names, what to write.
+local OTHERWISE <const> = {
+  { "expected near", "[%w_]:%s", "a field is written name = value" },
+  { "near '%[?//?'", "^%s*//", "a comment begins with --" },
+  { "near '[#/]'", "^%s*[#/]", "a comment begins with --" },
+  { "near '!'", "!", "it is a ~= b, and not a" },
+  { "near '[&|]'", "[&|][&|]", "it is a and b, a or b" },
+  { "near '[-+*/=]'", "[-+*/.]=", "it is x = x + 1" },
+  { "near '%['", "%[", "a list is written { 1, 2 }" },
+  { "unexpected symbol near '[+]'", '"%s*%+', "texts are joined by .., and a call then needs ( )" },
+  { "unfinished string", "", "is a quote missing at the end of the line? a text of several lines "
+    .. "stands in [[ … ]]" },
+  { "function arguments expected", "", "a call ends with what it is given, or with (): job:checkout()" },
+}
+
+local function otherwise(text, message)
+  local line = line_of(text, tonumber(message:match(":(%d+): ")) or 0) or ""
+  for _, each in ipairs(OTHERWISE) do
+    if message:find(each[1]) and line:find(each[2]) then return each[3] end
+  end
+end
+
 --- The hint, or nil.
 ---@param path string
 ---@param text string what the file holds
@@ -49,7 +71,7 @@ local function hint(path, text, message)
   if path:find("%.ya?ml$") or text:find("^%s*[%w_-]+:%s") then return YAML end
   local lua = path:find("%.lua$") or text:find("orch", 1, true)
   if text:find("\0", 1, true) or not lua then return OTHERS end
-  return comma(text, message) or ending(message)
+  return otherwise(text, message) or comma(text, message) or ending(message)
 end
 
 return { hint = hint }

@@ -20,6 +20,7 @@ local descriptor = options.schema {
   run = "function",
   positional = "string?",
   returns = "string?",
+  advice = { "table", default = {} },
   title = "function?",
   again = "function?",
   replay = { "string", default = "answer", enum = { "answer", "again" } },
@@ -33,6 +34,7 @@ local descriptor = options.schema {
 ---@field run fun(job: orch.Job, options: table): any
 ---@field replay "answer"|"again" what resume does with a finished one
 ---@field returns? string the type of its result as LuaLS writes it, for editors and `orch verbs`
+---@field advice table<string, string> by option: what to write in place of one that there is not, or of another type
 ---@field again? fun(options: table): boolean of this call: is it done again on resume?
 ---@field title? fun(options: table): string the step's title when no name is given
 ---@field plan? fun(job: orch.Job, options: table): any what a plan knows of its result; default: nothing
@@ -40,7 +42,7 @@ local descriptor = options.schema {
 ---@field external boolean has effects outside this machine
 
 --- Makes a verb of its description.
----@param description { options: table<string, string|table>, run: function, positional?: string, returns?: string, replay?: string, external?: boolean, plan?: function }
+---@param description { options: table<string, string|table>, run: function, positional?: string, returns?: string, advice?: table<string, string>, replay?: string, external?: boolean, plan?: function }
 ---@return orch.Verb
 local function define(description)
   local checked = descriptor:check("orch.verb", description)
@@ -49,11 +51,13 @@ local function define(description)
   local declared = { name = "string?", timeout = "number|string?",
     when = { "string", default = "on_success", enum = { "always", "on_fail", "on_success" } } }
   for name, value in pairs(checked.options) do declared[name] = value end
-  checked.schema = options.schema(declared, checked.positional)
+  checked.schema = options.schema(declared, checked.positional, checked.advice)
   return setmetatable(checked, Verb)
 end
 
 local function is(value) return getmetatable(value) == Verb end
+
+local function is_built_in(name) return nearest.contains(BUILT_IN, name) end
 
 --- The value of an option "string|list" as a list.
 ---@param value any
@@ -86,14 +90,14 @@ function Finder:path(name)
     local path = ("%s/%s.lua"):format(dir, name)
     if fs.stat(path) then return path end
   end
-  if nearest.contains(BUILT_IN, name) then return nil end
+  if is_built_in(name) then return nil end
   return (package.searchpath("orch_verbs." .. name, package.path))
 end
 
 function Finder:search(name)
   local path = self:path(name)
   if path then return checked_verb(self.load_file(path), name, path) end
-  return nearest.contains(BUILT_IN, name) and require("orch.verbs." .. name)
+  return is_built_in(name) and require("orch.verbs." .. name)
 end
 
 --- The verb of that name, or nil.
@@ -128,14 +132,17 @@ function Finder:names()
 end
 
 --- Raises for a name that is no verb: where it was looked for, and what is near.
-function Finder:missing(name)
+---@param others? string[] what else could have been meant
+function Finder:missing(name, others)
   local looked = { "the built-in verbs" }
   for _, dir in ipairs(self.dirs) do looked[#looked + 1] = ("%s/%s.lua"):format(dir, name) end
-  local near = nearest.find(name, self:names())
+  local known = self:names()
+  table.move(others or {}, 1, #(others or {}), #known + 1, known)
+  local near = nearest.find(name, known, true)
   error(error_value.new { kind = "usage",
     message = ("there is no verb '%s'%s"):format(name,
       near and ("; did you mean '%s'?"):format(near) or ""),
     hint = "looked for in " .. table.concat(looked, ", ") .. "; `orch verbs` lists all" }, 0)
 end
 
-return { define = define, is = is, list = list, finder = finder }
+return { define = define, is = is, is_built_in = is_built_in, list = list, finder = finder }

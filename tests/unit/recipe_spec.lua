@@ -47,11 +47,13 @@ describe("recipe", function()
     assert.is_false(good)
     assert.same({ "missing", "there is no recipe " .. dir .. "/none.lua" },
       { failure.kind, failure.message })
-    for text, got in pairs { [""] = "nil", ["return 7"] = "number", ["return {}"] = "table" } do
-      local message, value = refused(text)
-      assert.matches("r%.lua must return orch%.pipeline { … } or a job, got " .. got, message)
+    for text, got in pairs { [""] = "nothing", ["return 7"] = "a number",
+      ["return {}"] = "a table", ["return { J }"] = "a list of jobs", ["return J, J"] = "several values",
+      ["return require 'orch'.job"] = "a function" } do
+      local message, value = refused((text:gsub("J", "require 'orch'.job { name = 'j', run = print }")))
+      assert.matches("r%.lua must return orch%.pipeline { … } or a job, got " .. got .. "$", message)
       assert.equal("usage", value.kind)
-      assert.matches("end the recipe with", value.hint)
+      assert.matches("orch%.%a+ {", value.hint)
     end
   end)
 
@@ -124,7 +126,8 @@ describe("recipe", function()
       local s = ""
       for key in pairs { b = 1, [10] = 1, A = 1, ba = 1, 2, 3 } do s = s .. key .. "-" end]]))
     local seen = {}
-    for key, value in recipe.sorted_pairs { x = 1, [true] = 2, [1.5] = 3, [false] = 4 } do
+    local sorted_pairs = require "orch.globals".sorted_pairs
+    for key, value in sorted_pairs { x = 1, [true] = 2, [1.5] = 3, [false] = 4 } do
       seen[#seen + 1] = { key, value }
     end
     assert.same({ { false, 4 }, { true, 2 }, { 1.5, 3 }, { "x", 1 } }, seen)

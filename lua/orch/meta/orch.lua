@@ -137,6 +137,7 @@ function orch.pipeline(description) end
 ---@field run fun(job: orch.Job, options: table): any gets the checked options
 ---@field options? table<string, string|table> typed as params are; also "list", "table", "function", "secret", "any", and "string|list"
 ---@field positional? string the option that `job:verb "x"` gives
+---@field advice? table<string, string> by option: what to write in place of one that there is not, or of another type
 ---@field returns? string the type of its result as LuaLS writes it: "{ size: integer }"; for editors and `orch verbs`
 ---@field title? fun(options: table): string? the step's title when no name is given
 ---@field replay? "answer"|"again" what resume does with a finished one; default "answer"
