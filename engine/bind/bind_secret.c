@@ -270,10 +270,8 @@ static int l_format(lua_State *L)
     for (int i = 2; i <= count; i++)
         if (to_secret(L, i))
             return luaL_argerror(L, i, "a secret cannot be formatted; join it with ..");
-    lua_pushvalue(L, lua_upvalueindex(1));
-    lua_insert(L, 1);
-    lua_call(L, count, LUA_MULTRET);
-    return lua_gettop(L);
+    /* In this frame: errors tell its name and its caller's line. */
+    return lua_tocfunction(L, lua_upvalueindex(1))(L);
 }
 
 static void guard_format(lua_State *L)

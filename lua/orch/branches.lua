@@ -7,13 +7,22 @@ local task = require "orch.task"
 local CLEANUP_SECONDS <const> = 30
 local SECONDS_MAX <const> = 1e9
 
+local ALL <const> = "orch.all { a = function() job:run \"…\" end, b = function() … end }"
+
 local function sorted_names(functions)
-  local names, good = {}, type(functions) == "table"
-  for name, f in pairs(good and functions or {}) do
-    good = good and type(name) == "string" and type(f) == "function"
+  local names, wrong = {}, type(functions) ~= "table" and "got " .. type(functions) or nil
+  for name, f in pairs(wrong and {} or functions) do
+    if type(name) ~= "string" then
+      wrong = ("got a %s without a name"):format(type(f))
+    elseif type(f) ~= "function" then
+      wrong = ("'%s' is a %s"):format(name, type(f))
+    end
     names[#names + 1] = name
   end
-  if not good then error("orch.all: expected { name = function, … }", 3) end
+  if wrong then
+    error(error_value.new { kind = "usage", hint = ALL,
+      message = ("orch.all: expected { name = function, … }: %s"):format(wrong) }, 0)
+  end
   table.sort(names)
   return names
 end

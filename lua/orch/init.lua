@@ -7,9 +7,11 @@ local task = require "orch.task"
 local verb = require "orch.verb"
 
 --- Ends the step, and with it the job, as failed.
----@param format string as for string.format
+---@param format string as for string.format when more is given; else the words themselves
 local function fail(format, ...)
-  error(error_value.new { kind = "failed", message = format:format(...) }, 0)
+  local text = select("#", ...) == 0 and tostring(format or "the recipe says so")
+    or string.format(tostring(format), ...)
+  error(error_value.new { kind = "failed", message = text }, 0)
 end
 
 --- Steps run on this machine, in a directory of their own.
@@ -22,14 +24,24 @@ local function docker(options)
   return require "orch.executor.docker".new(options or {})
 end
 
-local at_its_line <const> = error_value.keeping_caller
+-- What takes one table, told of at the line of the recipe.
+local function taking_one(name, f)
+  return error_value.keeping_caller(function(given, ...)
+    if select("#", ...) > 0 then
+      error(error_value.new { kind = "usage",
+        message = ("orch.%s takes one table, got %d values"):format(name, 1 + select("#", ...)),
+        hint = ("write orch.%s { … }, with a dot and one table"):format(name) }, 0)
+    end
+    return f(given)
+  end)
+end
 
 return {
-  job = at_its_line(job.define),
-  pipeline = at_its_line(pipeline.define),
-  verb = at_its_line(verb.define),
-  host = at_its_line(host),
-  docker = at_its_line(docker),
+  job = taking_one("job", job.define),
+  pipeline = taking_one("pipeline", pipeline.define),
+  verb = taking_one("verb", verb.define),
+  host = taking_one("host", host),
+  docker = taking_one("docker", docker),
   fail = fail,
   all = branches.all,
   timeout = branches.timeout,

@@ -13,6 +13,10 @@ local BODY <const> = "run = function(job) job:checkout() job:run \"make\" end"
 local NEEDS <const> = "needs = { \"other\" }"
 local IN_CONTAINER <const> = "executor = orch.docker { image = \"…\", services = { … } }"
 local VARIABLES <const> = "environment = { NAME = \"value\" }"
+local WHEN <const> = "when = function(job) return job.pipeline.git.branch == \"main\" end"
+local RETRY <const> = "retry = { attempts = 3 }"
+local MATRIX <const> = "matrix = { os = { \"a\", \"b\" } }"
+local OUTPUTS <const> = "the body returns them: return { version = \"1.0\" }"
 local PARAMS <const> = "parameters are the pipeline's: orch.pipeline { params = { … }, … }"
 
 local head = options.schema({
@@ -37,7 +41,15 @@ local head = options.schema({
   needs = NEEDS, requires = NEEDS, depends_on = NEEDS,
   docker = IN_CONTAINER, image = IN_CONTAINER, container = IN_CONTAINER, services = IN_CONTAINER,
   env = VARIABLES, variables = VARIABLES,
-  parameters = PARAMS, params = PARAMS, inputs = PARAMS,
+  parameters = PARAMS, params = PARAMS, inputs = PARAMS, outputs = OUTPUTS,
+  environment = VARIABLES, matrix = MATRIX, strategy = MATRIX, secrets = "secrets = { \"NAME\" }",
+  retry = RETRY, retries = RETRY, resources = "resources = { \"db\" }",
+  parallelism = "matrix = { part = { 1, 2 } }, and job.matrix.part in the body",
+  ["if"] = WHEN, when = WHEN, serial = "serial = \"release\"",
+  working_directory = "a step has one: job:run { \"make\", working_directory = \"dir\" }",
+  ["runs-on"] = "nothing: a job runs on this machine, or in a container: executor = orch.docker { … }",
+  machine = "nothing: a job runs on this machine unless it has an executor",
+  resource_class = "executor = orch.docker { image = \"…\", resources = { cpus = 2, memory = \"4g\" } }",
 })
 
 local retry_schema = options.schema {

@@ -1,4 +1,5 @@
 -- "Did you mean": the known names nearest to one that is not known.
+local synonyms = require "orch.synonyms"
 
 -- Edits (insert, delete, replace, swap neighbours) that turn a into b.
 local function distance(a, b)
@@ -35,22 +36,28 @@ local function extended(name, known)
   return found
 end
 
+-- Names of three letters that differ in two are not alike.
+local function alike(d, longer) return d < longer and (d == 1 or 2 * d < longer) end
+
 --- The nearest known name, or nil when none is near.
 ---@param name string
 ---@param known string[]
-local function find(name, known)
+---@param ours? boolean they are words of orch's own: what other tools call so is nearest
+local function find(name, known, ours)
+  local meant = ours and synonyms.find(name, known)
+  if meant then return meant end
   local best, best_distance = nil, math.max(2, #name // 3) + 1
   for _, each in ipairs(known) do
     local d = distance(name:lower(), each:lower())
-    local alike = d < math.max(#name, #each) -- else they have no letter in common
-    if alike and d < best_distance then best, best_distance = each, d end
+    if alike(d, math.max(#name, #each)) and d < best_distance then best, best_distance = each, d end
   end
   return best or extended(name, known)
 end
 
 --- "; did you mean 'x'? (known: a, b, x)", to end a sentence with.
-local function hint(name, known)
-  local best = find(name, known)
+---@param ours? boolean see find
+local function hint(name, known, ours)
+  local best = find(name, known, ours)
   local list = #known > 0 and (" (known: %s)"):format(table.concat(known, ", ")) or ""
   return (best and ("; did you mean '%s'?"):format(best) or "") .. list
 end

@@ -2,6 +2,7 @@
 local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 local secret = require "orch.secret"
+local shape = require "orch.shape"
 local unknown = require "orch.unknown"
 
 local function is_list(value)
@@ -163,10 +164,16 @@ function Schema:check_value(what, option, value)
   for _, each in ipairs(option.types) do
     if each[1](value) then return check_rules(what, option, value) end
   end
-  local given = type(value)
-  if option.type ~= "secret" then given = ("%s '%s'"):format(given, tostring(value)) end
-  advise(self.advice[option.name], "%s: option '%s' must be %s, got %s", what, option.name,
-    words(option), given)
+  local hidden = option.type == "secret" or secret.is(value)
+  advise(self.advice[option.name] or shape.of(option, value),
+    "%s: option '%s' must be %s, got %s", what, option.name, words(option),
+    hidden and type(value) or shape.given(value))
+end
+
+-- Values without a name, where none can stand so.
+function Schema:refuse_bare(what, values, told)
+  local call = what:find("^orch%.") and what or what:find("^[%a_][%w_]*$") and "job:" .. what or ""
+  advise(shape.call(call, self, values), "%s: %s%s", what, told, nearest.hint("", self.names))
 end
 
 -- { "make", "test" } gives the positional option the list, { "make" } and "make" the one value.
@@ -174,7 +181,7 @@ function Schema:spread(what, given)
   if given == nil then return {} end
   if type(given) ~= "table" or secret.is(given) or unknown.is(given) then
     if self.positional then return { [self.positional] = given } end
-    usage("%s: expected a table of options, got %s", what, type(given))
+    self:refuse_bare(what, { given }, "expected a table of options, got " .. type(given))
   end
   local spread, list = {}, nil
   for key, value in pairs(given) do
@@ -186,7 +193,9 @@ function Schema:spread(what, given)
     end
   end
   if list then
-    if not self.positional then usage("%s: option [%d] has no name", what, (next(list))) end
+    if not self.positional then
+      self:refuse_bare(what, list, ("a %s stands without a name"):format(type(select(2, next(list)))))
+    end
     if not is_list(list) then usage("%s: the list of '%s' has holes", what, self.positional) end
     if spread[self.positional] ~= nil then
       usage("%s: option '%s' is given twice", what, self.positional)
@@ -212,8 +221,9 @@ local function refuse_unknown(self, what, checked)
       strange = tostring(key)
     end
   end
-  advise(self.advice[strange] or self.positional and strange == what and FIRST:format(what),
-    "%s: unknown option '%s'%s", what, strange, nearest.hint(strange, self.names))
+  local advice = self.advice[strange] or self.positional and strange == what and FIRST:format(what)
+  advise(advice, "%s: unknown option '%s'%s", what, strange,
+    nearest.hint(advice and "" or strange, self.names, true))
 end
 
 -- A value of one of the types, of which no more is asked.

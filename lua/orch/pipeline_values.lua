@@ -114,8 +114,10 @@ local function kind_of(run, given)
   end
   return { __index = function(values, key)
     if key ~= "git" and key ~= "project" then
+      local of_git = nearest.find(tostring(key), NAMES.git, true)
       options.usage("job.pipeline has no '%s'%s", tostring(key),
-        nearest.hint(tostring(key), NAMES[""]))
+        of_git and ("; did you mean 'git.%s'?"):format(of_git)
+          or nearest.hint(tostring(key), NAMES[""]))
     end
     rawset(values, key, read(run, key, given))
     return values[key]

@@ -1,8 +1,8 @@
 -- The receiver: the job that a body is given, whose methods are the verbs.
 local branches = require "orch.branches"
+local call = require "orch.call"
 local deferred = require "orch.deferred"
 local definition = require "orch.job"
-local duration = require "orch.duration"
 local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
@@ -51,7 +51,8 @@ local function shown(format, ...)
   for i = 1, values.n do
     if secret.is(values[i]) then values[i] = tostring(values[i]) end
   end
-  return tostring(format):format(table.unpack(values, 1, values.n))
+  local text = string.format(tostring(format), table.unpack(values, 1, values.n))
+  return text
 end
 
 -- Outside of steps: lines of the job itself.
@@ -169,33 +170,9 @@ function methods.background(job, f)
   return running
 end
 
--- What every call may be given beside the verb's own options.
-local function timed(seconds, f)
-  if not seconds then return f end
-  return function(...)
-    local given = table.pack(...)
-    return branches.timeout(seconds, function() return f(table.unpack(given, 1, given.n)) end)
-  end
-end
-
-local function call_verb(job, name, verb, given)
-  local where = step.caller()
-  local good, checked = pcall(verb.schema.check, verb.schema, name, given)
-  if not good then error(step.locate(checked, where, name), 0) end
-  local title, seconds, when = checked.name or verb.title and verb.title(checked) or name,
-    checked.timeout, checked.when
-  checked.name, checked.timeout, checked.when = nil, nil, nil
-  if seconds then seconds = duration.seconds(name .. ": timeout", seconds) end
-  local spec = { verb = name, title = title, where = where, given = checked,
-    options = not job.planning and record.fingerprint(checked) or nil,
-    again = verb.replay == "again" or verb.again ~= nil and verb.again(checked) == true,
-    external = verb.external }
-  local f = timed(seconds, verb.run)
-  if when == "on_success" then return job.run_step(job, spec, f, job, checked) end
-  if job.planning then spec.put_off = { when = when, after = job:planned_steps() } end
-  -- Only when the body has ended is it known whether it failed.
-  methods.defer(job, function() job.run_step(job, spec, f, job, checked) end, when)
-end
+-- What of a job is no verb.
+local FIELDS <const> = { "add_jobs", "defer", "dir", "env", "group", "halt", "log", "matrix", "name",
+  "needs", "params", "pipeline", "secrets", "tmp" }
 
 -- What needs the job's world made first.
 local WORLD <const> = { dir = true, tmp = true, host_tmp = true, fs = true, proc = true }
@@ -215,22 +192,10 @@ function Job.__index(job, key)
   if type(key) ~= "string" then return nil end
   local verb = job.verbs:find(key)
   if not verb then
-    local _, failure = pcall(job.verbs.missing, job.verbs, key)
+    local _, failure = pcall(job.verbs.missing, job.verbs, key, FIELDS)
     error(step.locate(failure, step.caller()), 0)
   end
-  local function method(self, given, ...)
-    if select("#", ...) > 0 then
-      error(error_value.new { kind = "usage", where = step.caller(),
-        message = ("%s takes one value or one table, got %d values"):format(key,
-          1 + select("#", ...)),
-        hint = ("write job:%s { …, … }"):format(key) }, 0)
-    end
-    if self ~= job then
-      error(error_value.new { kind = "usage", where = step.caller(),
-        message = ("%s: call it with a colon, job:%s { … }"):format(key, key) }, 0)
-    end
-    return call_verb(job, key, verb, given)
-  end
+  local method = call.method(job, key, verb)
   rawset(job, key, method)
   return method
 end

@@ -16,9 +16,11 @@ local function kind(what, known, advice)
     end
     table.sort(names)
     local list = known or names
-    error(error_value.new { kind = "usage", hint = advice and advice:format(tostring(key)),
-      message = ("%s has no '%s'%s"):format(what, tostring(key),
-        #list > 0 and nearest.hint(tostring(key), list) or ": it is empty") }, 0)
+    local end_of = #list > 0 and nearest.hint(tostring(key), list, known ~= nil) or ": it is empty"
+    local near = end_of:find("did you mean", 1, true)
+    error(error_value.new { kind = "usage",
+      message = ("%s has no '%s'%s"):format(what, tostring(key), end_of),
+      hint = not near and advice and advice:format(tostring(key)) or nil }, 0)
   end }
 end
 

@@ -44,24 +44,6 @@ describe("a person's mistake", function()
       "a recipe is a Lua file")
   end)
 
-  it("what CI services call otherwise", function()
-    local function head(text)
-      return scratch:orch { "plan", scratch:write("head.lua",
-        ("return require 'orch'.job { name = 'a', %s }"):format(text)) }
-    end
-    local body = "try: run = function(job) job:checkout() job:run \"make\" end"
-    check(scratch, head "steps = { 'checkout' }", 2, "unknown option 'steps'", "head.lua:1", body)
-    check(scratch, head "run = 'make'", 2, "option 'run' must be a function", body)
-    check(scratch, head "requires = { 'b' }, run = print", 2, "try: needs = {")
-    check(scratch, head "needs = 'b', run = print", 2, "try: needs = {")
-    check(scratch, head "image = 'x', run = print", 2, "try: executor = orch.docker {")
-    check(scratch, head "environment = { 'A=b' }, run = print", 2, "got 'A=b' without a name")
-    check(scratch, scratch:recipe("job:run { run = 'make' }"), 2, "unknown option 'run'",
-      "try: what it takes comes first, without a name: job:run {")
-    check(scratch, scratch:orch { "run", scratch:job "", "version" }, 2,
-      "unexpected 'version': parameters are given as NAME=VALUE")
-  end)
-
   it("a local that is not known yet, in a plan too, which is no good one then", function()
     local body = "job:run('echo ' .. tag) local tag = 'x'"
     check(scratch, scratch:recipe(body), 2, "there is no global 'tag'\n", "recipe.lua:4",

@@ -211,7 +211,7 @@ describe("floors of the library", function()
     local plain = { env_file = true, nearest = true, options = true, scope = true, event = true,
       output = true, mask = true,
       branches = true, ["docker/reference"] = true, fnv = true, unknown = true,
-      plan_memory = true }
+      plan_memory = true, shape = true, synonyms = true }
     local engine = { error = true, secret = true, task = true, json = true }
     each_require(function(file, name)
       if not plain[file] then return end

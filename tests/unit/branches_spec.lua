@@ -79,10 +79,11 @@ describe("orch.all", function()
 
   it("refuses bad arguments at the caller's line", function()
     for _, bad in ipairs { { turn }, { a = 1 }, { a = turn, b = "x" }, 1, "x" } do
-      local good, failure = pcall(function() orch.all(bad) end)
+      local good, failure = xpcall(function() orch.all(bad) end, error_value.on_error)
       assert.is_false(good)
-      assert.matches("branches_spec%.lua:%d+: orch%.all: expected { name = function, … }",
-        tostring(failure))
+      assert.matches("branches_spec%.lua:%d+$", failure.where)
+      assert.matches("^orch%.all: expected { name = function, … }: ", tostring(failure))
+      assert.matches("a = function%(%)", failure.hint)
     end
     assert.has_error(function() orch.all() end)
   end)

@@ -25,11 +25,21 @@ describe("nearest", function()
   it("finds nothing when nothing is near", function()
     for _,
       case in ipairs { { "deploy", { "run", "read" } }, { "x", {} }, { "x", { "y", "z" } },
-      { "xy", { "ab" } },
+      { "xy", { "ab" } }, { "foo", { "now" } }, { "list", { "test" } }, { "stop", { "show" } },
       { "", { "a" } }, { "verylongname", { "short" } },
       { "docker", { "docker_build", "docker_push" } } } do
       assert.is_nil(nearest.find(case[1], case[2]), case[1])
     end
+  end)
+
+  it("knows what other tools call it", function()
+    for name, case in pairs { ls = { "logs", "runs" }, stop = { "show", "cancel" },
+      ["git-clone"] = { "image_tag", "checkout" }, Script = { "when", "run" },
+      sha = { "tag", "revision" } } do
+      assert.equal(case[2], nearest.find(name, case, true), name)
+      assert.not_equal(case[2], nearest.find(name, case), name)
+    end
+    assert.equal("; did you mean 'runs'? (known: runs)", nearest.hint("ps", { "runs" }, true))
   end)
 
   it("makes the end of a sentence", function()

@@ -1,6 +1,12 @@
 local options = require "orch.options"
 local secret = require "orch.secret"
 
+local function hinted(hint, schema, what, given)
+  local good, failure = pcall(schema.check, schema, what, given)
+  assert.is_false(good, hint)
+  assert.equal(hint, failure.hint or "none")
+end
+
 local function refused(message, f, ...)
   local good, failure = pcall(f, ...)
   assert.is_false(good, message)
@@ -61,6 +67,37 @@ describe("options", function()
     end
   end)
 
+  it("shows the value in the form that is taken", function()
+    local own = options.schema { t = "table?", s = "string?", i = "integer?",
+      n = "number?", b = "boolean?", p = "secret?", paths = "list?" }
+    for hint, given in pairs {
+      ['paths = { "x" }'] = { paths = "x" }, ['s = "3"'] = { s = 3 }, ["i = 80"] = { i = "80" },
+      ["n = 1.5"] = { n = "1.5" }, ["b = true"] = { b = "yes" }, ["b = false"] = { b = "off" } } do
+      hinted(hint, own, "f", given)
+    end
+    for _, given in ipairs { { i = "1.5" }, { i = "x" }, { b = "x" }, { s = {} }, { t = "x" },
+      { paths = ("x"):rep(100) }, { paths = "a\nb" }, { paths = secret.new("x", "S") },
+      { p = "in the clear" } } do
+      hinted("none", own, "f", given)
+    end
+  end)
+
+  it("shows where bare values may belong", function()
+    local own = options.schema { path = "string", text = "string", times = "integer?" }
+    hinted('job:write { path = "x", text = … }', own, "write", "x")
+    hinted('job:write { path = "x", text = "y" }', own, "write", { "x", "y" })
+    hinted("none", own, "write", { "x", "y", "z" })
+    hinted("none", own, "write", true)
+    hinted('orch.job { name = "x" }', options.schema { name = "string" }, "orch.job", "x")
+    hinted("none", options.schema { password = "secret" }, "docker_login", { "in the clear" })
+  end)
+
+  it("shows no address of a table or function", function()
+    refused("f: option 's' must be a string, got table", function()
+      options.schema({ s = "string" }):check("f", { s = {} })
+    end)
+  end)
+
   it("says what is wrong in one sentence", function()
     refused("http: option 'url' is missing (a string)", schema.check, schema, "http", {})
     refused("http: option 'attempts' must be a whole number, got string 'many'", schema.check,
@@ -76,7 +113,9 @@ describe("options", function()
     refused("f: expected a table of options, got string", function()
       options.schema({}):check("f", "x")
     end)
-    refused("f: option [1] has no name", function() options.schema({}):check("f", { "x" }) end)
+    refused("f: a string stands without a name (known: y)", function()
+      options.schema({ y = "any?" }):check("f", { "x" })
+    end)
     refused("f: option 'x' must be a string, got number '7'", function()
       options.schema({ x = "string" }):check("f", { x = 7 })
     end)

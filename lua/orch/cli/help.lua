@@ -270,7 +270,7 @@ local function main(args)
     local names = {}
     for each in pairs(PAGES) do names[#names + 1] = each end
     table.sort(names)
-    options.usage("orch help: there is no command '%s'%s", name, nearest.hint(name, names))
+    options.usage("orch help: there is no command '%s'%s", name, nearest.hint(name, names, true))
   end
   io.write(PAGES[name])
   return 0

@@ -131,7 +131,7 @@ local function main(args)
   local as_json = not FOREIGN[name] and wants_json(rest)
   if not nearest.contains(COMMANDS, name) then
     return fail({ kind = "usage",
-      message = ("there is no command '%s'%s"):format(name, nearest.hint(name, COMMANDS)) },
+      message = ("there is no command '%s'%s"):format(name, nearest.hint(name, COMMANDS, true)) },
       debugging, as_json)
   end
   if asks_for_help(name, rest) then name, rest = "help", { name } end

@@ -1,6 +1,8 @@
 -- Makes an HTTP request; the result is { status, headers, body }.
 local verb = require "orch.verb"
 
+local JSON <const> = "body = require \"orch.json\".encode { … }"
+
 return verb.define {
   positional = "url",
   options = {
@@ -11,6 +13,8 @@ return verb.define {
     redirects = { "integer", default = 0 },
     body_max = { "integer", default = 16 * 1024 * 1024 },
   },
+  advice = { headers = "headers = { [\"content-type\"] = \"application/json\" }", body = JSON,
+    json = JSON },
   returns = "orch.http.reply",
   run = function(_, o) return assert(require "orch.http".request(o)) end,
 }

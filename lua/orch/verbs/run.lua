@@ -198,6 +198,8 @@ return verb.define {
     auto_rerun_delay = { "number|string", default = 0 },
     capture = { "boolean", default = false },
   },
+  advice = { environment = "environment = { NAME = \"value\" }", ready = "ready = { port = 8080 }",
+    secrets = "secrets = { \"NAME\" }" },
   returns = "orch.RunResult",
   run = function(job, o)
     refuse_secrets(o)

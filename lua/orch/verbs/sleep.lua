@@ -4,6 +4,6 @@ local verb = require "orch.verb"
 
 return verb.define {
   positional = "seconds",
-  options = { seconds = "number" },
+  options = { seconds = { "number", min = 0 } },
   run = function(_, o) task.sleep(o.seconds) end,
 }

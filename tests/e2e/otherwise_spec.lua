@@ -1,0 +1,66 @@
+local support = require "e2e.support"
+
+local check <const> = support.check
+
+describe("what is written otherwise elsewhere", function()
+  local scratch
+  before_each(function() scratch = support.scratch() end)
+  after_each(function() scratch:remove() end)
+
+  it("what CI services call otherwise", function()
+    local function head(text)
+      return scratch:orch { "plan", scratch:write("head.lua",
+        ("return require 'orch'.job { name = 'a', %s }"):format(text)) }
+    end
+    local body = "try: run = function(job) job:checkout() job:run \"make\" end"
+    check(scratch, head "steps = { 'checkout' }", 2, "unknown option 'steps'", "head.lua:1", body)
+    check(scratch, head "run = 'make'", 2, "option 'run' must be a function", body)
+    check(scratch, head "requires = { 'b' }, run = print", 2, "try: needs = {")
+    check(scratch, head "needs = 'b', run = print", 2, "try: needs = {")
+    check(scratch, head "image = 'x', run = print", 2, "try: executor = orch.docker {")
+    check(scratch, head "retry = 3, run = print", 2, "try: retry = { attempts = 3 }")
+    check(scratch, head "secrets = 'T', run = print", 2, "try: secrets = {")
+    check(scratch, head "executor = require 'orch'.docker 'x', run = print", 2,
+      "expected a table of options, got string", 'try: orch.docker { image = "x" }')
+    check(scratch, head "environment = { 'A=b' }, run = print", 2, "got 'A=b' without a name")
+    check(scratch, scratch:recipe("job:run { run = 'make' }"), 2, "unknown option 'run'",
+      "try: what it takes comes first, without a name: job:run {")
+    check(scratch, scratch:orch { "run", scratch:job "", "version" }, 2,
+      "unexpected 'version': parameters are given as NAME=VALUE")
+  end)
+
+  it("what is written otherwise in other languages", function()
+    for text, words in pairs {
+      ['x = { name: "x" }'] = "name = value", ["// a"] = "begins with --", ["# a"] = "begins with --",
+      ["if x != 3 then end"] = "a ~= b", ["if x || y then end"] = "a or b", ["x += 1"] = "x = x + 1",
+      ["x = [1, 2]"] = "{ 1, 2 }", ['job:run "a" + "b"'] = "joined by ..", ["job:run"] = "with ()",
+      ['job:run "a\n b"'] = "[[ … ]]" } do
+      local path = scratch:write("r.lua", "local y\n" .. text .. "\nreturn y\n")
+      check(scratch, scratch:orch { "check", path }, 2, "r.lua:", "try: ", words)
+    end
+  end)
+
+  it("a call in another form than it takes", function()
+    for body, words in pairs {
+      ["job.run 'x'"] = "job:run { … }", ["run 'x'"] = "it is the job's: job:run {",
+      ["job:write 'x'"] = 'try: job:write { path = "x", text = … }',
+      ["job:write('x', 'y')"] = 'try: job:write { path = "x", text = "y" }',
+      ["job:save_cache { key = 'k', paths = 'p' }"] = 'try: paths = { "p" }',
+      ["job:run { 'x', cwd = 'y' }"] = "did you mean 'working_directory'?",
+      ["job:run()"] = "try: `orch verbs run` tells",
+      ["job:http { url = 'u', json = {} }"] = "orch.json",
+      ["job:sh 'x'"] = "did you mean 'run'?", ["job.param()"] = "did you mean 'params'?",
+      ["job:log('%d', 'x')"] = "argument #2 to 'format'", ["orch.all { a = 3 }"] = "'a' is a number",
+      ["orch.fail()"] = "the recipe says so", ["orch.fail('5% off')"] = "orch: 5% off",
+      ["orch.cleanup()"] = "expected orch.cleanup(function() … end)",
+      ["job:log(job.pipeline.branch)"] = "did you mean 'git.branch'?" } do
+      local result = scratch:recipe(body)
+      check(scratch, result, body:find "fail" and 1 or 2, words, "recipe.lua:4")
+    end
+    local path = scratch:write("colon.lua",
+      "local orch = require 'orch'\nreturn orch:job { name = 'x', run = print }\n")
+    check(scratch, scratch:orch { "run", path }, 2, "takes one table", "colon.lua:2", "try: write orch.job {")
+    path = scratch:write("jsn.lua", "local x = require 'orch.jsn'\n")
+    check(scratch, scratch:orch { "run", path }, 2, "there is no module 'orch.jsn'\n", "jsn.lua:1")
+  end)
+end)
