@@ -64,7 +64,7 @@ describe("a container of a job", function()
     assert.same({}, left())
   end)
 
-  it("refuses a secret where everybody can read it, before anything is made", function()
+  it("refuses a secret where everybody can read it, and no place for files, before anything is made", function()
     local result = suite:recipe("", nil, nil, nil)
     assert.equal(0, result.code, result.all)
     suite.executor =
@@ -72,6 +72,9 @@ describe("a container of a job", function()
     result = suite:recipe ""
     assert.equal(2, result.code)
     assert.matches("`docker inspect` would show", result.all, 1, true)
+    suite.executor = 'orch.docker { image = "busybox:1.36", working_directory = "../.." }'
+    assert.matches("option 'working_directory' leads to '/'", suite:recipe("").all, 1, true)
+    assert.same({}, left())
   end)
 
   it("has the options' user, environment, directory and limits", function()

@@ -59,6 +59,20 @@ describe("a job in a container, resumed,", function()
     resume("goes on in container", true)
   end)
 
+  it("goes on in its container, and tells of that one's image, when the name has come to mean another",
+    function()
+    local id = docker("image", "inspect", "-f", "{{.Id}}", "cimg/node:14.16.0"):match("%S+")
+    docker("tag", "cimg/node:14.16.0", "executor-spec:moved")
+    suite.executor = 'orch.docker { image = "executor-spec:moved" }'
+    fail_once "true"
+    docker("tag", "busybox:1.36", "executor-spec:moved")
+    resume("goes on in container", true)
+    docker("rmi", "executor-spec:moved")
+    local shown = suite.scratch:orch { "show", "--json", "1" }
+    local used = require "orch.json".decode(shown.out).materials.base_images
+    assert.same({ "executor", id }, { used[#used].used, used[#used].id })
+  end)
+
   it("goes on in its container after that was stopped", function()
     fail_once "true"
     docker("kill", container())

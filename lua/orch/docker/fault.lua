@@ -139,6 +139,8 @@ local function hint_of(message)
     -- collector closes it.
     return "the daemon's disk is full: `docker system df` tells of what, `docker system prune` makes room; what a "
       .. "build that failed had sent is gone within minutes, or when the daemon is started again"
+  elseif message:find("container-init binary not found", 1, true) then
+    return "podman needs a program for a container's first process: `apt-get install catatonit`"
   end
 end
 

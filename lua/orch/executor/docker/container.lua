@@ -3,6 +3,7 @@ local answers = require "orch.executor.docker.answers"
 local branches = require "orch.branches"
 local error_value = require "orch.error"
 local fs = require "orch.fs"
+local image = require "orch.docker.image"
 local json = require "orch.json"
 local library = require "orch.library"
 local options = require "orch.options"
@@ -32,7 +33,11 @@ local function working_directory(world)
   local inspected = world.image
   local default = inspected.Config.WorkingDir
   if type(default) ~= "string" or default == "" or default == "/" then default = DEFAULT_DIR end
-  return fs.join(default, world.options.working_directory or ".")
+  local dir = fs.join(default, world.options.working_directory or ".")
+  if dir == "/" then
+    options.usage("orch.docker: option 'working_directory' leads to '/', which can be no volume")
+  end
+  return dir
 end
 
 local function volume_mounts(world)
@@ -75,6 +80,10 @@ local function description(world)
 end
 
 -- --- what is there -------------------------------------------------------------------------------
+
+-- That session was killed before it was complete, or as it was removed: the daemon goes on with
+-- that.
+local UNFIT <const> = { created = true, removing = true, dead = true }
 
 -- The job's containers. An earlier attempt at the job began with a world of its own, which nobody
 -- goes back to.
@@ -141,15 +150,23 @@ local function find_volumes(job, world)
   end
 end
 
---- Fills in dir, tmp_volume, volumes, network and what an earlier session has left: id, there.
-local function find(job, world)
-  world.dir, world.tmp_volume = working_directory(world), fs.join("/", world.options.tmp)
+--- Fills in what an earlier session has left: id, there, network, and the container's image, which
+--- its name may not mean any more.
+local function look(world)
   world.volumes, world.there = {}, {}
   for _, each in ipairs(of_this_attempt(world)) do
     for _, name in ipairs(each.Names) do world.there[(name:gsub("^/", ""))] = each.Id end
     if #world.wanted > 0 then world.network = each.HostConfig.NetworkMode end
+    if each.Labels["orch.role"] == "job" and not UNFIT[each.State] then
+      world.image = image.look(world.engine.connected, each.ImageID)
+    end
   end
   world.id = world.there[world.engine:name()]
+end
+
+--- Fills in the rest, of the image: dir, tmp_volume, volumes, network.
+local function find(job, world)
+  world.dir, world.tmp_volume = working_directory(world), fs.join("/", world.options.tmp)
   find_volumes(job, world)
   if #world.wanted > 0 then find_network(job, world) end
 end
@@ -197,10 +214,6 @@ local function end_orphans(world)
   if kind ~= "k" then error(answers.failure(payload), 0) end
 end
 
--- That session was killed before it was complete, or as it was removed: the daemon goes on with
--- that.
-local UNFIT <const> = { created = true, removing = true, dead = true }
-
 --- A running container: the one that is there, as it is or started again, or a new one.
 local function bring_up(job, world)
   local engine = world.engine
@@ -225,4 +238,4 @@ local function bring_up(job, world)
   assert(engine:start(world.id))
 end
 
-return { find = find, bring_up = bring_up }
+return { look = look, find = find, bring_up = bring_up }

@@ -148,7 +148,9 @@ local function build(job, world)
   local options = world.options
   world.connected = client.connect(before_world(job, world.stage))
   world.engine = engine_of.new(world.connected, engine_of.owner_of(job))
-  world.image = need(job, world.connected, options.image, options.pull, options.auth)
+  container.look(world)
+  world.image = world.image
+    or need(job, world.connected, options.image, options.pull, options.auth)
   container.find(job, world)
   start(job, world)
   start_shims(job, world)
