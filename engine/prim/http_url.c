@@ -45,15 +45,27 @@ static bool read_parts(struct http_url *url, CURLU *parsed, struct err *err)
     return true;
 }
 
+/* Shown without what may be a credential: the query, and all before an '@'. */
+static bool malformed(const char *text, CURLUcode code, struct err *err)
+{
+    enum { SHOWN_MAX = 200 };
+    const size_t len = strcspn(text, "?#");
+    const char *at = memrchr(text, '@', len);
+    const char *from = at ? at + 1 : text;
+    const size_t shown = len - (size_t)(from - text);
+    return err_set(err, ERR_USAGE, "the URL '%.*s' is malformed: %s",
+                   (int)(shown < SHOWN_MAX ? shown : SHOWN_MAX), from,
+                   code == CURLUE_BAD_SCHEME ? "it is to begin with http:// or https://"
+                                             : curl_url_strerror(code));
+}
+
 bool http_url_init(struct http_url *url, const char *text, struct err *err)
 {
     *url = (struct http_url){0};
     CURLU *parsed = curl_url();
     const CURLUcode code = curl_url_set(parsed, CURLUPART_URL, text, CURLU_NON_SUPPORT_SCHEME);
     const bool good =
-        code == CURLUE_OK
-            ? read_parts(url, parsed, err)
-            : err_set(err, ERR_USAGE, "the URL is malformed: %s", curl_url_strerror(code));
+        code == CURLUE_OK ? read_parts(url, parsed, err) : malformed(text, code, err);
     curl_url_cleanup(parsed);
     if (!good)
         http_url_fini(url);

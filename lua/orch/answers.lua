@@ -158,7 +158,8 @@ local function get(run, job, o)
   error(error_value.new { kind = "missing", hold = true,
     message = ("run %d is on hold: it asks '%s'%s"):format(number, o.id,
       o.question and ": " .. o.question or ""),
-    hint = ("orch answer %d %s VALUE && orch resume %d"):format(number, o.id, number) }, 0)
+    hint = ("orch answer %d %s %s && orch resume %d"):format(number, o.id,
+      o.type == "approval" and "yes" or "VALUE", number) }, 0)
 end
 
 return { get = get, note = note, find = find, open_questions = open_questions }

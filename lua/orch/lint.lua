@@ -1,4 +1,5 @@
 -- Finds in a plan what would go wrong, or not do what its author thinks.
+local foreign = require "orch.foreign"
 local overlap = require("orch.overlap").overlap
 local reference = require "orch.docker.reference"
 local secrets = require "orch.lint_secrets"
@@ -222,6 +223,15 @@ function rules.put_off_too_late(plan, findings)
       end
     end
   end
+end
+
+function rules.foreign_expressions(plan, findings)
+  each_step(plan, function(entry)
+    local expression, hint = foreign.find_in(entry.options or {})
+    if expression then
+      findings:add(entry.where, ("%s: nothing replaces %s here"):format(entry.verb, expression), hint)
+    end
+  end)
 end
 
 local function by_place(a, b)

@@ -145,10 +145,10 @@ end
 
 -- What a declaration asks beyond the type: one of some values, a range, a Lua pattern for the whole
 -- text.
-local function check_rules(what, option, value)
+local function check_rules(what, option, value, advice)
   if not option.ruled or unknown.is(value) then return end
   local function refuse(rule)
-    usage("%s: '%s' must be %s, got '%s'", what, option.name, rule, tostring(value))
+    advise(advice, "%s: '%s' must be %s, got '%s'", what, option.name, rule, tostring(value))
   end
   if option.enum and not nearest.contains(option.enum, value) then
     refuse("one of " .. table.concat(option.enum, ", "))
@@ -162,7 +162,7 @@ end
 
 function Schema:check_value(what, option, value)
   for _, each in ipairs(option.types) do
-    if each[1](value) then return check_rules(what, option, value) end
+    if each[1](value) then return check_rules(what, option, value, self.advice[option.name]) end
   end
   local hidden = option.type == "secret" or secret.is(value)
   advise(self.advice[option.name] or shape.of(option, value),

@@ -190,4 +190,4 @@ local function finder(path)
   return found
 end
 
-return { load = load_recipe, evaluate = evaluate, finder = finder }
+return { load = load_recipe, near = near_recipes, evaluate = evaluate, finder = finder }

@@ -88,6 +88,9 @@ local function finish(job, step, good, ...)
     if step.verb == "run" and failure.kind == "failed" and failure.detail and not failure.hint then
       failure.hint = require "orch.listing".of_output(job, failure.detail)
     end
+    if not failure.hint and step.given and failure.kind ~= "cancelled" then
+      failure.hint = select(2, require "orch.foreign".find_in(step.given))
+    end
   end
   local state = state_of(good, (...))
   -- A cancelled task cannot wait; what became of the step is recorded all the same.
@@ -148,7 +151,7 @@ local function run(job, spec, f, ...)
   local step = { id = place.id, parent = shown.id, depth = shown.depth, branch = place:area().id,
     job = job.name,
     verb = spec.verb, title = title, where = spec.where, options = given, again = spec.again,
-    external = spec.external, started = task.clock() }
+    external = spec.external, started = task.clock(), given = spec.given }
   place.step = step
   if spec.verb ~= "group" then
     local recorded, reason, changed = job.journal:answer(place, spec.verb, given)

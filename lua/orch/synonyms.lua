@@ -6,7 +6,6 @@ local OF <const> = {
   validate = { "check" }, lint = { "check" }, stop = { "cancel" }, kill = { "cancel" },
   retry = { "rerun" }, restart = { "rerun" }, init = { "new" }, create = { "new" },
   clean = { "gc" }, prune = { "gc" }, inspect = { "show", "image_inspect" },
-  dry_run = { "plan" },
   -- verbs
   sh = { "run" }, bash = { "run" }, shell = { "run" }, cmd = { "run", "command" },
   script = { "run", "command" }, system = { "run" }, step = { "run" },

@@ -14,7 +14,7 @@ describe("a person's mistake", function()
   end)
 
   it("no recipe", function()
-    check(scratch, scratch:orch { "run" }, 2, "which recipe?")
+    check(scratch, scratch:orch { "run" }, 2, "which recipe?", "try: ")
     check(scratch, scratch:orch { "run", scratch:path("none.lua") }, 5, "there is no recipe",
       "none.lua", "orch new recipe")
     scratch:write("release.lua", "return 1")
@@ -150,6 +150,9 @@ return orch.job { name = "x", matrix = { "a", "b" }, run = function() end }]])
     check(scratch, scratch:recipe(there .. "job:read 'build/x/y'"), 5,
       "in the job's directory there is dist")
     check(scratch, scratch:recipe(there .. "job:read 'dist/zebra'"), 5, "in dist there is app.txt")
+    check(scratch, scratch:recipe(there .. "job:run { 'ls', working_directory = 'dits' }"), 5,
+      "did you mean 'dist'?")
+    check(scratch, scratch:recipe(there .. "job:run { 'nosuchprogram', '1' }"), 5, "nosuchprogram")
   end)
 
   it("an unknown verb", function()

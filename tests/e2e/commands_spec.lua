@@ -242,6 +242,10 @@ f
     assert.matches("loud\n.*hello, you from run %d", result.out)
     local told = scratch:orch { "verbs", "shout", "--recipe", scratch:path("demo.lua") }
     assert.matches("It returns { length: integer }.", told.out, 1, true)
-    assert.matches("Defined in " .. verb, told.out, 1, true)
+    assert.matches("Defined in " .. verb .. ".\n", told.out, 1, true)
+    support.check(scratch, scratch:orch { "new", "verb", "run" }, 6, "is a verb of orch's own")
+    assert(fs.rename(verb, scratch:path("verbs/run.lua")))
+    told = scratch:orch { "verbs", "run", "--recipe", scratch:path("demo.lua") }
+    assert.matches("in place of orch's own.\n", told.out, 1, true)
   end)
 end)

@@ -40,6 +40,32 @@ describe("what is written otherwise elsewhere", function()
     end
   end)
 
+  it("expressions of CI services, which nothing replaces", function()
+    for text, words in pairs {
+      ["job:run 'echo ${{ secrets.X }}'"] = 'secrets = { "X" }',
+      ["job:run 'echo ${{ github.sha }}'"] = "job.pipeline.git.revision",
+      ["job:run 'echo << pipeline.number >>'"] = 'try: write "…" .. job.pipeline.number',
+      ["job:docker_build { tags = { 'a:<< parameters.v >>' } }"] = "job.params.v",
+      ["job:restore_cache { key = 'v1-{{ checksum \"a.lock\" }}' }"] = 'files = { "a.lock" }' } do
+      local result = scratch:recipe(text)
+      assert.matches(words, result.err, 1, true)
+      result = scratch:orch { "check", scratch:job(text) }
+      assert.matches("nothing replaces", result.out, 1, true)
+      assert.matches(words, result.out, 1, true)
+    end
+    local meant = [[job:run 'cat > x <<EOF >> y' job:run "docker images --format '{{.ID}}'"
+      job:write { path = 'ci.yml', text = 'run: echo ${{ github.sha }}' }]]
+    assert.matches("nothing found", scratch:orch({ "check", scratch:job(meant) }).out, 1, true)
+  end)
+
+  it("commands and options of other tools", function()
+    for words, args in pairs { ["did you mean 'runs'?"] = { "ls" }, ["mean 'cancel'?"] = { "stop" },
+      ["try: `orch plan RECIPE`"] = { "run", "x.lua", "--dry-run" },
+      ["try: a parameter is given without dashes: v=2"] = { "run", "x.lua", "--v=2" } } do
+      check(scratch, scratch:orch(args), 2, words)
+    end
+  end)
+
   it("a call in another form than it takes", function()
     for body, words in pairs {
       ["job.run 'x'"] = "job:run { … }", ["run 'x'"] = "it is the job's: job:run {",
@@ -53,6 +79,11 @@ describe("what is written otherwise elsewhere", function()
       ["job:log('%d', 'x')"] = "argument #2 to 'format'", ["orch.all { a = 3 }"] = "'a' is a number",
       ["orch.fail()"] = "the recipe says so", ["orch.fail('5% off')"] = "orch: 5% off",
       ["orch.cleanup()"] = "expected orch.cleanup(function() … end)",
+      ["job:http 'example'"] = "the URL 'example' is malformed: it is to begin with http://",
+      ["job:http 'http://x y/?t=secret'"] = "'http://x y/' is malformed",
+      ["job:write { path = 'x', text = '', mode = 755 }"] = 'try: mode = "755"',
+      ["job:ask 'Deploy it?'"] = 'try: job:ask { "deploy", question',
+      ["job:checkout 'main'"] = 'try: job:checkout { ref = "main" }',
       ["job:log(job.pipeline.branch)"] = "did you mean 'git.branch'?" } do
       local result = scratch:recipe(body)
       check(scratch, result, body:find "fail" and 1 or 2, words, "recipe.lua:4")

@@ -16,7 +16,7 @@ job:log("going with %s %s", tostring(yes), version)]]
     local result = orch("run", path)
     assert.equal(5, result.code)
     assert.matches("run 1 is on hold: it asks 'deploy': Deploy%?", result.err)
-    assert.matches("orch answer 1 deploy VALUE && orch resume 1", result.err, 1, true)
+    assert.matches("orch answer 1 deploy yes && orch resume 1", result.err, 1, true)
     assert.equal("hold", json.decode(orch("runs", "--json").out)[1].state)
     assert.matches("nothing to remove", orch("gc", "--keep", "0", "--days", "0").out)
     assert.equal(5, orch("resume", "1").code)

@@ -84,13 +84,13 @@ end)
 describe("plan", function()
   it("lists steps with what was chosen, and outputs", function()
     local job = body_of [[job:run "make"
-job:group("more", function() job:write { path = "f", text = "x", mode = 420 } end)
+job:group("more", function() job:write { path = "f", text = "x", mode = "644" } end)
 return { tag = "1." .. job.pipeline.number }]]
     assert.same({ "run", "group", "write" },
       { job.steps[1].verb, job.steps[2].verb, job.steps[3].verb })
     assert.same({ 0, 0, 1 }, { job.steps[1].depth, job.steps[2].depth, job.steps[3].depth })
     assert.same({ command = "make" }, job.steps[1].options)
-    assert.same({ path = "f", text = "x", mode = 420 }, job.steps[3].options)
+    assert.same({ path = "f", text = "x", mode = "644" }, job.steps[3].options)
     assert.matches("r.lua:3$", job.steps[1].where)
     assert.same({ tag = "1.‹pipeline.number›" }, job.outputs)
     assert.is_nil(job.ends)

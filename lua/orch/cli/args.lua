@@ -1,4 +1,5 @@
 -- Reads a command's arguments by what the command declares.
+local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
 
@@ -39,13 +40,20 @@ local function flag_before_value(spec, word)
   return kind and kind ~= "boolean" and inline == "" and not word:find("=", 1, true) and key or nil
 end
 
+local function refuse_flag(spec, word)
+  local value = spec.pairs and word:match("^%-%-([%a_][%w_.-]*=.*)$")
+  local hint = value and "a parameter is given without dashes: " .. value
+  if word == "--dry-run" then hint = "`orch plan RECIPE` shows what a run would do" end
+  error(error_value.new { kind = "usage", hint = hint or nil,
+    message = ("orch %s: unknown option '%s'%s"):format(spec.command, word,
+      nearest.hint(word, flag_names(spec.flags))) }, 0)
+end
+
 local function take_flag(spec, parsed, args, i)
   local key, kind, name, inline, letter, attached = flag_in(spec, args[i])
   if letter and attached ~= "" and kind == "boolean" then kind = nil end
   if not kind then
-    local known = flag_names(spec.flags)
-    options.usage("orch %s: unknown option '%s'%s", spec.command, args[i],
-      nearest.hint(args[i], known))
+    refuse_flag(spec, args[i])
   end
   if kind == "boolean" then
     if args[i]:find("=", 1, true) then
@@ -105,13 +113,20 @@ local function pairs_of(command, flag, list)
   return map
 end
 
+--- The recipe that a command was given.
+local function recipe_of(parsed, command)
+  if parsed.recipe then return parsed.recipe end
+  error(error_value.new { kind = "usage", hint = require "orch.recipe".near(""),
+    message = ("orch %s: which recipe? (orch %s RECIPE)"):format(command, command) }, 0)
+end
+
 --- A run's number from a text, or nil.
 local function run_number(command, text)
   if not text then return nil end
   local number = math.tointeger(tonumber(text))
-  if not number then options.usage("orch %s: '%s' is no number of a run", command, text) end
+  if not number then options.usage("orch %s: '%s' is no number of a run; `orch runs` lists them", command, text) end
   return number
 end
 
 return { parse = parse, flag_names = flag_names, flag_before_value = flag_before_value,
-  run_number = run_number, pairs_of = pairs_of }
+  run_number = run_number, recipe_of = recipe_of, pairs_of = pairs_of }

@@ -3,7 +3,6 @@ local args = require "orch.cli.args"
 local error_value = require "orch.error"
 local json = require "orch.json"
 local lint = require "orch.lint"
-local options = require "orch.options"
 local plan = require "orch.plan"
 local project = require "orch.project"
 local recipe = require "orch.recipe"
@@ -14,7 +13,7 @@ local SPEC <const> = { command = "check", positional = { "recipe" }, pairs = tru
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
-  if not parsed.recipe then options.usage("orch check: which recipe? (orch check RECIPE)") end
+  args.recipe_of(parsed, "check")
   local made = plan.plan(recipe.load(parsed.recipe),
     { params = parsed.pairs, params_file = parsed.params, jobs = parsed.job,
     project = project.find(parsed.project) })

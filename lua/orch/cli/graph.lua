@@ -1,7 +1,6 @@
 -- orch graph RECIPE [--dot | --json]: which job needs which
 local args = require "orch.cli.args"
 local json = require "orch.json"
-local options = require "orch.options"
 local recipe = require "orch.recipe"
 local say = require "orch.cli.say"
 
@@ -83,7 +82,7 @@ end
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
-  if not parsed.recipe then options.usage("orch graph: which recipe? (orch graph RECIPE)") end
+  args.recipe_of(parsed, "graph")
   local pipeline = recipe.load(parsed.recipe).pipeline
   if parsed.json then print_json(pipeline) elseif parsed.dot then print_dot(pipeline)
   else

@@ -3,6 +3,7 @@ local error_value = require "orch.error"
 local fs = require "orch.fs"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
+local verb = require "orch.verb"
 
 local KINDS <const> = { "recipe", "verb", "test" }
 
@@ -90,6 +91,12 @@ local function main(args)
   end
   if not name:match("^[%a_][%w_]*$") then
     options.usage("orch new: '%s' must be letters, digits and _, not beginning with a digit", name)
+  end
+  if what == "verb" and verb.is_built_in(name) then
+    error(error_value.new { kind = "conflict",
+      message = ("'%s' is a verb of orch's own, which verbs/%s.lua would take the place of"):format(name,
+        name),
+      hint = "give it another name" }, 0)
   end
   local made = MADE[what]
   local path = made.path:format(name)

@@ -3,7 +3,6 @@ local args = require "orch.cli.args"
 local differ = require "orch.diff"
 local error_value = require "orch.error"
 local json = require "orch.json"
-local options = require "orch.options"
 local plan = require "orch.plan"
 local project = require "orch.project"
 local recipe = require "orch.recipe"
@@ -23,7 +22,7 @@ end
 
 local function main(given)
   local parsed = args.parse(SPEC, given)
-  if not parsed.recipe then options.usage("orch plan: which recipe? (orch plan RECIPE)") end
+  args.recipe_of(parsed, "plan")
   local made = plan.plan(recipe.load(parsed.recipe),
     { params = parsed.pairs, params_file = parsed.params,
     jobs = parsed.job, project = project.find(parsed.project) })

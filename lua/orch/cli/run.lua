@@ -43,7 +43,7 @@ end
 local function main(given)
   local parsed = args.parse(SPEC, given)
   if parsed.help and not parsed.recipe then return require "orch.cli.help".main { "run" } end
-  if not parsed.recipe then options.usage("orch run: which recipe? (orch run RECIPE)") end
+  args.recipe_of(parsed, "run")
   if parsed.jobs and parsed.jobs < 1 then
     options.usage("orch run: --jobs takes a number of at least 1")
   end

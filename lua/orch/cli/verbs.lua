@@ -5,7 +5,9 @@ local json = require "orch.json"
 local library = require "orch.library"
 local recipe = require "orch.recipe"
 local say = require "orch.cli.say"
+local shape = require "orch.shape"
 local stub = require "orch.stub"
+local is_built_in = require("orch.verb").is_built_in
 
 -- The help text of a verb is the first comment line of its file.
 local function doc_of(finder, name)
@@ -33,24 +35,35 @@ end
 local COMMON <const> = { name = "the step's title", timeout = "seconds",
   when = "later than on_success: once the body has ended" }
 
+local function widths(schema)
+  local names, types = 0, 0
+  for name, option in pairs(schema.options) do
+    names, types = math.max(names, #name), math.max(types, #option.type)
+  end
+  return names, types
+end
+
 local function print_one(finder, name)
   local verb = finder:find(name) or finder:missing(name)
   say(("%s: %s\n"):format(name, doc_of(finder, name)))
   local schema = verb.schema
+  local names, types = widths(schema)
   for _, each in ipairs(schema.names) do
     local option = schema.options[each]
-    say(("  %-12s %-12s %s%s%s"):format(each, option.type, default_text(option),
-      option.enum and (", one of " .. table.concat(option.enum, ", ")) or "",
+    say(("  %-" .. names .. "s  %-" .. types .. "s  %s%s%s"):format(each, option.type,
+      default_text(option), option.enum and (", one of " .. table.concat(option.enum, ", ")) or "",
       COMMON[each] and "; " .. COMMON[each] or option.doc and "; " .. option.doc or ""))
   end
-  if schema.positional then
-    print(("\njob:%s(x) stands for job:%s { %s = x }."):format(name, name, schema.positional))
-  end
+  say("\n" .. (schema.positional
+    and ("job:%s(x) stands for job:%s { %s = x }."):format(name, name, schema.positional)
+    or #schema.required > 0 and shape.call("job:" .. name, schema, {}) or ("job:%s()"):format(name)))
   if verb.returns then say("It returns " .. verb.returns .. ".") end
   print(("On resume it is %s.%s"):format(verb.replay == "again" and "done again"
     or "answered from the record",
     verb.external and " It has effects outside this machine." or ""))
-  say("Defined in " .. (finder:path(name) or "orch itself") .. ".")
+  local path = finder:path(name)
+  say(("Defined in %s%s."):format(path or "orch itself",
+    path and is_built_in(name) and ", in place of orch's own" or ""))
 end
 
 local function described(finder, name)

@@ -5,7 +5,7 @@
 ---@class (exact) orch.verb.ask
 ---@field default? any
 ---@field enum? any[]
----@field id? string|orch.Secret
+---@field id? string|orch.Secret what `orch answer` calls it
 ---@field max? number
 ---@field min? number
 ---@field name? string|orch.Secret
@@ -18,7 +18,7 @@
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.attach_workspace
----@field at? string|orch.Secret default "."
+---@field at? string|orch.Secret default "."; where to, in the job's directory
 ---@field from? any[] the jobs whose files are meant, of all that this one needs
 ---@field name? string|orch.Secret
 ---@field timeout? number|string|orch.Secret
@@ -28,38 +28,38 @@
 
 ---@class (exact) orch.verb.checkout
 ---@field name? string|orch.Secret
----@field password? string|orch.Secret
----@field path? string|orch.Secret default "."
----@field ref? string|orch.Secret
----@field sha? string|orch.Secret
+---@field password? string|orch.Secret job.secrets.NAME
+---@field path? string|orch.Secret default "."; where to, in the job's directory
+---@field ref? string|orch.Secret a branch or tag; default: HEAD
+---@field sha? string|orch.Secret a commit
 ---@field submodules? boolean default false
 ---@field tags? boolean all tags, as `git describe` needs them; default: those of the project, none of a url
 ---@field timeout? number|string|orch.Secret
----@field url? string|orch.Secret
----@field user? string|orch.Secret
+---@field url? string|orch.Secret another repository than the project
+---@field user? string|orch.Secret for the host of url
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret url
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.docker_build
----@field args? table default {}
+---@field args? table default {}; what ARG names: { NAME = value }
 ---@field auth? table a login or a list of them, for the images that FROM names
----@field cache_from? any[] default {}
+---@field cache_from? any[] default {}; images whose layers may be taken
 ---@field classic? boolean default false; the builder without BuildKit
 ---@field context? string|orch.Secret|table default "."; a directory or tar file of the job, or a git URL#REF:DIR; { git = URL, ref =, dir =, user =, password = }, { tar = FILE, dir = }, { container = NAME, path = PATH }
 ---@field dockerfile? string|orch.Secret default "Dockerfile"; path in the context; with a line break, the text
----@field inline_cache? boolean default false
+---@field inline_cache? boolean default false; makes the image fit for cache_from
 ---@field labels? table default {}
 ---@field name? string|orch.Secret
----@field network? string|orch.Secret
+---@field network? string|orch.Secret of its RUN steps
 ---@field no_cache? boolean default false
 ---@field output? string|orch.Secret FILE.tar or a directory for the result's files; no image is made
----@field platform? string|orch.Secret
----@field pull? boolean default false
+---@field platform? string|orch.Secret linux/arm64
+---@field pull? boolean default false; asks registries also for images that are here
 ---@field secrets? table default {}; { id = job.secrets.NAME | { file = path } }
 ---@field ssh? boolean|string|orch.Secret|table true: $SSH_AUTH_SOCK; a socket's path; { id = path }
----@field tags? any[] default {}
----@field target? string|orch.Secret
+---@field tags? any[] default {}; names of the image: { "HOST/NAME:TAG" }
+---@field target? string|orch.Secret a stage of the Dockerfile
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [string] orch.UnknownOption
@@ -67,7 +67,7 @@
 ---@class (exact) orch.verb.docker_login
 ---@field name? string|orch.Secret
 ---@field password orch.Secret
----@field registry? string|orch.Secret default "docker.io"
+---@field registry? string|orch.Secret default "docker.io"; its host
 ---@field timeout? number|string|orch.Secret
 ---@field username string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
@@ -115,9 +115,9 @@
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.export_vars
----@field file? string|orch.Secret
+---@field file? string|orch.Secret need not be there
 ---@field name? string|orch.Secret
----@field set? table default {}
+---@field set? table default {}; what is added: { NAME = value }
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [integer]? string|orch.Secret file
@@ -125,11 +125,11 @@
 
 ---@class (exact) orch.verb.http
 ---@field body? string|orch.Secret
----@field body_max? integer default 16777216
----@field headers? table default {}
----@field method? string|orch.Secret
+---@field body_max? integer default 16777216; bytes of the answer
+---@field headers? table default {}; { NAME = value }
+---@field method? string|orch.Secret default: GET, and POST with a body
 ---@field name? string|orch.Secret
----@field redirects? integer default 0
+---@field redirects? integer default 0; that are followed
 ---@field timeout? number|string|orch.Secret
 ---@field url? string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
@@ -204,8 +204,8 @@
 
 ---@class (exact) orch.verb.persist_to_workspace
 ---@field name? string|orch.Secret
----@field paths any[]
----@field root? string|orch.Secret default "."
+---@field paths any[] files, directories, patterns: { "dist/**" }
+---@field root? string|orch.Secret default "."; what paths are below
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [string] orch.UnknownOption
@@ -219,7 +219,7 @@
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.read
----@field max? integer default 67108864
+---@field max? integer default 67108864; bytes
 ---@field name? string|orch.Secret
 ---@field path? string|orch.Secret
 ---@field timeout? number|string|orch.Secret
@@ -231,37 +231,37 @@
 ---@field at? string|orch.Secret default "."; the root that they were saved from
 ---@field fallback? any[] default {}; beginnings of other keys that will do
 ---@field files? any[] default {}; a hash of these files is added to the key; without it the newest of the key is next best
----@field key string|orch.Secret
+---@field key string|orch.Secret letters, digits and _ . + -
 ---@field name? string|orch.Secret
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.run
----@field auto_rerun_delay? number|string|orch.Secret default 0
----@field background? boolean default false
----@field capture? boolean default false
----@field check? boolean default true
----@field command? string|orch.Secret|any[]
----@field environment? table default {}
----@field max_auto_reruns? integer default 0
+---@field auto_rerun_delay? number|string|orch.Secret default 0; between them, in seconds, or "10s"
+---@field background? boolean default false; goes on beside what follows, to the job's end
+---@field capture? boolean default false; output of the result is what it printed
+---@field check? boolean default true; false: another exit code than 0 is no failure
+---@field command? string|orch.Secret|any[] a line for the shell; a list: a program and its arguments
+---@field environment? table default {}; { NAME = value }
+---@field max_auto_reruns? integer default 0; when it fails
 ---@field name? string|orch.Secret
----@field no_output_timeout? string|orch.Secret|number default "10m"
----@field ready? table
----@field secrets? any[] default {}
----@field shell? string|orch.Secret|any[]
+---@field no_output_timeout? string|orch.Secret|number default "10m"; 0: none
+---@field ready? table for background, what is waited for: { port =, http = URL, log = PATTERN, command =, timeout = }
+---@field secrets? any[] default {}; names of the job's, which become variables
+---@field shell? string|orch.Secret|any[] default: the job's, else /bin/bash -eo pipefail
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
----@field working_directory? string|orch.Secret default "."
+---@field working_directory? string|orch.Secret default "."; below the job's directory
 ---@field [integer]? string|orch.Secret|any[] command
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.save_cache
 ---@field files? any[] default {}; a hash of these files is added to the key: a lock file
----@field key string|orch.Secret
+---@field key string|orch.Secret letters, digits and _ . + -
 ---@field name? string|orch.Secret
----@field paths any[]
----@field root? string|orch.Secret default "."
+---@field paths any[] files, directories, patterns: { "node_modules" }
+---@field root? string|orch.Secret default "."; what paths are below
 ---@field timeout? number|string|orch.Secret
 ---@field when? "always"|"on_fail"|"on_success" default "on_success"
 ---@field [string] orch.UnknownOption
@@ -281,8 +281,8 @@
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.verb.write
----@field append? boolean default false
----@field mode? integer
+---@field append? boolean default false; to what is there
+---@field mode? string|orch.Secret octal, as chmod takes it: "755"
 ---@field name? string|orch.Secret
 ---@field path string|orch.Secret
 ---@field text string|orch.Secret

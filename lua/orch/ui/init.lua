@@ -74,6 +74,10 @@ local function report(format, f, how)
   local unwritten = close(out)
   if not joined then error(good, 0) end
   if good and not unwritten then return 0 end
+  if unwritten then
+    unwritten.hint = good and "the run went on to its end, good: `orch logs` and `orch show` have it"
+      or nil
+  end
   failure = failure or unwritten
   failure.shown = format ~= "json" -- its step's last lines
   return nil, failure

@@ -8,7 +8,7 @@ return verb.define {
   positional = "id",
   title = function(o) return o.question or "question " .. o.id end,
   options = {
-    id = "string",
+    id = { "string", pattern = "[%w_.-]+", doc = "what `orch answer` calls it" },
     question = "string?",
     type = { "string", default = "approval",
       enum = { "approval", "code", "string", "integer", "number", "boolean" } },
@@ -19,6 +19,7 @@ return verb.define {
     max = "number?",
   },
   plan = function(_, o) return unknown.new("answer " .. tostring(o.id)) end,
+  advice = { id = "job:ask { \"deploy\", question = \"Deploy it?\" }" },
   returns = "string|number|boolean",
   run = function(job, o)
     local text = job:answer_to(o)

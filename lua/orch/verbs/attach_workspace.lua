@@ -4,7 +4,7 @@ local verb = require "orch.verb"
 
 return verb.define {
   positional = "at",
-  options = { at = { "string", default = "." },
+  options = { at = { "string", default = ".", doc = "where to, in the job's directory" },
     from = { "list?", doc = "the jobs whose files are meant, of all that this one needs" } },
   returns = "{ layers: integer, entries: integer }",
   run = function(job, o)

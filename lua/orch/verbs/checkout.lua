@@ -24,19 +24,29 @@ local function look_for_changes(job)
     local joined, good, info = pcall(looking.join, looking)
     if not joined or not good or not info or not info.dirty then return end
     job.bus:emit("warning", { id = job.name, job = job.name,
-      message = "the project has changes that are not committed: jobs see only what is" })
+      message = "the project has changes that are not committed: jobs see only what is committed" })
   end
+end
+
+local function found(o, result, failure)
+  if result then return result end
+  if failure.kind == "missing" and failure.message:find("has no commit yet", 1, true) then
+    failure.hint = "a job checks out what is committed: git add . && git commit"
+  elseif o.url and failure.kind == "usage" and not o.url:find("[:/]") then
+    failure.hint = ("job:checkout { ref = \"%s\" } takes a branch or tag of the project"):format(o.url)
+  end
+  error(failure, 0)
 end
 
 return verb.define {
   positional = "url",
   options = {
-    url = "string?",
-    ref = "string?",
-    sha = "string?",
-    path = { "string", default = "." },
-    user = "string?",
-    password = "string?",
+    url = { "string?", doc = "another repository than the project" },
+    ref = { "string?", doc = "a branch or tag; default: HEAD" },
+    sha = { "string?", doc = "a commit" },
+    path = { "string", default = ".", doc = "where to, in the job's directory" },
+    user = { "string?", doc = "for the host of url" },
+    password = { "string?", doc = "job.secrets.NAME" },
     submodules = { "boolean", default = false },
     tags = { "boolean?",
       doc =
@@ -53,7 +63,7 @@ return verb.define {
     local tags = o.tags or o.tags == nil and not o.url
     local tell_changes = not (o.url or o.ref or o.sha) and look_for_changes(job)
     local result =
-      assert(job.fs.checkout { url = o.url or job.project.dir, ref = o.ref, sha = o.sha,
+      found(o, job.fs.checkout { url = o.url or job.project.dir, ref = o.ref, sha = o.sha,
       into = o.path, user = o.user, password = o.password, submodules = o.submodules, tags = tags,
       times = times_of(job, o) })
     if tell_changes then tell_changes() end

@@ -5,7 +5,7 @@ local verb = require "orch.verb"
 return verb.define {
   positional = "registry",
   options = {
-    registry = { "string", default = "docker.io" },
+    registry = { "string", default = "docker.io", doc = "its host" },
     username = "string",
     password = "secret",
     write_config = { "boolean", default = false, doc = "also where the docker command line looks" },

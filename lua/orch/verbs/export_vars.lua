@@ -5,7 +5,8 @@ local verb = require "orch.verb"
 
 return verb.define {
   positional = "file",
-  options = { file = "string", set = { "table", default = {} } },
+  options = { file = { "string", doc = "need not be there" },
+    set = { "table", default = {}, doc = "what is added: { NAME = value }" } },
   plan = function(_, o)
     local known = setmetatable({}, { __index = function(_, name) return unknown.new(name) end })
     for name, value in pairs(o.set) do known[name] = value end

@@ -4,7 +4,8 @@ local listing = require "orch.listing"
 local verb = require "orch.verb"
 
 return verb.define {
-  options = { root = { "string", default = "." }, paths = "list" },
+  options = { root = { "string", default = ".", doc = "what paths are below" },
+    paths = { "list", doc = "files, directories, patterns: { \"dist/**\" }" } },
   effects = function(o) return { persist = o.paths, root = o.root } end,
   returns = "{ digest: string, entries: integer, size: integer, paths: string[] }",
   run = function(job, o)

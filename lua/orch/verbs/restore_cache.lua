@@ -6,7 +6,7 @@ local verb = require "orch.verb"
 
 return verb.define {
   options = {
-    key = "string",
+    key = { "string", doc = "letters, digits and _ . + -" },
     files = { "list", default = {},
       doc =
       "a hash of these files is added to the key; without it the newest of the key is next best" },

@@ -64,9 +64,14 @@ local function first_line(o)
 end
 
 local function start(job, o)
-  return assert(job.proc.start { argv = argv_of(job, o), env = environment_of(job, o),
+  local child, failure = job.proc.start { argv = argv_of(job, o), env = environment_of(job, o),
     cwd = o.working_directory,
-    quiet = o.background and 0 or duration.seconds("run: no_output_timeout", o.no_output_timeout) })
+    quiet = o.background and 0 or duration.seconds("run: no_output_timeout", o.no_output_timeout) }
+  if child then return child end
+  if failure.kind == "missing" and not job.fs.list(o.working_directory) then
+    require "orch.listing".explain(failure, job, o.working_directory)
+  end
+  error(failure, 0)
 end
 
 -- What shells mean by a code: 128 and more is the signal that ended a program.
@@ -185,18 +190,19 @@ return verb.define {
   title = first_line,
   again = function(o) return o.background end,
   options = {
-    command = "string|list",
-    shell = "string|list?",
-    environment = { "table", default = {} },
-    secrets = { "list", default = {} },
-    working_directory = { "string", default = "." },
-    no_output_timeout = { "string|number", default = "10m" },
-    background = { "boolean", default = false },
-    ready = "table?",
-    check = { "boolean", default = true },
-    max_auto_reruns = { "integer", default = 0, min = 0, max = 5 },
-    auto_rerun_delay = { "number|string", default = 0 },
-    capture = { "boolean", default = false },
+    command = { "string|list", doc = "a line for the shell; a list: a program and its arguments" },
+    shell = { "string|list?", doc = "default: the job's, else /bin/bash -eo pipefail" },
+    environment = { "table", default = {}, doc = "{ NAME = value }" },
+    secrets = { "list", default = {}, doc = "names of the job's, which become variables" },
+    working_directory = { "string", default = ".", doc = "below the job's directory" },
+    no_output_timeout = { "string|number", default = "10m", doc = "0: none" },
+    background = { "boolean", default = false, doc = "goes on beside what follows, to the job's end" },
+    ready = { "table?",
+      doc = "for background, what is waited for: { port =, http = URL, log = PATTERN, command =, timeout = }" },
+    check = { "boolean", default = true, doc = "false: another exit code than 0 is no failure" },
+    max_auto_reruns = { "integer", default = 0, min = 0, max = 5, doc = "when it fails" },
+    auto_rerun_delay = { "number|string", default = 0, doc = "between them, in seconds, or \"10s\"" },
+    capture = { "boolean", default = false, doc = "output of the result is what it printed" },
   },
   advice = { environment = "environment = { NAME = \"value\" }", ready = "ready = { port = 8080 }",
     secrets = "secrets = { \"NAME\" }" },

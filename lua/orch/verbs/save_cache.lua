@@ -5,11 +5,11 @@ local verb = require "orch.verb"
 
 return verb.define {
   options = {
-    key = "string",
+    key = { "string", doc = "letters, digits and _ . + -" },
     files = { "list", default = {},
       doc = "a hash of these files is added to the key: a lock file" },
-    root = { "string", default = "." },
-    paths = "list",
+    root = { "string", default = ".", doc = "what paths are below" },
+    paths = { "list", doc = "files, directories, patterns: { \"node_modules\" }" },
   },
   returns = "{ key: string, saved: boolean }",
   run = function(job, o)
