@@ -37,7 +37,7 @@ end
 
 function Output:send(line)
   self:keep(line)
-  self.bus:emit(self.kind, { id = self.id, job = self.job, line = line })
+  self.bus:emit(self.kind, { id = self.id, job = self.job, line = line, stream = self.stream })
   self.tail_at = self.tail_at % TAIL_LINES + 1
   self.tail[self.tail_at] = line
 end
@@ -64,7 +64,12 @@ end
 
 --- Takes bytes as they come. A secret may lie across two writes and across lines: so it is looked
 --- for before lines are cut.
-function Output:write(bytes) self:cut(self.masked:feed(bytes)) end
+---@param bytes string
+---@param stream? string where the program wrote them
+function Output:write(bytes, stream)
+  self.stream = stream
+  self:cut(self.masked:feed(bytes))
+end
 
 --- Sends what is left without an end of line.
 function Output:end_line()

@@ -112,10 +112,12 @@ function methods.add_jobs(job, given)
 end
 
 --- For verbs: bytes that the step's program printed; a failure's error repeats the last lines.
-function methods.print(_, bytes)
+---@param bytes string
+---@param stream? "stdout"|"stderr" where known; then whole lines
+function methods.print(_, bytes, stream)
   local current = step.current()
   current.ran = true
-  current.output:write(bytes)
+  current.output:write(bytes, stream)
 end
 
 --- For verbs: something the run has made and its summary names.

@@ -42,6 +42,17 @@ describe("a run as JSON", function()
     for kind in found.stdout:match("^kinds (.*)"):gmatch("%S+") do kinds[kind] = true end
   end
 
+  -- By a job in a container: of an image whose first step fails.
+  local function build()
+    local result = scratch:recipe([[
+      job:write { path = "Dockerfile",
+        text = "FROM busybox:1.36\nRUN echo said; sleep 0.1; echo wrong >&2; sleep 0.1; printf 'no end'; exit 3\n" }
+      assert(not pcall(job.docker_build, job, { no_cache = true }))]], { "--format", "json" }, nil,
+      "executor = orch.docker { image = 'busybox:1.36' },")
+    assert.equal(0, result.code, result.all)
+    return result
+  end
+
   it("is what the schema says, every event of it", function()
     check(scratch:orch { "run", DEMO, "speed=50", "--format", "json" })
     check(scratch:orch { "run", DEMO, "speed=50", "fail=true", "--format", "json" })
@@ -75,10 +86,28 @@ orch.job { name = "third", needs = { short = "failed" }, run = function() end },
     check(scratch:orch({ "run", held, "--format", "json", "-k", "--project", scratch.dir },
       { SPEC_SHORT = "ab" }))
     first:wait()
+    if support.services() then check(build()) end
     for _, kind in ipairs(kinds_of_schema()) do
-      -- A container needs a daemon.
-      assert.is_true(kinds[kind] or kind == "container", "no event of kind " .. kind)
+      local of_daemon = not support.services() and (kind == "container" or kind == "step.vertex")
+      assert.is_true(kinds[kind] or of_daemon, "no event of kind " .. kind)
     end
+  end)
+
+  it("tells of a build's parts and of where each line was printed", function()
+    if not support.services() then pending "no services: run tests/run.sh" end
+    local states, lines = {}, {}
+    for line in build().out:gmatch("[^\n]+") do
+      local event = json.decode(line)
+      if event.type == "step.vertex" then
+        local told = states[event.name] or ""
+        states[event.name] = ("%s%s%s "):format(told, event.state, event.seconds and "" or "…")
+      elseif event.stream then
+        lines[#lines + 1] = event.stream .. event.line
+      end
+    end
+    assert.same({ "stdout  said", "stderr  wrong", "stdout  no end" }, lines)
+    assert.equal("started… failed ",
+      states["[2/2] RUN echo said; sleep 0.1; echo wrong >&2; sleep 0.1; printf 'no end'; exit 3"])
   end)
 
   it("tells of a failure what it is, where it was, and what to do", function()

@@ -10,6 +10,7 @@ local HELD_MAX <const> = 16384   -- bytes of a line without an end
 local WARNINGS_MAX <const> = 200
 local VERTEXES_MAX <const> = 10000
 local TRANSFERS_MAX <const> = 10000
+local STREAMS <const> = { "stdout", "stderr" }
 local DETAIL_MAX <const> = 20       -- lines of a warning
 local NAME_MAX <const> = 4096      -- bytes of a vertex's name and the like
 local KEPT_MAX <const> = 16 << 20  -- bytes of all that vertexes under way have printed last
@@ -55,7 +56,7 @@ local function keep(self, bytes)
 end
 
 local function show_line(self, vertex, line)
-  self.job:print("  " .. line .. "\n")
+  self.job:print("  " .. line .. "\n", STREAMS[vertex.stream])
   line = line:sub(1, HELD_MAX)
   vertex.tail[#vertex.tail + 1] = line
   keep(self, #line - (#vertex.tail > TAIL and #table.remove(vertex.tail, 1) or 0))
@@ -72,6 +73,12 @@ end
 local function drop_tail(self, vertex)
   for _, line in ipairs(vertex.tail) do keep(self, -#line) end
   vertex.tail = {}
+end
+
+local function tell(self, vertex, state)
+  vertex.told = true
+  self.job.bus:emit("step.vertex", { id = self.job:step_id(), job = self.job.name,
+    name = vertex.name, state = state, seconds = state ~= "started" and vertex.seconds or nil })
 end
 
 local function show_end(self, vertex, update)
@@ -91,7 +98,10 @@ function Progress:vertex(update)
       self.failed, self.failed_stopped = vertex, stopped
     end
   end
-  if not update.completed then return end
+  if not update.completed then
+    if update.started and not vertex.told then tell(self, vertex, "started") end
+    return
+  end
   if vertex.completed then -- begun again: a source first tells its key, then its content
     vertex.seconds = math.max(vertex.seconds, seconds_of(update))
     return
@@ -99,12 +109,17 @@ function Progress:vertex(update)
   vertex.completed, vertex.cached, vertex.seconds = true, update.cached, seconds_of(update)
   self.done = self.done + 1
   if update.cached then self.cached = self.cached + 1 end
+  tell(self, vertex, update.error and "failed" or update.cached and "cached" or "done")
   show_end(self, vertex, update)
   if not vertex.error then drop_tail(self, vertex) end
 end
 
 function Progress:log(entry)
   local vertex = self:known(entry.vertex, "")
+  if entry.stream ~= vertex.stream then
+    show_held(self, vertex)
+    vertex.stream = entry.stream
+  end
   local held, before = vertex.held .. entry.data, #vertex.held
   for line in held:gmatch("([^\n]*)\n") do show_line(self, vertex, line) end
   vertex.held = held:match("[^\n]*$")

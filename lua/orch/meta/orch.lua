@@ -86,7 +86,8 @@ function Job:add_jobs(jobs) end
 
 ---For verbs: bytes that the step's program printed.
 ---@param bytes string
-function Job:print(bytes) end
+---@param stream? "stdout"|"stderr" where known; then whole lines
+function Job:print(bytes, stream) end
 
 ---For verbs: something the run has made, which its summary names.
 ---@param artifact { kind: string, name: string, digest?: string }
