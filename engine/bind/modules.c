@@ -161,7 +161,11 @@ void bind_open_all(lua_State *L, struct host *host)
     lua_pushcclosure(L, l_search, 1);
     lua_rawseti(L, -2, 2);
     lua_pop(L, 2);
-    lua_pushlightuserdata(L, host);
-    lua_pushcclosure(L, luaopen_orch_error, 1);
-    lua_call(L, 0, 0); /* error values need their metatable before anyone requires the module */
+    /* error values, and the root task, need their metatables before anyone requires the module */
+    static const lua_CFunction first[] = {luaopen_orch_error, luaopen_orch_task};
+    for (size_t i = 0; i < sizeof first / sizeof *first; i++) {
+        lua_pushlightuserdata(L, host);
+        lua_pushcclosure(L, first[i], 1);
+        lua_call(L, 0, 0);
+    }
 }
