@@ -32,11 +32,8 @@ static _Noreturn void stop_now(const struct host *host)
     struct pollfd ready = {.fd = host->parting_fd, .events = POLLOUT};
     if (host->parting && poll(&ready, 1, 0) == 1 && ready.revents == POLLOUT)
         (void)!write(host->parting_fd, host->parting, host->parting_len);
-    struct termios mode;
-    if (host->echo_is_off && tcgetattr(STDIN_FILENO, &mode) == 0) {
-        mode.c_lflag |= ECHO;
-        tcsetattr(STDIN_FILENO, TCSANOW, &mode);
-    }
+    if (host->mode)
+        tcsetattr(STDIN_FILENO, TCSANOW, host->mode);
     _exit(128 + SIGINT);
 }
 
@@ -59,6 +56,8 @@ static void on_signal(int number)
         pthread_kill(handling.main_thread, number);
         return;
     }
+    if (number == SIGINT && handling.host->lent)
+        return;
     int error = errno;
     if (number == SIGINT && ++handling.interrupts >= INTERRUPTS_MAX)
         _exit(128 + SIGINT); /* even the second was not heard */

@@ -10,6 +10,7 @@ static const struct opt start_options[] = {
     {"argv", OPT_LIST, true},     {"cwd", OPT_PLAIN, false},  {"env", OPT_MAP, false},
     {"set", OPT_MAP, false},
     {"input", OPT_TEXT, false},   {"split", OPT_BOOL, false}, {"inherit", OPT_BOOL, false},
+    {"foreground", OPT_BOOL, false},
     {"grace", OPT_NUMBER, false}, {"timeout", OPT_NUMBER, false},
     {"quiet", OPT_NUMBER, false}, {"output_max", OPT_INTEGER, false}, {NULL, 0, false},
 };
@@ -119,6 +120,11 @@ const char **proc_options(lua_State *L, const char *function, struct proc_spec *
         .timeout_ms = opt_milliseconds(L, 1, "timeout", 0),
         .quiet_ms = opt_milliseconds(L, 1, "quiet", 0),
     };
+    spec->foreground = opt_bool(L, 1, "foreground", false);
+    if (spec->foreground) {
+        spec->inherit = true;
+        spec->keepers = NULL;
+    }
     spec->input = opt_text(L, 1, "input", &spec->input_len);
     spec->env = env_block(L, 1, function);
     size_t count;

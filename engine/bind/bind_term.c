@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <termios.h>
@@ -13,16 +14,19 @@
 #include "bind/options.h"
 
 #define READER "orch.term.reader"
+#define LEASE "orch.term.lease"
+#define RESIZE "orch.term.resize"
 
-enum { TEXT_MAX = 16 << 20, PARTING_MAX = 4096, ANSWER_MAX = 4096 };
+enum { TEXT_MAX = 16 << 20, PARTING_MAX = 4096, PIECE_MAX = 16 << 10 };
 
-/* A person's line from the standard input. The terminal itself edits it: one read gets all of
-   it. */
+/* --- reading ---------------------------------------------------------------------------------- */
+
+/* What one read of the standard input gives: of a terminal that edits, a whole line. */
 struct reader {
     struct wait wait;
     struct host *host;
     struct watch *watch;
-    char line[ANSWER_MAX];
+    char piece[PIECE_MAX];
     ssize_t len; /* -1 = none, see err */
     struct err err;
     bool hidden; /* saved is to be restored */
@@ -35,7 +39,9 @@ static void reader_release(struct reader *reader)
     reader->watch = NULL;
     if (reader->hidden)
         tcsetattr(STDIN_FILENO, TCSADRAIN, &reader->saved);
-    reader->hidden = reader->host->echo_is_off = false;
+    if (reader->hidden)
+        reader->host->mode = NULL;
+    reader->hidden = false;
 }
 
 static int reader_gc(lua_State *L)
@@ -46,19 +52,23 @@ static int reader_gc(lua_State *L)
     return 0;
 }
 
-static void on_line(void *arg, int events)
+/* False: there is nothing yet. */
+static bool reader_read(struct reader *reader)
 {
-    struct reader *reader = arg;
-    (void)events;
-    reader->len = read(STDIN_FILENO, reader->line, sizeof reader->line);
+    reader->len = read(STDIN_FILENO, reader->piece, sizeof reader->piece);
     if (reader->len < 0 && (errno == EINTR || errno == EAGAIN))
-        return;
+        return false;
     if (reader->len < 0)
-        err_system(&reader->err, errno, "cannot read from the terminal");
-    if (reader->len == 0)
-        err_set(&reader->err, ERR_MISSING, "nobody answers: the terminal's input has ended");
+        err_system(&reader->err, errno, "cannot read from the standard input");
     reader_release(reader);
-    task_wake(reader);
+    return true;
+}
+
+static void on_readable(void *arg, int events)
+{
+    (void)events;
+    if (reader_read(arg))
+        task_wake(arg);
 }
 
 static void reader_cancel(void *op)
@@ -71,11 +81,40 @@ static int k_line(lua_State *L, int status, lua_KContext context)
 {
     struct reader *reader = (struct reader *)context;
     (void)status;
+    if (reader->len == 0)
+        err_set(&reader->err, ERR_MISSING, "nobody answers: the terminal's input has ended");
     if (reader->len <= 0)
         return bind_fail(L, &reader->err);
     size_t len = (size_t)reader->len;
-    lua_pushlstring(L, reader->line, reader->line[len - 1] == '\n' ? len - 1 : len);
+    lua_pushlstring(L, reader->piece, reader->piece[len - 1] == '\n' ? len - 1 : len);
     return 1;
+}
+
+static int k_read(lua_State *L, int status, lua_KContext context)
+{
+    struct reader *reader = (struct reader *)context;
+    (void)status;
+    if (reader->len < 0)
+        return bind_fail(L, &reader->err);
+    if (reader->len == 0)
+        return 0;
+    lua_pushlstring(L, reader->piece, (size_t)reader->len);
+    return 1;
+}
+
+/* term.read() -> piece | nothing at the end | nil, err */
+static int l_read(lua_State *L)
+{
+    struct reader *reader = bind_wait(L, sizeof *reader, READER, reader_cancel);
+    reader->host = bind_host(L);
+    reader->watch = watch_new(bind_loop(L), STDIN_FILENO, on_readable, reader);
+    if (!reader->watch) { /* a file, which is always ready */
+        while (!reader_read(reader))
+            continue;
+        return k_read(L, LUA_OK, (lua_KContext)reader);
+    }
+    watch_set(reader->watch, WATCH_READ);
+    return bind_yield(L, reader, k_read);
 }
 
 static const struct opt line_options[] = {{"hidden", OPT_BOOL, false}, {NULL, OPT_ANY, false}};
@@ -96,13 +135,154 @@ static int l_read_line(lua_State *L)
     if (opt_bool(L, 1, "hidden", false) && tcgetattr(STDIN_FILENO, &reader->saved) == 0) {
         struct termios quiet = reader->saved;
         quiet.c_lflag &= ~(tcflag_t)ECHO;
-        reader->hidden = reader->host->echo_is_off = true;
+        reader->hidden = true;
+        reader->host->mode = &reader->saved;
         tcsetattr(STDIN_FILENO, TCSADRAIN, &quiet);
     }
-    reader->watch = watch_new(bind_loop(L), STDIN_FILENO, on_line, reader);
+    reader->watch = watch_new(bind_loop(L), STDIN_FILENO, on_readable, reader);
     watch_set(reader->watch, WATCH_READ);
     return bind_yield(L, reader, k_line);
 }
+
+/* --- a terminal that is not ours for a while -------------------------------------------------- */
+
+/* As it was: its mode, and who is in its foreground. */
+struct lease {
+    struct host *host; /* NULL: it has been given back */
+    struct trap *trap; /* SIGWINCH */
+    struct wait *waiter;
+    bool resized;      /* and nobody was told */
+    struct termios mode;
+    pid_t group;       /* ours; 0: it was another that was in the foreground */
+    struct sigaction on_quit;
+};
+
+struct resize {
+    struct wait wait;
+    struct lease *lease;
+};
+
+/* A program that was killed may have left us in the background, where this would stop us. */
+static void restore(const struct lease *lease)
+{
+    sigset_t stop, before;
+    sigemptyset(&stop);
+    sigaddset(&stop, SIGTTOU);
+    pthread_sigmask(SIG_BLOCK, &stop, &before);
+    if (lease->group > 0)
+        tcsetpgrp(STDIN_FILENO, lease->group);
+    tcsetattr(STDIN_FILENO, TCSANOW, &lease->mode);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static void lease_end(struct lease *lease)
+{
+    if (!lease->host)
+        return;
+    restore(lease);
+    sigaction(SIGQUIT, &lease->on_quit, NULL);
+    lease->host->lent = false;
+    lease->host->mode = NULL;
+    lease->host = NULL;
+    trap_free(lease->trap);
+    if (lease->waiter)
+        task_wake(lease->waiter);
+    lease->waiter = NULL;
+}
+
+static int l_close(lua_State *L)
+{
+    lease_end(luaL_checkudata(L, 1, LEASE));
+    return 0;
+}
+
+static void on_resize(void *arg, int number)
+{
+    struct lease *lease = arg;
+    (void)number;
+    lease->resized = true;
+    if (lease->waiter)
+        task_wake(lease->waiter);
+    lease->waiter = NULL;
+}
+
+static struct lease *lease_begin(lua_State *L)
+{
+    struct err err;
+    struct lease *lease = lua_newuserdatauv(L, sizeof *lease, 0);
+    *lease = (struct lease){0};
+    luaL_setmetatable(L, LEASE);
+    if (tcgetattr(STDIN_FILENO, &lease->mode) != 0) {
+        err_set(&err, ERR_MISSING, "the standard input is no terminal");
+        bind_fail(L, &err);
+        return NULL;
+    }
+    lease->host = bind_host(L);
+    lease->host->mode = &lease->mode;
+    const pid_t foreground = tcgetpgrp(STDIN_FILENO);
+    lease->group = foreground == getpgrp() ? foreground : 0;
+    sigaction(SIGQUIT, NULL, &lease->on_quit);
+    lease->trap = trap_new(bind_loop(L), SIGWINCH, on_resize, lease);
+    return lease;
+}
+
+/* term.lend() -> lease | nil, err */
+static int l_lend(lua_State *L)
+{
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    struct lease *lease = lease_begin(L);
+    if (!lease)
+        return 2;
+    sigaction(SIGQUIT, &ignore, NULL);
+    lease->host->lent = true;
+    return 1;
+}
+
+/* term.raw() -> lease | nil, err */
+static int l_raw(lua_State *L)
+{
+    struct lease *lease = lease_begin(L);
+    if (!lease)
+        return 2;
+    struct termios raw = lease->mode;
+    cfmakeraw(&raw);
+    tcsetattr(STDIN_FILENO, TCSANOW, &raw);
+    return 1;
+}
+
+static void resize_cancel(void *op)
+{
+    ((struct resize *)op)->lease->waiter = NULL;
+    task_wake(op);
+}
+
+static int k_resized(lua_State *L, int status, lua_KContext context)
+{
+    struct lease *lease = luaL_checkudata(L, 1, LEASE);
+    (void)status, (void)context;
+    lease->resized = false;
+    return 0;
+}
+
+/* lease:resized(), when the window has another size than when it was last asked */
+static int l_resized(lua_State *L)
+{
+    struct lease *lease = luaL_checkudata(L, 1, LEASE);
+    if (!lease->host)
+        return luaL_error(L, "the terminal has been given back");
+    if (lease->waiter)
+        return luaL_error(L, "another task waits for this already");
+    if (lease->resized)
+        return k_resized(L, LUA_OK, 0);
+    struct resize *resize = bind_wait(L, sizeof *resize, RESIZE, resize_cancel);
+    resize->lease = lease;
+    lease->waiter = &resize->wait;
+    return bind_yield(L, resize, k_resized);
+}
+
+static const luaL_Reg lease_methods[] = {{"close", l_close}, {"resized", l_resized}, {NULL, NULL}};
+
+/* --- what is shown ---------------------------------------------------------------------------- */
 
 static int push_result(lua_State *L, struct buf *text, bool good)
 {
@@ -203,13 +383,16 @@ static int l_flush(lua_State *L)
 static const luaL_Reg functions[] = {
     {"size", l_size}, {"is_tty", l_is_tty},     {"printable", l_printable},
     {"fit", l_fit},   {"parting", l_parting}, {"read_line", l_read_line}, {"flush", l_flush},
-    {NULL, NULL},
+    {"read", l_read}, {"lend", l_lend},       {"raw", l_raw},             {NULL, NULL},
 };
 
 int luaopen_orch_term(lua_State *L);
 int luaopen_orch_term(lua_State *L)
 {
     bind_type(L, READER, NULL, reader_gc);
+    bind_type(L, LEASE, lease_methods, l_close);
+    bind_closable(L, LEASE, l_close);
+    bind_type(L, RESIZE, NULL, NULL);
     bind_module(L, functions);
     return 1;
 }

@@ -5,6 +5,7 @@
 #include "bind/bind.h"
 
 struct keepers;
+struct termios;
 
 struct host {
     struct host *self; /* the extra space of coroutines leads here, of a task's to task->host */
@@ -22,7 +23,9 @@ struct host {
     char *parting; /* written to parting_fd when the program ends at once; NULL = nothing */
     size_t parting_len;
     int parting_fd;
-    bool echo_is_off; /* the terminal does not show what is typed now */
+    /* of the terminal, to be restored when the program ends at once; NULL: it is as it was */
+    const struct termios *mode;
+    bool lent; /* the terminal is a program's now: what is typed there is not for us */
     int argc;
     char **argv;
 };

@@ -22,15 +22,14 @@ enum {
 
 struct proc {
     struct loop *loop;
-    struct proc_spec spec; /* output, split, grace_ms only; the rest was the caller's */
-    char *program;         /* path */
-    char *cwd;             /* NULL: ours */
+    struct proc_spec spec; /* texts and tables in it were the caller's */
+    char *program, *cwd;   /* paths; cwd NULL: ours */
     bool found;            /* there is such a file, whether or not it can be run */
     proc_done *done;
     void *arg;
     struct keeper *keeper; /* NULL without one, and at the end */
     pid_t pid;             /* 0: not known */
-    int pidfd;             /* without a keeper */
+    int pidfd, group;      /* without a keeper; group: for kill, its own, or it alone in ours */
     struct watch *exit_watch;
     bool ended;     /* and what it left running, too */
     bool told;      /* result has its status */
@@ -161,7 +160,7 @@ static void on_exit_seen(void *arg, int events)
         return;
     watch_free(proc->exit_watch);
     proc->exit_watch = NULL;
-    if (proc->result.err.kind != ERR_NONE)
+    if (proc->result.err.kind != ERR_NONE && !proc->spec.foreground)
         kill(-proc->pid, SIGKILL); /* what of the group outlived its leader's TERM */
     take_wait_status(proc, status, &usage);
     end_seen(proc);
@@ -227,7 +226,7 @@ static void on_grace_over(void *arg)
     if (proc->keeper)
         keeper_kill(proc->keeper);
     else
-        kill(-proc->pid, SIGKILL);
+        kill(proc->group, SIGKILL);
 }
 
 /* Without a keeper no SIGCONT: it takes back the SIGSTOP by which a tracer takes hold of a process,
@@ -237,7 +236,7 @@ static void end_tree(struct proc *proc)
     if (proc->keeper)
         keeper_end(proc->keeper);
     else
-        kill(-proc->pid, SIGTERM);
+        kill(proc->group, proc->spec.foreground ? SIGHUP : SIGTERM);
 }
 
 static void stop(struct proc *proc, enum err_kind kind, const char *why)
@@ -275,6 +274,7 @@ static void on_quiet(void *arg)
 static void watch_ends(struct proc *proc, const struct proc_spec *spec)
 {
     if (proc->pidfd >= 0) {
+        proc->group = spec->foreground ? proc->pid : -proc->pid;
         proc->exit_watch = watch_new(proc->loop, proc->pidfd, on_exit_seen, proc);
         watch_set(proc->exit_watch, WATCH_READ);
     }
@@ -304,7 +304,7 @@ static bool start_child(struct proc *proc, const struct proc_spec *spec,
 {
     struct birth birth = {.path = proc->program, .argv = (char *const *)spec->argv,
                           .env = (char *const *)env, .cwd = spec->cwd, .in = ends->in,
-                          .out = ends->out, .err = ends->err,
+                          .out = ends->out, .err = ends->err, .foreground = spec->foreground,
                           .file_limit = loop_file_limit(proc->loop)};
     return birth_watched(&birth, &proc->pid, &proc->pidfd, err);
 }
@@ -378,7 +378,7 @@ void proc_signal(struct proc *proc, int number)
     if (proc->keeper)
         keeper_order(proc->keeper, ORDER_SIGNAL, number);
     else
-        kill(-proc->pid, number);
+        kill(proc->group, number);
 }
 
 void proc_flow(struct proc *proc, bool on)

@@ -23,6 +23,10 @@ struct proc_spec {
     size_t input_len;
     bool split;          /* stderr apart; default: both through one pipe, in the order written */
     bool inherit;        /* standard input, output and error are this process's; no output calls */
+    /* with inherit, and our own child: it stays in our group, so that a shell can take the terminal
+       that we have, and what is typed at it ends it as it ends us; asked to end by HUP, which an
+       interactive shell heeds. What it leaves running is its own affair. */
+    bool foreground;
     uint64_t grace_ms;   /* between TERM and KILL when cancelled; 0 = 5,000 */
     uint64_t timeout_ms; /* cancelled with kind timeout after that long; 0 = never */
     uint64_t quiet_ms;   /* likewise, after that long without output; 0 = never */

@@ -32,8 +32,9 @@ static void be_born(struct birth *birth)
         if (number != SIGKILL && number != SIGSTOP)
             sigaction(number, &usual, NULL);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    setpgid(0, 0);
-    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (!birth->foreground)
+        setpgid(0, 0);
+    prctl(PR_SET_PDEATHSIG, birth->foreground ? SIGHUP : SIGKILL);
     give(birth, birth->in, 0);
     give(birth, birth->out, 1);
     give(birth, birth->err, 2);
@@ -133,7 +134,7 @@ bool birth_watched(struct birth *birth, pid_t *pid, int *pidfd, struct err *err)
     if (*pidfd >= 0)
         return true;
     err_system(err, errno, "cannot watch %s", birth->argv[0]);
-    kill(-*pid, SIGKILL);
+    kill(*pid, SIGKILL);
     waitpid(*pid, NULL, 0);
     return false;
 }

@@ -13,6 +13,7 @@ struct birth {
     char *const *env;
     const char *cwd;
     int in, out, err; /* -1: inherited */
+    bool foreground;  /* in our group; HUP when we die */
     unsigned long file_limit;
     volatile int error; /* shared with the parent while the child runs on its stack */
     volatile bool in_cwd;

@@ -156,6 +156,24 @@ describe("a child", function()
     os.remove(script)
     assert.same({ 0, "through", "err\n" }, { result.code, result.stdout, result.stderr })
   end)
+
+  it("in the foreground stays in our group, and is asked to end by HUP", function()
+    local script = os.tmpname()
+    assert(fs.write(script, [[
+      local fs, proc, task = require "orch.fs", require "orch.proc", require "orch.task"
+      local child = proc.start { foreground = true, argv = { "/bin/bash", "-c",
+        "trap 'echo hup; exit' HUP; cut -d ' ' -f 5 /proc/$$/stat /proc/$PPID/stat; rm $READY; while :; do sleep 0.05; done" } }
+      while fs.stat(os.getenv "READY") do task.sleep(0.01) end
+      child:cancel()
+      local result, failure = child:wait()
+      return result == nil and failure.kind == "cancelled" and 0 or 1]]))
+    local result = assert(proc.run { argv = { fs.real_path("/proc/self/exe"), "lua", script },
+      set = { READY = os.tmpname() }, timeout = 30 })
+    os.remove(script)
+    assert.equal(0, result.code, result.stdout)
+    local own, ours = result.stdout:match("^(%d+)\n(%d+)\nhup\n$")
+    assert.equal(own or result.stdout, ours)
+  end)
 end)
 
 describe("cancelling a child", function()

@@ -170,3 +170,111 @@ describe("term.read_line", function()
     assert.equal("missing\n", result.stdout)
   end)
 end)
+
+describe("term.read", function()
+  local SCRIPT <const> = [[
+    local term = require "orch.term"
+    local size, piece, failure = 0, nil, nil
+    repeat
+      piece, failure = term.read()
+      size = size + #(piece or "")
+    until not piece
+    print(size, failure)
+  ]]
+
+  -- What the script prints whose standard input the shell's words give.
+  local function given(input)
+    local path = os.tmpname()
+    assert(fs.write(path, SCRIPT))
+    local result = assert(proc.run { timeout = 30,
+      argv = { "sh", "-c", input:gsub("ORCH", '"$1" lua "$2"'), "sh", support.orch, path } })
+    os.remove(path)
+    return result.stdout
+  end
+
+  it("gives all of a pipe, a file, and nothing", function()
+    assert.equal("100000\tnil\n", given "head -c 100000 /dev/zero | ORCH")
+    assert.equal("5\tnil\n", given "{ printf ab; sleep 0.1; printf cde; } | ORCH")
+    local file = os.tmpname()
+    assert(fs.write(file, ("x"):rep(50000)))
+    assert.equal("50000\tnil\n", given("ORCH < " .. file))
+    os.remove(file)
+    assert.equal("0\tnil\n", given "ORCH < /dev/null")
+    assert.equal("0\tnil\n", given "ORCH <&-")
+    assert.matches("cannot read from the standard input: Is a directory", given "ORCH < /")
+  end)
+
+  it("takes nothing when it is cancelled", function()
+    local seen = in_terminal([[local task, term = require "orch.task", require "orch.term"
+      local waiting = task.spawn(term.read)
+      task.sleep(0.02)
+      waiting:cancel(require "orch.error".new { kind = "cancelled", message = "enough" })
+      print(select(2, waiting:join()))
+      print("got " .. term.read())]], "wait:enough type:hello\\r")
+    assert.same({ "enough", "hello", "got hello" },
+      { seen.screen[1], seen.screen[2], seen.screen[3] })
+  end)
+end)
+
+describe("a terminal that is not orch's for a while", function()
+  it("passes on each key, tells of a new size, and is as it was", function()
+    local seen = in_terminal([[local task, term = require "orch.task", require "orch.term"
+      do
+        local lease <close> = assert(term.raw())
+        io.write("raw\r\n")
+        io.write("got ", term.read():byte(), "\r\n")
+        lease:resized()
+        io.write(("%d x %d"):format(term.size(0)), "\r\n")
+        local again = task.spawn(lease.resized, lease)
+        task.sleep(0.01)
+        lease:close()
+        again:join()
+        assert(not pcall(lease.resized, lease))
+      end
+      print "given back"
+      print("typed " .. term.read_line())]],
+      "wait:raw type:\\x03 wait:got_3 size:60x20 wait:60_x_20 wait:given_back type:hello\\r")
+    assert.equal(0, seen.code)
+    assert.is_true(seen.echo)
+    assert.matches("hello\ntyped hello", table.concat(seen.all, "\n"), 1, true)
+  end)
+
+  it("is as it was when the program is ended, at once too", function()
+    for _, signals in ipairs { "kill:15", "kill:2 kill:2" } do
+      local seen = in_terminal([[local term = require "orch.term"
+        local lease <close> = assert(term.raw())
+        io.write("raw\r\n") io.flush()
+        require "orch.branches".cleanup(function() require "orch.task".sleep(1) end)
+        require "orch.task".sleep(100)]], "wait:raw " .. signals)
+      assert.equal(signals == "kill:15" and 143 or 130, seen.code)
+      assert.is_true(seen.echo)
+    end
+  end)
+
+  it("is lent: a program has its Ctrl-C, and what it makes of it is undone", function()
+    local seen = in_terminal([[local proc, term = require "orch.proc", require "orch.term"
+      do
+        local lease <close> = assert(term.lend())
+        local child = assert(proc.start { foreground = true, argv = { "bash", "-c",
+          "trap 'echo heard; stty raw -echo; exit 4' INT; echo ready; while :; do sleep 0.05; done" } })
+        print(child:wait().code)
+      end
+      print("typed " .. term.read_line())]], "wait:ready type:\\x03 wait:4 type:hello\\r")
+    assert.equal(0, seen.code, table.concat(seen.all, "\n"))
+    assert.matches("hello\ntyped hello", table.concat(seen.all, "\n"), 1, true)
+    seen = in_terminal([[local lease <close> = require "orch.term".lend()
+      print "ready"
+      require "orch.task".sleep(100)]],
+      "wait:ready type:\\x03\\x03\\x03\\x1c pause:0.1 kill:15")
+    assert.equal(143, seen.code)
+  end)
+
+  it("must be one", function()
+    local path = os.tmpname()
+    assert(fs.write(path, [[local term = require "orch.term"
+      for _, f in ipairs { term.lend, term.raw } do print(f()) end]]))
+    local result = assert(proc.run { argv = { support.orch, "lua", path } })
+    os.remove(path)
+    assert.equal(("nil\tthe standard input is no terminal\n"):rep(2), result.stdout)
+  end)
+end)

@@ -13,6 +13,7 @@ local proc = {}
 ---@field input? string|orch.Secret what it reads from standard input; default: nothing
 ---@field split? boolean standard error apart from standard output; default: both through one pipe, in the order written
 ---@field inherit? boolean standard input, output and error are ours, and there is nothing to read; default false
+---@field foreground? boolean as inherit, and it shares the terminal's foreground with orch: a shell can take it, and give it back; it is asked to end by HUP, and what it leaves running goes on; default false
 ---@field grace? number seconds between TERM and KILL when it is ended; default 5, which 0 stands for too
 ---@field timeout? number seconds after which it is ended, with an error of kind timeout; default 0 = never
 ---@field output_max? integer `run` only: bytes it may print to one output; more ends it, with an error of kind limit; default 16 MiB, at most 1 GiB

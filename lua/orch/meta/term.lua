@@ -47,6 +47,40 @@ function term.parting(fd, text) end
 ---@return orch.error? err
 function term.read_line(options) end
 
+---Waits for the next piece of the standard input, of any size, whatever it is: a terminal, a pipe,
+---a file. Nothing at its end. Cancelled while it waits, it takes nothing.
+---
+---Errors: `io`.
+---@return string? piece at most 16 KiB
+---@return orch.error? err
+function term.read() end
+
+---Lends the terminal of the standard input to a program in the foreground (`proc.start`): until it
+---is given back, Ctrl-C and Ctrl-\ there are not for orch. Then it is as it was, whatever the
+---program has made of it.
+---
+---Errors: `missing` when the standard input is no terminal.
+---@return orch.term.lease? lease
+---@return orch.error? err
+function term.lend() end
+
+---Makes the terminal of the standard input pass on each key as it is typed, Ctrl-C too, and show
+---nothing by itself, until it is given back.
+---
+---Errors: `missing` when the standard input is no terminal.
+---@return orch.term.lease? lease
+---@return orch.error? err
+function term.raw() end
+
+---@class orch.term.lease: userdata
+local lease = {}
+
+---Gives the terminal back as it was. Safe twice; also done by <close>, and when the program ends.
+function lease:close() end
+
+---Waits until the window has been resized since the last call, or the terminal is given back.
+function lease:resized() end
+
 ---Has all that was printed arrived? What is still held back is written first; a write that failed
 ---before counts. A pipe whose reader has gone has had enough: that is no error.
 ---
