@@ -123,6 +123,14 @@ static int l_pending(lua_State *L)
     return 1;
 }
 
+/* spool:failed() */
+static int l_failed(lua_State *L)
+{
+    struct sink *sink = *(struct sink **)luaL_checkudata(L, 1, SPOOL);
+    lua_pushboolean(L, sink && sink->spool && spool_failed(sink->spool));
+    return 1;
+}
+
 static int k_close(lua_State *L, int status, lua_KContext context)
 {
     (void)status;
@@ -151,7 +159,7 @@ static int l_close(lua_State *L)
 
 static const luaL_Reg methods[] = {
     {"write", l_write},     {"frame", l_frame}, {"pending", l_pending},
-    {"close", l_close},     {NULL, NULL},
+    {"failed", l_failed},   {"close", l_close}, {NULL, NULL},
 };
 
 static const luaL_Reg functions[] = {

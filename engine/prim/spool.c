@@ -292,6 +292,14 @@ void spool_frame(struct spool *spool, const void *data, size_t len)
     hand_over(spool);
 }
 
+bool spool_failed(struct spool *spool)
+{
+    pthread_mutex_lock(&spool->mutex);
+    const bool failed = !is_good(spool);
+    pthread_mutex_unlock(&spool->mutex);
+    return failed;
+}
+
 size_t spool_pending(struct spool *spool)
 {
     pthread_mutex_lock(&spool->mutex);

@@ -30,6 +30,8 @@ void spool_write(struct spool *spool, const void *data, size_t len);
 void spool_frame(struct spool *spool, const void *data, size_t len);
 /* Bytes of spool_write that the descriptor has not taken. */
 size_t spool_pending(struct spool *spool);
+/* Has something failed, so that bytes are dropped from now on? */
+bool spool_failed(struct spool *spool);
 /* Writes what is left, the waiting frame too; closed comes from the loop, then spool is gone. */
 void spool_close(struct spool *spool, spool_closed *closed, void *arg);
 /* After spool_close: drops what is left and closes soon, with ERR_CANCELLED if anything was. Safe

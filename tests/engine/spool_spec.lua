@@ -122,17 +122,19 @@ describe("spool", function()
       local s = assert(spool.open(1))
       for i = 1, 100 do s:write(block(i)) end
       while s:pending() > 0 do task.sleep(0.001) end
+      local failed = s:failed()
       for i = 1, 100 do s:write(block(i)) end
       s:frame("x")
       local good, err = s:close()
-      report { good = good == nil, kind = err.kind, message = err.message, pending = s:pending(), again = s:close() }]]
+      report { good = good == nil, kind = err.kind, message = err.message, pending = s:pending(), failed = failed,
+        again = s:close() }]]
     local result =
       assert(proc.run { env = environment, argv = { "/bin/sh", "-c", '"$@" | head -c 3', "sh",
       table.unpack(argv) } })
     assert.equal("000", result.stdout)
     local values = reported()
-    assert.same({ good = true, kind = "io", message = values.message, pending = 0, again = true },
-      values)
+    assert.same({ good = true, kind = "io", message = values.message, pending = 0, failed = true,
+      again = true }, values)
     assert.matches("cannot write output", values.message)
   end)
 

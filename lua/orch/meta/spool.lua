@@ -36,6 +36,9 @@ function Spool:frame(text) end
 ---@return integer bytes that were written but not yet taken by the descriptor; frames do not count
 function Spool:pending() end
 
+---@return boolean failed bytes are dropped from now on, as `close` will tell
+function Spool:failed() end
+
 ---Waits until all is written, the frame too. A second call does nothing and gives true. Cancelled,
 ---it drops what is left.
 ---
