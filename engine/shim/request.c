@@ -6,6 +6,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -59,7 +60,8 @@ static bool take_input(struct request *request, struct wire_frame *frame, struct
     return true;
 }
 
-bool request_take(struct request *request, struct wire_frame *frame, struct err *err)
+/* Its texts; the directory, for the caller to free. */
+static char *take_spec(struct request *request, struct wire_frame *frame)
 {
     request->ended = mem_text(wire_text(frame));
     request->silence_ms = wire_number(frame);
@@ -71,13 +73,52 @@ bool request_take(struct request *request, struct wire_frame *frame, struct err 
     char *cwd = mem_text(wire_text(frame));
     request->argv = take_texts(frame);
     request->env = take_texts(frame);
-    bool good = take_input(request, frame, err);
-    if (good && (!request->argv[0] || !request->argv[0][0]))
-        good = err_set(err, ERR_USAGE, "no program was named");
-    if (good && chdir(cwd) != 0)
-        good = err_system(err, errno, "cannot run %s in directory %s", request->argv[0], cwd);
+    return cwd;
+}
+
+static bool go_to(const struct request *request, const char *cwd, struct err *err)
+{
+    if (!request->argv[0] || !request->argv[0][0])
+        return err_set(err, ERR_USAGE, "no program was named");
+    if (chdir(cwd) == 0)
+        return true;
+    return err_system(err, errno, "cannot run %s in directory %s", request->argv[0], cwd);
+}
+
+bool request_take(struct request *request, struct wire_frame *frame, struct err *err)
+{
+    char *cwd = take_spec(request, frame);
+    const bool good = take_input(request, frame, err) && go_to(request, cwd, err);
     mem_free(cwd);
     return good;
+}
+
+bool request_read(struct request *request, const char *path, struct err *err)
+{
+    struct buf text;
+    buf_init(&text, WIRE_MAX);
+    bool good = file_read(path, &text, err);
+    unlink(path);
+    if (good) {
+        struct wire_frame frame = {.type = 'r', .data = text.data, .len = text.len};
+        char *cwd = take_spec(request, &frame);
+        good = go_to(request, cwd, err);
+        mem_free(cwd);
+    }
+    request->input = -1;
+    mem_wipe(text.data, text.len);
+    return good;
+}
+
+/* Raw calls: those of the C library want to tell its threads. */
+int request_become(const struct request *request)
+{
+    if ((getuid() == 0 &&
+         syscall(SYS_setgroups, request->group_count, request->groups) != 0) ||
+        syscall(SYS_setresgid, request->gid, request->gid, request->gid) != 0 ||
+        syscall(SYS_setresuid, request->uid, request->uid, request->uid) != 0)
+        return errno;
+    return 0;
 }
 
 static void wipe_texts(char **texts)

@@ -11,11 +11,13 @@
    In a container it lies on a volume, and has more lives: `hold` is the main process, `serve` runs
    programs, and reads and writes files, one request after another, as frames on standard input and
    output say (shim/wire.h); `listen` and `relay` make a socket whose other end is orch
-   (shim/relay.h); `end` ends those of these that an earlier session has left. */
+   (shim/relay.h); `enter FILE` is the parent of a program that a person is at, or that stands in a
+   pipe (shim/enter.h); `end` ends those of these that an earlier session has left. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "shim/enter.h"
 #include "shim/nursery.h"
 #include "shim/orphans.h"
 #include "shim/relay.h"
@@ -45,6 +47,8 @@ int main(int argc, char **argv)
     for (size_t i = 0; argc == 2 && i < sizeof lives / sizeof lives[0]; i++)
         if (strcmp(argv[1], lives[i].name) == 0)
             return lives[i].live();
-    fputs("usage: orch-shim nursery|hold|serve|listen|relay|end\n", stderr);
+    if (argc == 3 && strcmp(argv[1], "enter") == 0)
+        return enter_main(argv[2]);
+    fputs("usage: orch-shim nursery|hold|serve|listen|relay|enter FILE|end\n", stderr);
     return 2;
 }

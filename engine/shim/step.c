@@ -9,7 +9,6 @@
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -71,11 +70,7 @@ static void become(struct step *step, const char *path, int out, int err)
     dup2(out, 1);
     dup2(err, 2);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    /* Raw calls: those of the C library want to tell its threads. */
-    if ((getuid() == 0 && syscall(SYS_setgroups, request->group_count, request->groups) != 0) ||
-        syscall(SYS_setresgid, request->gid, request->gid, request->gid) != 0 ||
-        syscall(SYS_setresuid, request->uid, request->uid, request->uid) != 0)
-        step->error = errno;
+    step->error = request_become(request);
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     if (step->error == 0) {
         execve(path, request->argv, request->env);

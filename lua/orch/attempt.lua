@@ -198,4 +198,4 @@ local function attempt(run, definition)
   return state, failure
 end
 
-return { attempt = attempt, wanted = wanted }
+return { attempt = attempt, wanted = wanted, receiver = new_receiver, place_of = place_of }

@@ -25,6 +25,23 @@ local function plain(what, map)
   return copy
 end
 
+--- What a shell step has beside the job's environment. BASH_ENV is sourced at the start of each
+--- bash: what a step exports there, later steps have.
+---@param job orch.Job
+---@param o { secrets: string[], environment: table<string, any> } options of `run`
+---@return table<string, any>
+local function of_step(job, o)
+  local set = { BASH_ENV = job.tmp .. "/bash_env" }
+  for _, name in ipairs(o.secrets) do set[name] = job.secrets[name] end
+  for name, value in pairs(plain("run: environment", o.environment)) do set[name] = value end
+  return set
+end
+
+--- The shell that is there.
+---@param job orch.Job
+---@return string path
+local function shell(job) return job.proc.has("/bin/bash") and "/bin/bash" or "/bin/sh" end
+
 --- A directory that may begin with ~, as a shell reads it.
 ---@param dir string
 ---@param environment table<string, any> whose HOME it is
@@ -38,4 +55,4 @@ local function at_home(dir, environment)
   return tostring(environment.HOME) .. below
 end
 
-return { plain = plain, at_home = at_home }
+return { plain = plain, of_step = of_step, shell = shell, at_home = at_home }

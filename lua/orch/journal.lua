@@ -2,7 +2,6 @@
 --
 -- Starts are posted; an end is recorded before the next step begins, while that is prepared. Around
 -- verbs with effects outside the machine the record survives a power cut too (synchronous FULL).
-local error_value = require "orch.error"
 local fs = require "orch.fs"
 local record = require "orch.record"
 local replay = require "orch.replay"
@@ -48,12 +47,7 @@ end
 --- Goes on with a run: reads what it has recorded. from: the place of a step that, with all after
 --- it in its job, is to be done anew. recipe: where it is now.
 local function reopen(state, number, from, recipe)
-  local lock = state:lock_run(number, true)
-  if not lock then
-    error(error_value.new { kind = "conflict",
-      message = ("run %d is live in another process"):format(number) }, 0)
-  end
-  local self = new(state, number, lock)
+  local self = new(state, number, state:hold_run(number))
   if from then self:forget(from) end
   state:rows("UPDATE runs SET state = 'live', recipe = coalesce(?, recipe), ended = NULL, error = NULL WHERE number = ?",
     recipe, number)

@@ -217,6 +217,16 @@ function State:lock_run(number, wait)
   end
 end
 
+--- The same; raises when another process holds it.
+function State:hold_run(number)
+  local lock = self:lock_run(number, true)
+  if lock then return lock end
+  local holder = (fs.read(self:run_dir(number) .. "/lock") or ""):match("%d+")
+  error(error_value.new { kind = "conflict",
+    message = ("run %d is in use%s: it is gone on with, or somebody has a shell in it (orch shell)")
+      :format(number, holder and (" by process %s"):format(holder) or "") }, 0)
+end
+
 --- The number of a new run, and its lock: held before the run is on record, so that nobody takes it
 --- for interrupted.
 function State:claim()

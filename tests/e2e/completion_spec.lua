@@ -47,6 +47,7 @@ describe("completion", function()
     for _ = 1, 11 do assert.equal(0, scratch:orch({ "run", good }).code) end
     assert.equal("1 10 11", offered("show", "1"):gsub("(%d+) (%d+) (%d+)", "%3 %2 %1"))
     assert.equal("", offered("show", "1", ""))
+    assert.equal("j", offered("shell", "1", ""))
   end)
 
   it("is there for three shells", function()

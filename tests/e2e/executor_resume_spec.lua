@@ -41,7 +41,8 @@ describe("a job in a container, resumed,", function()
     local result = suite:recipe(BODY:format(check))
     assert.equal(1, result.code, result.all)
     assert.matches("kept for `orch resume 1`", result.out, 1, true)
-    local id = assert(result.out:match("look into it with: docker exec %-it (%x+) sh"), result.out)
+    local id = assert(result.out:match("container (%x+) and its volumes are kept"), result.out)
+    assert.matches("look into it with: orch shell 1 job", result.out, 1, true)
     assert.not_equal("", container())
     assert.matches("hosts", docker("exec", id, "ls")) -- in the working directory, while it runs
   end

@@ -46,8 +46,24 @@ local function runs()
   return numbers
 end
 
+-- The jobs of the run that the first word names.
+local function jobs(words)
+  local here = project.find()
+  local begun = state.begin(here)
+  if not begun then return {} end
+  local opened, names = state.open(here, begun), {}
+  local number = math.tointeger(tonumber(words[1])) or 0
+  for i, row in ipairs(opened:rows("SELECT name FROM jobs WHERE run = ? ORDER BY name LIMIT 50",
+    number)) do
+    names[i] = row.name
+  end
+  opened:close()
+  return names
+end
+
 local POSITIONAL <const> = {
   run = runs,
+  job = jobs,
   name = function() return recipe.finder("./recipe.lua"):names() end,
 }
 
@@ -66,7 +82,7 @@ local function arguments(spec, words)
     return flags
   end
   local known = POSITIONAL[spec.positional[at]]
-  return known and known() or {}
+  return known and known(words) or {}
 end
 
 local OTHERS <const> = {

@@ -23,11 +23,7 @@ local function main(given)
       message = ("run %d is %s: there is nothing to give up"):format(number,
       now), hint = now == "live" and ("end it first: orch cancel %d"):format(number) or nil }, 0)
   end
-  local lock = opened:lock_run(number, true)
-  if not lock then
-    error(error_value.new { kind = "conflict",
-      message = ("run %d is live in another process"):format(number) }, 0)
-  end
+  local lock = opened:hold_run(number)
   remains.remove(opened, row)
   opened:remove_jobs(number)
   opened:rows("UPDATE runs SET state = 'discarded' WHERE number = ?", number)

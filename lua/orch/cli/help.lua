@@ -11,6 +11,7 @@ orch runs build jobs written in Lua.
   graph RECIPE     shows which job needs which
   test [FILE|DIR]  runs the tests of recipes, with fakes for what they call
   resume [RUN]     goes on with a run that failed, was cancelled or killed
+  shell [RUN] [JOB]  opens a shell where a job failed
   rerun RUN        does a run again, as a new one
   runs             lists the runs of the project
   show [RUN]       tells what a run did
@@ -102,6 +103,20 @@ background steps are done again, and so is the step that was interrupted.
   orch resume
   orch resume 12 --why
   orch resume 12 --from "Push AWS ECR Public"
+]],
+  shell = [[
+orch shell [RUN] [JOB] [--recipe FILE] [-- COMMAND ARGUMENT...]
+Opens a shell where a run (default: the newest that is not done) stopped in a job (default: the one that failed): in
+the place of the step, with its directory, environment and user, on this machine or in the job's container. Its
+secrets are read anew. Logins and background steps before it are done again, and services run. What you change in
+files stays for `orch resume`; nothing else does. Meanwhile the run cannot be gone on with. The exit code is the
+shell's, or that of a COMMAND in place of it, which may stand in a pipe.
+
+  --recipe FILE  where the recipe is now, when it was moved
+
+  orch shell
+  orch shell 12 test
+  orch shell 12 test -- tar c logs > logs.tar
 ]],
   rerun = [[
 orch rerun RUN [--failed] [--recipe FILE] [--json]

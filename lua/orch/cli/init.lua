@@ -5,7 +5,7 @@ local term = require "orch.term"
 
 local COMMANDS <const> = { "answer", "cancel", "check", "completion", "discard", "doctor", "gc", "graph", "help",
   "logs", "lua", "new",
-  "plan", "rerun", "resume", "run", "runs", "show", "test", "verbs", "version" }
+  "plan", "rerun", "resume", "run", "runs", "shell", "show", "test", "verbs", "version" }
 
 local SHORT <const> = { ["--help"] = "help", ["-h"] = "help", ["--version"] = "version",
   ["-V"] = "version" }
@@ -94,11 +94,26 @@ end
 -- What follows them is not for this program.
 local FOREIGN <const> = { lua = true, completion = true }
 
+-- Nor what follows --.
+local function before_dashes(args)
+  local own = {}
+  for i, each in ipairs(args) do
+    if each == "--" then break end
+    own[i] = each
+  end
+  return own
+end
+
 -- --debug may stand anywhere before the command's own arguments end.
 local function take_debug(args)
   local rest, debugging = {}, os.getenv("ORCH_DEBUG") ~= nil
-  for _, each in ipairs(args) do
-    if each == "--debug" and not FOREIGN[rest[1]] then debugging = true else rest[#rest + 1] = each end
+  local own = #before_dashes(args)
+  for i, each in ipairs(args) do
+    if i <= own and each == "--debug" and not FOREIGN[rest[1]] then
+      debugging = true
+    else
+      rest[#rest + 1] = each
+    end
   end
   return rest, debugging
 end
@@ -128,13 +143,14 @@ local function main(args)
   local rest, debugging = take_debug(args)
   local name = table.remove(rest, 1) or "help"
   name = SHORT[name] or name
-  local as_json = not FOREIGN[name] and wants_json(rest)
+  local own = before_dashes(rest)
+  local as_json = not FOREIGN[name] and wants_json(own)
   if not nearest.contains(COMMANDS, name) then
     return fail({ kind = "usage",
       message = ("there is no command '%s'%s"):format(name, nearest.hint(name, COMMANDS, true)) },
       debugging, as_json)
   end
-  if asks_for_help(name, rest) then name, rest = "help", { name } end
+  if asks_for_help(name, own) then name, rest = "help", { name } end
   local good, result, failure = xpcall(function()
     local code, problem = require("orch.cli." .. name).main(rest, debugging)
     local written, unwritten = term.flush() -- half a list is not taken for whole

@@ -116,4 +116,5 @@ local function main(given)
   end, { why = parsed.why })
 end
 
-return { main = main, spec = SPEC, load_recipe = load_recipe }
+return { main = main, spec = SPEC, load_recipe = load_recipe, newest_open = newest_open,
+  check = check }

@@ -4,10 +4,12 @@
 -- them, and the functions through which verbs reach files and processes; host_tmp is a directory on
 -- this machine. Verbs use nothing else, so that they work wherever the steps run. close(job,
 -- failure), if there is one, is called when the job is over; a title makes opening a step.
+local branches = require "orch.branches"
 local fs = require "orch.fs"
 local options = require "orch.options"
 local proc = require "orch.proc"
 local programs = require "orch.executor.programs"
+local term = require "orch.term"
 
 local Host = {}
 Host.__index = Host
@@ -75,6 +77,20 @@ local function laid(f)
   end
 end
 
+-- A shell at the terminal shares orch's foreground; what stands in a pipe is ended with all that
+-- it has started.
+local function attach(spec)
+  local terminal <close> = term.lend()
+  spec.foreground, spec.inherit = terminal ~= nil, true
+  local child <close>, failure = proc.start(spec)
+  if not child then return nil, failure end
+  local good, result, problem = pcall(child.wait, child)
+  if good then return result, problem end
+  child:cancel()
+  branches.cleanup(function() child:wait() end) -- only then is the terminal its own again
+  error(result, 0)
+end
+
 local function probe(host, port, seconds, words)
   local stream <close>, failure = require "orch.http".stream { host = host, port = port,
     connect_timeout = seconds }
@@ -94,7 +110,8 @@ function Host:open(job)
   assert(fs.make_dir(tmp, tonumber("700", 8)))
   return { dir = dir, tmp = tmp, host_tmp = tmp, fs = files(dir),
     proc = programs.new(job, { dir = dir, tmp = tmp, environment = changed(job) },
-      { start = laid(proc.start), run = laid(proc.run), has = has, probe = probe }) }
+      { start = laid(proc.start), run = laid(proc.run), attach = laid(attach), has = has,
+        probe = probe }) }
 end
 
 ---@param given { working_directory?: string }

@@ -3,11 +3,13 @@ local environments = require "orch.environment"
 local fs = require "orch.fs"
 
 --- job.proc: proc.start and proc.run, in the working directory, where job.env and then spec.env are
---- laid over the environment; has(path), whether a program is there; probe(host, port, seconds,
---- words), whether something listens, as seen from the steps, and what it says to some words.
+--- laid over the environment; attach, which runs a program at the terminal, or in the pipes, that
+--- are orch's own, until it has ended: its result, with its code or signal; has(path), whether a
+--- program is there; probe(host, port, seconds, words), whether something listens, as seen from the
+--- steps, and what it says to some words.
 ---@param job orch.Job
 ---@param place { dir: string, tmp: string, environment: table<string, any> } what steps begin with; false: without that variable
----@param functions { start: function, run: function, has: function, probe: function }
+---@param functions { start: function, run: function, attach: function, has: function, probe: function }
 ---@return table
 local function new(job, place, functions)
   local base = { TMPDIR = place.tmp, ORCH = "true", CI = "true" }
@@ -28,6 +30,7 @@ local function new(job, place, functions)
   end
   return { has = functions.has, probe = functions.probe,
     start = function(spec) return functions.start(prepared(spec)) end,
+    attach = function(spec) return functions.attach(prepared(spec)) end,
     run = function(spec) return functions.run(prepared(spec)) end }
 end
 

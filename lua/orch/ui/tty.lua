@@ -189,7 +189,10 @@ handlers["run.end"] = function(self, event)
   self:line(("%s %s"):format(self.style:mark(event.status), self.style:paint(colour[event.status],
     ("run %d%s %s %s"):format(event.number, words[event.status],
       event.status == "hold" and "after" or "in", clock.duration(event.seconds)))))
-  if event.resumable then self:line(("  go on with: orch resume %d"):format(event.number)) end
+  if event.resumable then
+    local look = event.status == "failed" and ("  or look into it: orch shell %d"):format(event.number)
+    self:line(("  go on with: orch resume %d"):format(event.number) .. (look or ""))
+  end
   self.over = true
 end
 

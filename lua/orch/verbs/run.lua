@@ -1,7 +1,7 @@
 -- Runs a shell command, or a program with its arguments, and shows what it prints.
 local branches = require "orch.branches"
 local duration = require "orch.duration"
-local environments = require "orch.environment"
+local environment = require "orch.environment"
 local error_value = require "orch.error"
 local options = require "orch.options"
 local readiness = require "orch.readiness"
@@ -12,15 +12,10 @@ local verb = require "orch.verb"
 local DELAY_MAX <const> = 600   -- seconds
 local LINE_MAX <const> = 65536  -- of a line that readiness looks at
 
--- CircleCI's default shell: stops at the first command that fails, in a pipe too; not a login
--- shell.
-local function default_shell(job)
-  return { job.proc.has("/bin/bash") and "/bin/bash" or "/bin/sh", "-eo", "pipefail" }
-end
-
+-- CircleCI's default: stops at the first command that fails, in a pipe too; not a login shell.
 local function shell_of(job, o)
   local shell = o.shell or job.shell
-  if not shell then return default_shell(job) end
+  if not shell then return { environment.shell(job), "-eo", "pipefail" } end
   if type(shell) == "table" then return table.move(shell, 1, #shell, 1, {}) end
   local words = {}
   for word in shell:gmatch("%S+") do words[#words + 1] = word end
@@ -33,16 +28,6 @@ local function argv_of(job, o)
   argv[#argv + 1] = "-c"
   argv[#argv + 1] = o.command
   return argv
-end
-
--- BASH_ENV is sourced at the start of each bash: what a step exports there, later steps have.
-local function environment_of(job, o)
-  local environment = { BASH_ENV = job.tmp .. "/bash_env" }
-  for _, name in ipairs(o.secrets) do environment[name] = job.secrets[name] end
-  for name, value in pairs(environments.plain("run: environment", o.environment)) do
-    environment[name] = value
-  end
-  return environment
 end
 
 -- Every program on the machine can read a command line.
@@ -64,7 +49,7 @@ local function first_line(o)
 end
 
 local function start(job, o)
-  local child, failure = job.proc.start { argv = argv_of(job, o), env = environment_of(job, o),
+  local child, failure = job.proc.start { argv = argv_of(job, o), env = environment.of_step(job, o),
     cwd = o.working_directory,
     quiet = o.background and 0 or duration.seconds("run: no_output_timeout", o.no_output_timeout) }
   if child then return child end

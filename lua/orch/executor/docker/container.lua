@@ -238,4 +238,4 @@ local function bring_up(job, world)
   assert(engine:start(world.id))
 end
 
-return { look = look, find = find, bring_up = bring_up }
+return { look = look, find = find, bring_up = bring_up, end_orphans = end_orphans }

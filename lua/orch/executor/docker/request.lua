@@ -48,6 +48,12 @@ local function encode(identity, ended, spec)
   return packed(texts)
 end
 
+--- The payload of a request, for `orch-shim enter`.
+---@param identity { uid: integer, gid: integer, groups: integer[] }
+---@param spec { argv: table, cwd: string, env: table }
+---@return string|orch.Secret
+local function payload(identity, spec) return encode(identity, "", spec) end
+
 --- Asks for the program; raises when the connection breaks.
 ---@param wire table
 ---@param identity { uid: integer, gid: integer, groups: integer[] }
@@ -66,4 +72,4 @@ local function send(wire, identity, ended, spec)
   assert(wire:send("g"))
 end
 
-return { send = send, GRACE = GRACE }
+return { send = send, payload = payload, GRACE = GRACE }

@@ -1,5 +1,6 @@
 -- The world of one job: its container, services and volumes, and the shims in it; made, or found
 -- again as an earlier session of the run has left it.
+local attach = require "orch.executor.docker.attach"
 local branches = require "orch.branches"
 local child = require "orch.executor.docker.child"
 local client = require "orch.docker.client"
@@ -168,6 +169,7 @@ local function processes(job, world)
     environment = world.identity.environment }, {
     start = function(spec) return child.start(world, spec) end,
     run = function(spec) return child.run(world, spec) end,
+    attach = function(spec) return attach.attach(world, spec) end,
     has = function(path) return world.files.stat(path) ~= nil end,
     probe = function(host, port, seconds, words)
       local address = world.services and world.services:address(host) or host
@@ -218,8 +220,8 @@ local function close(job, world, failure)
     return
   end
   if world.id then
-    job:log("container %s and its volumes are kept for `orch resume %d`; look into it with: docker exec -it %s sh",
-      world.id:sub(1, 12), job.journal.number, world.id:sub(1, 12))
+    job:log("container %s and its volumes are kept for `orch resume %d`; look into it with: orch shell %d %s",
+      world.id:sub(1, 12), job.journal.number, job.journal.number, job.name)
   end
 end
 
