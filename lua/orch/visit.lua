@@ -2,6 +2,7 @@
 -- would go on, and there something else is done. What has succeeded is answered from the record;
 -- the container, logins and background steps are made again, since they are what the step finds.
 -- Nothing is recorded.
+local adoption = require "orch.adoption"
 local attempt = require "orch.attempt"
 local error_value = require "orch.error"
 local event = require "orch.event"
@@ -60,12 +61,69 @@ local function open(spec)
     id = row.id, dir = opened:run_dir(row.number), options = record.decode(row.options),
     params = strict(record.decode(row.params), "job.params"), outputs = outputs_of(kept),
     bus = event.bus(mask.new()), warned = {}, cwd = assert(fs.cwd()) }
-  function self.add_jobs(_, definitions) return self.recipe.pipeline:grow(definitions) end
+  function self.add_jobs(_, definitions)
+    local pipeline, names, new = self.recipe.pipeline, {}, {}
+    for i, each in ipairs(definitions) do
+      names[i] = each.name
+      if not pipeline.by_name[each.name] and not pipeline.instances[each.name] then
+        new[#new + 1] = each
+      end
+    end
+    pipeline:grow(new)
+    return names
+  end
   kept.masker, self.bus.run = self.bus.masker, row.number
   self.bus:subscribe(spec.tell)
   self.recipe.words:go_to { write = nothing }
   self.workspace = workspace.new(opened.dir .. "/store", kept)
   return self
+end
+
+-- --- jobs that others have added -----------------------------------------------------------------
+
+local NOWHERE <const> = { open = function() error(OVER, 0) end }
+
+-- Only what is on record is answered, and no world is there: all that is wanted is in the recipe.
+local function only_answered(job, spec, f, ...)
+  if spec.verb == "group" or spec.verb == "add_jobs" then return step.run(job, spec, f, ...) end
+  return step.run(job, spec, function()
+    local recorded = job.journal.recorded[step.current().id]
+    if not (recorded and recorded.state == "success" and recorded.result) then error(OVER, 0) end
+    return record.decode(recorded.result)
+  end)
+end
+
+local function place_of(self, name)
+  local recorded = self.journal.jobs[name]
+  return attempt.place_of(name, recorded and recorded.attempt or 1)
+end
+
+local function add_again(self, name)
+  local definition = self.recipe.pipeline.by_name[name]
+  local job = attempt.receiver(self, definition, place_of(self, name))
+  job.executor, job.run_step = NOWHERE, only_answered
+  receiver.perform(job, function()
+    definition.run(job)
+    error(OVER, 0) -- nothing is tidied up
+  end)
+end
+
+--- Is it a job of the recipe, or one that a body has added to the run?
+---@param self table what `open` gave
+---@param name string
+---@return boolean
+local function has(self, name)
+  local by_name, entered, more = self.recipe.pipeline.by_name, {}, true
+  while not by_name[name] and more do
+    more = false
+    for adder in pairs(self.journal.jobs) do
+      if by_name[adder] and not entered[adder] and adoption.has_grown(self.journal, adder) then
+        entered[adder], more = true, true
+        add_again(self, adder)
+      end
+    end
+  end
+  return by_name[name] ~= nil
 end
 
 -- --- where it stops ------------------------------------------------------------------------------
@@ -176,8 +234,7 @@ end
 ---@param name string the job
 ---@param f fun(job: orch.Job, at: table): any
 local function visit(self, name, f)
-  local definition, recorded = self.recipe.pipeline.by_name[name], self.journal.jobs[name]
-  local place = attempt.place_of(name, recorded and recorded.attempt or 1)
+  local definition, place = self.recipe.pipeline.by_name[name], place_of(self, name)
   local job = attempt.receiver(self, definition, place)
   local stop = setmetatable({ target = last_step(self.journal, name, place), busy = 0,
     visitor = task.current() }, Stop)
@@ -197,4 +254,4 @@ local function visit(self, name, f)
   return table.unpack(result, 1, result.n)
 end
 
-return { open = open, visit = visit }
+return { open = open, has = has, visit = visit }

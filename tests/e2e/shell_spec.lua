@@ -227,6 +227,20 @@ end }]])
     assert.equal("inner\nonce\n", result.out, result.all)
   end)
 
+  it("opens in a job that another has added", function()
+    local path = scratch:job [[
+      job:run { "echo once >> ran" }
+      job:add_jobs { orch.job { name = "added", run = function(added)
+        added:add_jobs { orch.job { name = "further", run = function(further)
+          further:run { "exit 3", environment = { STEP = "further" } }
+        end } }
+      end } }
+      job:run { "exec sleep 1000", background = true }]]
+    assert.equal(1, scratch:orch({ "run", path }).code)
+    local result = shell("--", "sh", "-c", "echo $STEP; cat ../../job/work/ran")
+    assert.equal("further\nonce\n", result.out, result.all)
+  end)
+
   it("is named at a terminal when a run has failed", function()
     local path = scratch:job 'job:run "exit 3"'
     local seen = terminal.see(scratch, "", { "run", path })

@@ -155,7 +155,7 @@ local function main(given)
   local name = choose(opened:all("jobs", row.number), loaded.pipeline, row.number, parsed.job)
   local visited = visit.open { recipe = loaded, project = here, row = row, state = opened,
     tell = teller }
-  if not loaded.pipeline.by_name[name] then
+  if not visit.has(visited, name) then
     missing(("job '%s' is not in %s%s"):format(name, loaded.path,
       nearest.hint(name, loaded.pipeline.names)))
   end
