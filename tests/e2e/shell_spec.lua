@@ -246,4 +246,14 @@ end }]])
     local seen = terminal.see(scratch, "", { "run", path })
     assert.matches("go on with: orch resume 1  or look into it: orch shell 1", seen.text, 1, true)
   end)
+
+  it("is opened by a run that fails, when it was asked for and there is a terminal", function()
+    local path = scratch:job 'job:run { "exit 3", name = "bad" }'
+    local seen = terminal.see(scratch, "wait:job] type:exit_9\\r", { "run", "--on-fail", "shell", path })
+    assert.equal(1, seen.code, seen.text) -- of the run
+    assert.matches("run 1, job job, in place of the step: bad", seen.text, 1, true)
+    assert.matches("orch: exit 3: exit code 3", seen.text, 1, true)
+    assert.equal(1, scratch:orch({ "run", "--on-fail", "shell", path }).code)
+    assert.equal(2, scratch:orch({ "run", "--on-fail", "sheep", path }).code)
+  end)
 end)

@@ -31,7 +31,7 @@ complete -c orch -a '(orch completion words (commandline -opc)[2..-1] (commandli
 ]],
 }
 
-local VALUES <const> = { format = { "plain", "json", "tty" } }
+local VALUES <const> = { format = { "plain", "json", "tty" }, on_fail = { "shell" } }
 local RUNS <const> = "SELECT number FROM runs ORDER BY number DESC LIMIT 50"
 
 -- The project's runs, the newest first. Looking makes no record, and no recipe is loaded: that

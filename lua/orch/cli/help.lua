@@ -47,6 +47,7 @@ job.pipeline is given likewise: pipeline.git.branch=main; also number, id, git.t
   --answer NAME=VALUE  answers a question beforehand; may be repeated
   --project DIR    the project (default: the git top of the working directory)
   --format FORMAT  plain, json (events as lines; also --json), tty (default on a terminal)
+  --on-fail shell  opens `orch shell` where a job has failed, if there is a terminal
 
 ORCH_PARAM_NAME in the environment sets a parameter too. Recipes find modules and verbs/ beside them and in
 the directories of ORCH_PATH.

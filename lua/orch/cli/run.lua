@@ -12,7 +12,7 @@ local SPEC <const> = {
   pairs = true,
   flags = { job = "list", project = "string", keep_going = "boolean", jobs = "integer",
     format = "string",
-    params = "string", help = "boolean", answer = "list", json = "boolean" },
+    params = "string", help = "boolean", answer = "list", json = "boolean", on_fail = "string" },
   short = { j = "jobs", k = "keep-going", h = "help" },
 }
 
@@ -40,12 +40,24 @@ local function print_help(loaded, path)
   return 0
 end
 
+-- A shell where a job failed. What is wrong with it is told beside that.
+local function open_shell(parsed, number, failure)
+  if not (number and failure.job) or failure.hold or failure.kind == "cancelled" then return end
+  local words = { tostring(number), failure.job }
+  if parsed.project then table.move({ "--project", parsed.project }, 1, 2, 3, words) end
+  local good, problem = pcall(require "orch.cli.shell".main, words)
+  if not good then failure.hint = ("no shell: %s"):format(problem) end
+end
+
 local function main(given)
   local parsed = args.parse(SPEC, given)
   if parsed.help and not parsed.recipe then return require "orch.cli.help".main { "run" } end
   args.recipe_of(parsed, "run")
   if parsed.jobs and parsed.jobs < 1 then
     options.usage("orch run: --jobs takes a number of at least 1")
+  end
+  if parsed.on_fail and parsed.on_fail ~= "shell" then
+    options.usage("orch run: --on-fail takes shell, got '%s'", parsed.on_fail)
   end
   local found = project.find(parsed.project)
   local base = not parsed.help and state.begin(found) or nil
@@ -54,8 +66,9 @@ local function main(given)
   local loaded = recipe.load(parsed.recipe, not parsed.help)
   if parsed.help and parsed.json then return print_json(loaded) end
   if parsed.help then return print_help(loaded, parsed.recipe) end
-  local format = ui.format(parsed)
-  return ui.report(format, function(reporters)
+  local format, number = ui.format(parsed), nil
+  local code, failure = ui.report(format, function(reporters)
+    table.insert(reporters, function(event) number = event.number or number end)
     return run.run {
       recipe = loaded,
       project = found,
@@ -70,6 +83,10 @@ local function main(given)
       reporters = reporters,
     }
   end)
+  if failure and parsed.on_fail and ui.interactive(format) then
+    open_shell(parsed, number, failure)
+  end
+  return code, failure
 end
 
 return { main = main, spec = SPEC }
