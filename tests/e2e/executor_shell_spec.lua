@@ -81,7 +81,7 @@ describe("a shell in the container of a job", function()
     local seen = see([[wait:job] type:echo_$OF\x5fSTEP-$OF\x5fBASH\x5fENV;id_-un;stty_size\r ]]
       .. [[wait:40_100 snap:before size:70x20 type:until_test_"$(stty_size)"_=_"20_70";do_sleep_0.1;done;echo_"re"sized\r ]]
       .. [[wait:resized type:test_-O_$(tty)&&sh_-c_'echo_"o"wner;exec_sleep_1000'\r wait:owner type:\x03 ]]
-      .. [[type:touch_../mended;exit_6\r]])
+      .. [[type:\x10\x11\x03 type:touch_../mended;exit_6\r]])
     assert.equal(6, seen.code, seen.text)
     assert.matches("of%-the%-step%-of%-bash%-env\ncircleci\n40 100",
       table.concat(seen.snaps.before, "\n"))

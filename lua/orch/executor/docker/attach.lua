@@ -18,6 +18,9 @@ local HEAD <const> = 8            -- the daemon's, before each piece of what is 
 local BEHIND_MAX <const> = 1 << 20 -- bytes that whoever reads us has not taken
 local POLL <const> = 0.02
 local SIGPIPE <const> = 13
+-- In place of Ctrl-P Ctrl-Q, by which the daemon would leave the program, and until then hold back
+-- a Ctrl-P that was meant for it: a sequence that nobody types. It cannot be none.
+local DETACH_KEYS <const> = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-@"
 local END_SECONDS <const> = 10    -- from the end of the stream until the daemon knows of the exec's
 
 -- --- the exec ------------------------------------------------------------------------------------
@@ -25,6 +28,7 @@ local END_SECONDS <const> = 10    -- from the end of the stream until the daemon
 local function create(world, path, terminal)
   local made = assert(world.engine:call(wire.OP, "POST", ("/containers/%s/exec"):format(world.id),
     { json = { AttachStdin = true, AttachStdout = true, AttachStderr = true, Tty = terminal,
+      DetachKeys = terminal and DETACH_KEYS or nil,
       Cmd = json.array { wire.SHIM, "enter", path }, User = "0", WorkingDir = "/" } }))
   return made.Id
 end
