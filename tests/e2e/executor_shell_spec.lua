@@ -110,7 +110,10 @@ describe("a shell in the container of a job", function()
   end)
 
   it("starts a container that has stopped, and says what to do when it is gone", function()
+    local child = suite.scratch:start { "shell", "1", "--", "sh", "-c", "echo ready; sleep 1000" }
+    assert.equal("ready\n", child:read())
     docker("kill", container())
+    assert.equal(137, assert(child:wait()).code)
     assert.equal("sub\n", shell("ls", "..").out)
     docker("rm", "-f", container())
     for name in docker("volume", "ls", "-q", "--filter", "label=orch.run"):gmatch "%S+" do
