@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -21,6 +22,7 @@ enum {
     GRACE_MS = 2000,
     STRAY_GRACE_MS = 500, /* for what is left when the program itself has exited */
     KILL_LIMIT_MS = 10000, /* what the kernel does not let go is left */
+    SIZE_LIMIT_MS = 2000,  /* where ours has none either, there is none to come */
     POLL_MS = 20,
 };
 
@@ -113,6 +115,17 @@ static void give_streams(const struct request *request)
     }
 }
 
+/* A terminal that the daemon has just made has no size until orch has told it. */
+static void await_size(void)
+{
+    const struct timespec pause = {.tv_nsec = POLL_MS * 1000000L};
+    const long deadline = now_ms() + SIZE_LIMIT_MS;
+    struct winsize size;
+    while (ioctl(STDIN_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_col == 0 &&
+           now_ms() < deadline)
+        nanosleep(&pause, NULL);
+}
+
 int enter_main(const char *path)
 {
     struct err err;
@@ -125,6 +138,7 @@ int enter_main(const char *path)
     if (!program)
         return say(&err);
     give_streams(&request);
+    await_size();
     prctl(PR_SET_CHILD_SUBREAPER, 1);
     hold_signals(&held);
     const pid_t pid = fork();

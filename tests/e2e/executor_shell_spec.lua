@@ -77,11 +77,20 @@ describe("a shell in the container of a job", function()
     assert.is_nil(docker("exec", container(), "ls", "/.orch"):find("enter", 1, true))
   end)
 
+  it("knows the terminal's size from the beginning, and gets every key", function()
+    local seen = terminal.see(suite.scratch, [[wait:ready type:\x10\x11\x03]], { "shell", "1", "job",
+      "--", "sh", "-c", "stty size; stty raw -echo; echo ready; head -c 3 | od -An -tx1; exit 6" },
+      suite.scratch.env)
+    assert.equal(6, seen.code, seen.text)
+    assert.matches("\n40 100\nready", seen.text, 1, true)
+    assert.matches("10 11 03", seen.text, 1, true)
+  end)
+
   it("is a terminal's, of its size, and leaves the files for resume", function()
     local seen = see([[wait:job] type:echo_$OF\x5fSTEP-$OF\x5fBASH\x5fENV;id_-un;stty_size\r ]]
       .. [[wait:40_100 snap:before size:70x20 type:until_test_"$(stty_size)"_=_"20_70";do_sleep_0.1;done;echo_"re"sized\r ]]
       .. [[wait:resized type:test_-O_$(tty)&&sh_-c_'echo_"o"wner;exec_sleep_1000'\r wait:owner type:\x03 ]]
-      .. [[type:\x10\x11\x03 type:touch_../mended;exit_6\r]])
+      .. [[type:echo_"b"ack\r wait:back type:touch_../mended;exit_6\r]])
     assert.equal(6, seen.code, seen.text)
     assert.matches("of%-the%-step%-of%-bash%-env\ncircleci\n40 100",
       table.concat(seen.snaps.before, "\n"))
