@@ -87,12 +87,25 @@ local function gone_on_outside(self, place, step)
   return false
 end
 
+local function is_below(id, parent) return id:sub(1, #parent + 1) == parent .. "/" end
+
+-- Did it go on in branches of its own, neither the step's nor those that tidy up after the body?
+local function gone_on_below(self, step)
+  for id, area in pairs(self.areas) do
+    if area.last and area.last.seq > step.seq and is_below(id, step.branch)
+      and not is_below(id, step.id) and not id:find("/~tidying", 1, true) then
+      return true
+    end
+  end
+  return false
+end
+
 -- Did the body go on after that step had failed? A failure that ended the job has lost its result.
 local function caught(self, place, step)
   if step.state ~= "failed" or not step.result then return false end
   local last = area_of(self, step.branch).last
-  return last.seq > step.seq and last.id:sub(1, #step.id + 1) ~= step.id .. "/"
-    or gone_on_outside(self, place, step)
+  return last.seq > step.seq and not is_below(last.id, step.id)
+    or gone_on_below(self, step) or gone_on_outside(self, place, step)
 end
 
 -- Was it cancelled since a branch beside it failed, and did the body go on after that?

@@ -116,6 +116,19 @@ end }]]):gsub("TRACE", case.trace)))
     assert.matches("\n%-%- echo a%-begins[^\n]*  %(cancelled before%)\n", result.out)
   end)
 
+  it("gives a body that went on in branches after a failure the same failure again", function()
+    local path = case:recipe((([[return orch.job { name = "j", run = function(job)
+  job:run { "echo tidy >> TRACE", when = "always" }
+  local good, failure = pcall(job.run, job, "echo try >> TRACE; exit 7")
+  orch.all { a = function() job:run("echo " .. failure.code .. " >> TRACE") job:run "test -e GO" end }
+end }]]):gsub("TRACE", case.trace):gsub("GO", case.go)))
+    assert.equal(1, scratch:orch({ "run", path }).code)
+    scratch:write("go", "")
+    local result = case:resume()
+    assert.equal(0, result.code, result.all)
+    assert.equal("try 7 tidy tidy", case:traced())
+  end)
+
   it("does again what had failed when the body tidied up by itself and then failed with it",
     function()
     local path = case:recipe((([[return orch.job { name = "j", run = function(job)
