@@ -1,5 +1,5 @@
 -- Finds in a plan what would go wrong, or not do what its author thinks.
-local foreign = require "orch.foreign"
+local foreign = require "orch.lint_foreign"
 local overlap = require("orch.overlap").overlap
 local reference = require "orch.docker.reference"
 local secrets = require "orch.lint_secrets"
@@ -225,15 +225,6 @@ function rules.put_off_too_late(plan, findings)
   end
 end
 
-function rules.foreign_expressions(plan, findings)
-  each_step(plan, function(entry)
-    local expression, hint = foreign.find_in(entry.options or {})
-    if expression then
-      findings:add(entry.where, ("%s: nothing replaces %s here"):format(entry.verb, expression), hint)
-    end
-  end)
-end
-
 local function by_place(a, b)
   local x, y = a.where:match("^(.-):?%d*$"), b.where:match("^(.-):?%d*$")
   if x ~= y then return x < y end
@@ -244,12 +235,13 @@ end
 --- What is wrong with a plan, in the order of the recipe's lines.
 ---@return { where: string, message: string, suggestion?: string }[]
 local function check(plan)
-  local names, findings = {}, setmetatable({ list = {} }, Findings)
-  for _, set in ipairs { rules, secrets } do
+  local findings = setmetatable({ list = {} }, Findings)
+  for _, set in ipairs { rules, secrets, foreign } do
+    local names = {}
     for name in pairs(set) do names[#names + 1] = name end
+    table.sort(names)
+    for _, name in ipairs(names) do set[name](plan, findings) end
   end
-  table.sort(names)
-  for _, name in ipairs(names) do (rules[name] or secrets[name])(plan, findings) end
   table.sort(findings.list, by_place)
   return findings.list
 end

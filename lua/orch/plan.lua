@@ -193,6 +193,7 @@ end
 local function plan_job(self, definition)
   local planned = { name = definition.name, where = definition.where, needs = needs_of(definition),
     secrets = secret_names(definition), steps = json.array {},
+    environment = next(definition.environment) and shown(definition.environment) or nil,
     executor = definition.executor and definition.executor.title }
   if not is_reached(self, definition) then
     planned.not_run = true

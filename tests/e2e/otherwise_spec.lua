@@ -58,6 +58,22 @@ describe("what is written otherwise elsewhere", function()
     assert.matches("nothing found", scratch:orch({ "check", scratch:job(meant) }).out, 1, true)
   end)
 
+  it("variables of CI services, which nothing sets", function()
+    local function checked(body, head)
+      return scratch:orch({ "check", scratch:job(body, head) },
+        { CIRCLE_TAG = false, GITHUB_SHA = false }).out
+    end
+    local found = checked 'job:run "echo app:$CIRCLE_TAG ${GITHUB_SHA:0:7}"'
+    assert.matches("recipe.lua:4: run: nothing sets $CIRCLE_TAG here", found, 1, true)
+    assert.matches("try: environment = { CIRCLE_TAG = job.pipeline.git.tag }", found, 1, true)
+    for _, body in ipairs { 'job:run { "echo $CIRCLE_TAG", environment = { CIRCLE_TAG = "x" } }',
+      'job:run "CIRCLE_TAG=x; echo $CIRCLE_TAG"', 'job:run "echo $CIRCLES $PATH"' } do
+      assert.matches("nothing found", checked(body), 1, true)
+    end
+    assert.matches("nothing found", checked('job:run "echo $CIRCLE_TAG"',
+      "environment = { CIRCLE_TAG = 'x' },"), 1, true)
+  end)
+
   it("commands and options of other tools", function()
     for words, args in pairs { ["did you mean 'runs'?"] = { "ls" }, ["mean 'cancel'?"] = { "stop" },
       ["try: `orch plan RECIPE`"] = { "run", "x.lua", "--dry-run" },
