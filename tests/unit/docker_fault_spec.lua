@@ -32,6 +32,13 @@ describe("a registry's fault", function()
       ["name unknown: The repository with name 'x' does not exist"] = "missing",
       ["manifest for r/x:1 not found: manifest unknown: manifest unknown"] = "missing",
       ["tag does not exist: " .. IMAGE] = "missing",
+      -- as daemons from 23 on, and those with containerd's store, say it
+      ['unknown: {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "no such tag"}]}'] = "missing",
+      ["error from registry: The repository with name 'x' does not exist in the registry with id '1'"] =
+        "missing",
+      ["error from registry: requested access to the resource is denied"] = "auth",
+      ["image with reference r/x:1 was found but does not match the specified platform: wanted linux/s390x"] =
+        "missing",
       ["An image does not exist locally with the tag: 127.0.0.1:5000/team/denied"] = "missing",
       ["tag invalid: The image tag '1' already exists and cannot be overwritten"] = "conflict",
       ["cannot push a digest reference"] = "usage",

@@ -7,6 +7,7 @@ local error_value = require "orch.error"
 local fault = require "orch.docker.fault"
 local nearest = require "orch.nearest"
 local reference = require "orch.docker.reference"
+local tar = require "orch.tar"
 
 local IGNORE_MAX <const> = 4 * 1024 * 1024
 local SHOWN_MAX <const> = 160 -- bytes of an instruction; the Dockerfile has the rest
@@ -66,8 +67,9 @@ local function base_of(build)
       build.begun.line, build.spec.args) or from
   end
   local syntax = failed.name:match("^resolve image config for (%S+)")
-  return syntax or failed.name:match("^%[internal%] load metadata for (%S+)")
-    or failed.name:match("^%[[^%]]*%] FROM ([^@%s]+)"), syntax ~= nil
+  if syntax then return syntax:gsub("^docker%-image://", ""), true end
+  return failed.name:match("^%[internal%] load metadata for (%S+)")
+    or failed.name:match("^%[[^%]]*%] FROM ([^@%s]+)")
 end
 
 -- What its registry says is no failure of the build; some of it passes.
@@ -155,6 +157,29 @@ local function hint_of(build, reason, instruction)
   return mount_hint(build, instruction) or fault.hint_of(reason)
 end
 
+-- The refusal of a pattern in the .dockerignore that counts; nil when all of them are good.
+local function refused_pattern(build)
+  local context = build.context
+  for _, name in ipairs { build.dockerfile.name .. ".dockerignore", ".dockerignore" } do
+    local text = context.files.read(context.dir .. "/" .. name, IGNORE_MAX)
+    if text then
+      local _, refusal = tar.ignore(text)
+      if refusal then
+        refusal.message = refusal.message:gsub("^%.dockerignore", { [".dockerignore"] = name })
+      end
+      return refusal
+    end
+  end
+end
+
+--- The session's failure, with the place of a pattern that it refused.
+---@param build table of docker.build
+---@param failure orch.error
+---@return orch.error
+local function of_pattern(build, failure)
+  return failure.message:find("^the %.dockerignore: ") and refused_pattern(build) or failure
+end
+
 --- The error for the builder's words, with what the failing instruction printed.
 ---@param build table of docker.build
 ---@param message string
@@ -166,6 +191,8 @@ local function of(build, message)
     or message:match("exit status (%d+)%s*$")
   local place, detail = place_of(build, message), build.progress:detail()
   local reason = reason_of(message)
+  local refused = reason == "syntax error in pattern" and refused_pattern(build)
+  if refused then return refused end
   local words = code and place.text and "exit code: " .. code or reason
   return error_value.new { kind = "failed", op = "docker build",
     code = math.tointeger(tonumber(code)),
@@ -184,30 +211,6 @@ local function of_request(build, failure)
       return of(build, (failure.message:gsub("^docker build: ", "")))
     end
   end
-  return failure
-end
-
--- { file, line } of a pattern that is refused: the daemon read the file, and tells what it read.
-local function place_of_pattern(build, pattern)
-  local context = build.context
-  for _, name in ipairs { build.dockerfile.name .. ".dockerignore", ".dockerignore" } do
-    local text, number = context.files.read(context.dir .. "/" .. name, IGNORE_MAX), 0
-    for line in (text or ""):gmatch("([^\n]*)\n?") do
-      number = number + 1
-      if line:find(pattern, 1, true) then return { file = name, line = number } end
-    end
-    if text then return nil end
-  end
-end
-
---- The session's failure, with the place of a pattern that it refused.
----@param build table of docker.build
----@param failure orch.error
----@return orch.error
-local function of_pattern(build, failure)
-  local words, pattern = failure.message:match('^the %.dockerignore: (.* "(.*)")$')
-  local place = pattern and place_of_pattern(build, pattern)
-  if place then failure.message = ("%s, line %d: %s"):format(place.file, place.line, words) end
   return failure
 end
 

@@ -19,6 +19,8 @@ local CODES <const> = {
   { "manifest unknown", "missing" },
   { "manifest for", "missing" }, { "blob unknown", "missing" }, { "tag does not exist", "missing" },
   { "does not exist locally with the tag", "missing" }, { "no such image", "missing" },
+  { "does not match the specified platform", "missing" },
+  { "does not exist in the registry", "missing" }, -- ECR's words, where a daemon gives no code
   { ": not found", "missing" },
   { "tag invalid", "conflict" }, { "immutable", "conflict" }, { "name invalid", "usage" },
   { "invalid reference format", "usage" }, { "cannot push a digest reference", "usage" },
@@ -151,13 +153,13 @@ local function host_of(reference)
   return path == "/" and first:find("[.:]") and first or "docker.io"
 end
 
--- kind, passing, hint
+-- kind, passing, hint; kind is nil when the words say nothing.
 local function classify(message, reference)
   local status = status_of(message)
   if status then return kind_of_status(status) end
   -- The name's own words ("team/denied") say nothing.
   local name = reference:lower():gsub("@.*$", ""):gsub(":[^:/]*$", "")
-  local lowered = message:lower():gsub(name:gsub("%p", "%%%0"), "")
+  local lowered = message:lower():gsub(name:gsub("%p", "%%%0"), ""):gsub("_", " ") -- MANIFEST_UNKNOWN
   local answer = find(ANSWER_HINTS, lowered)
   local rule = find(CODES, lowered)
   if rule then return rule[2], rule.passing, answer and answer[2] end
@@ -165,7 +167,7 @@ local function classify(message, reference)
   if rule then
     return "net", rule.passing, tls_hint(lowered, host_of(reference))
   end
-  return "remote", false, answer and answer[2]
+  return nil, false, answer and answer[2]
 end
 
 -- Seconds that the registry asks to wait, where its words reach us.
@@ -180,9 +182,11 @@ end
 ---@param reference string the image's
 ---@param message string
 ---@param asked? number seconds that the registry asks to wait, where it is known otherwise than by the message
+---@param otherwise? string the kind where the words tell none; default "remote"
 ---@return table err with passing: it may go better another time
-local function of(op, reference, message, asked)
+local function of(op, reference, message, asked, otherwise)
   local kind, passing, hint = classify(message, reference)
+  kind = kind or otherwise or "remote"
   local wait = asked or retry_after(message)
   local limited = status_of(message) == 429
     or message:lower():find("toomanyrequests", 1, true) ~= nil
@@ -202,9 +206,8 @@ end
 ---@param failure table from Client:request
 local function of_request(op, reference, failure)
   if failure.status and failure.status ~= 400 then
-    local known = of(op, reference, failure.message:match("^.-: (.*)$") or failure.message)
-    if known.kind == "remote" then known.kind = failure.kind end
-    return known
+    return of(op, reference, failure.message:match("^.-: (.*)$") or failure.message, nil,
+      failure.kind)
   end
   failure.passing = failure.kind == "net"
   return failure
