@@ -55,14 +55,14 @@ describe("a build that fails", function()
     put("left/out", "x")
     put(".dockerignore", "left\n")
     for text, wanted in pairs {
-      ["RUNN x\n"] = { "docker build: Dockerfile:2: RUNN x: unknown instruction: RUNN\n" },
+      ["RUNN x\n"] = { "docker build: Dockerfile:2: RUNN x: unknown instruction: RUNN" },
       ["COPY sub/their /x\n"] = { 'docker build: Dockerfile:2: COPY sub/their /x: "/sub',
         "try: no 'sub/their' in the context " .. context .. "; did you mean 'sub/there'?" },
       ["COPY left/out /x\n"] = { 'COPY left/out /x: "/left',
         "try: 'left/out' is in the context; does the .dockerignore leave it out?" },
       ['COPY ["./their", "/x"]\n'] = { "try: no 'their' in the context" },
       ["RUN --mount=type=secret,id=npm-tok,required=true true\n"] =
-        { "true: secret npm-tok not found\n",
+        { "true: secret npm-tok",
         'try: the step gives the build no secret \'npm-tok\': secrets = { ["npm-tok"] = job.secrets.NAME }' },
       ["RUN --mount=type=secret,id=tok cat /run/secrets/tok\n"] = { "tok: exit code: 1",
         "secrets = { tok = job.secrets.NAME }" },
@@ -73,8 +73,8 @@ describe("a build that fails", function()
       for _, words in ipairs(wanted) do assert.matches(words, result.err, 1, true) end
     end
     put("Dockerfile", "FROM busybox:1.36 AS one\nFROM one AS two\n")
-    assert.matches("docker build: target stage zz could not be found\n", build("target = 'zz'").err,
-      1, true)
+    assert.matches('docker build: target stage "?zz"? could not be found\n',
+      build("target = 'zz'").err)
     assert.matches("try: the Dockerfile's stages are: one, two",
       build("target = 'zz', classic = true").err, 1, true)
   end)

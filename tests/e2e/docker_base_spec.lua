@@ -10,9 +10,9 @@ local PASSWORD <const> = os.getenv("ORCH_TEST_REGISTRY_PASSWORD")
 -- The exit code that each gives, or "again" for what passes.
 local function said(code, message) return { errors = { { code = code, message = message } } } end
 local NO <const> = {
-  { 3, { status = 401, body = said("UNAUTHORIZED", "who are you") } },
-  { 3, { status = 403, body = said("DENIED", "not for you") } },
-  { 5, { status = 404, body = said("MANIFEST_UNKNOWN", "no such") } },
+  { 3, { status = 401, body = said("UNAUTHORIZED", "authentication required") } },
+  { 3, { status = 403, body = said("DENIED", "access to it is denied") } },
+  { 5, { status = 404, body = said("MANIFEST_UNKNOWN", "manifest unknown") } },
 }
 local PASSING <const> = {
   { status = 429, headers = { ["Retry-After"] = "1" },

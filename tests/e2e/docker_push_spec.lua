@@ -127,8 +127,9 @@ describe("docker push and pull", function()
 
   it("take a no for a no", function()
     for status, case in pairs {
-      [401] = { 3, "UNAUTHORIZED", "unauthorized" }, [403] = { 3, "DENIED", "not for you" },
-      [404] = { 5, "NAME_UNKNOWN", "no such repository" },
+      [401] = { 3, "UNAUTHORIZED", "authentication required here" },
+      [403] = { 3, "DENIED", "access to it is denied" },
+      [404] = { 5, "NAME_UNKNOWN", "The repository with name 'x' does not exist in the registry" },
       [400] = { 6, "TAG_INVALID", "the tag is immutable" },
     } do
       local from = #registry.requests()

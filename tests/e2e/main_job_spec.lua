@@ -12,7 +12,8 @@ local function registry(path, method)
     method = method or "GET",
     basic = { user = os.getenv("ORCH_TEST_REGISTRY_USER"),
       password = os.getenv("ORCH_TEST_REGISTRY_PASSWORD") },
-    headers = { Accept = "application/vnd.docker.distribution.manifest.v2+json" },
+    headers = { Accept = "application/vnd.docker.distribution.manifest.v2+json, "
+      .. "application/vnd.oci.image.manifest.v1+json" },
   })
 end
 

@@ -123,6 +123,14 @@ class Handler(BaseHTTPRequestHandler):
     json_type = "application/json"
     entry = None            # of the request at hand, once it is understood
 
+    def handle_one_request(self):
+        """As other servers: to a client that begins with TLS it says what is wrong."""
+        if self.rfile.peek(1)[:1] == b"\x16":
+            self.close_connection = True
+            self.wfile.write(b"HTTP/1.0 400 Bad Request\r\n\r\nthis is no TLS server\n")
+            return
+        super().handle_one_request()
+
     def subject(self):
         return self.path
 
