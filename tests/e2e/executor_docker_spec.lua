@@ -111,6 +111,19 @@ describe("a container of a job", function()
         job:docker_build { tags = { "tool-built:1" } }
       ]], { "--project", project })
       assert.equal(0, result.code, result.all)
+      suite.scratch:write("two.lua", ([[
+        local orch = require "orch"
+        return orch.pipeline {
+          orch.job { name = "one", run = function(job)
+            job:write { path = "out/deep/file", text = "of one" }
+            job:persist_to_workspace { root = "out", paths = { "*" } }
+          end },
+          orch.job { name = "two", needs = { "one" }, executor = %s, run = function(job)
+            job:attach_workspace { at = "/tmp/in" }
+            assert(job:run { "/busybox", "cat", "/tmp/in/deep/file", capture = true }.output == "of one")
+          end } }]]):format(suite.executor))
+      result = suite.scratch:orch { "run", suite.scratch:path("two.lua") }
+      assert.equal(0, result.code, result.all)
       assert.same({}, left())
       docker("rmi", "tool-built:1")
     end

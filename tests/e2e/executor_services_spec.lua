@@ -1,6 +1,7 @@
 local containers = require "e2e.containers"
 local executor_suite = require "e2e.executor_suite"
 local fs = require "orch.fs"
+local proc = require "orch.proc"
 local support = require "e2e.support"
 
 if not support.services() then
@@ -42,6 +43,24 @@ describe("services of a job", function()
       assert.matches("service " .. name .. " is ready", result.out, 1, true)
     end
     assert.same({}, containers.left())
+  end)
+
+  it("are ready by what their images say of them, a check before a port", function()
+    local function image(name, lines)
+      local argv = { "docker", "build", "-q", "-t", name, "-" }
+      local input = "FROM busybox:1.36\n" .. lines
+      assert(assert(proc.run { argv = argv, input = input }).code == 0)
+    end
+    image("x/exposing:1", 'EXPOSE 53/udp 9000 8080\n'
+      .. 'CMD ["sh", "-c", "mkdir /www; sleep 0.7; exec httpd -f -p 8080 -h /www"]\n')
+    image("x/checking:1", "EXPOSE 81\nHEALTHCHECK --interval=30s CMD test -e /up\n"
+      .. 'CMD ["sh", "-c", "sleep 0.7; touch /up; exec sleep 1000"]\n')
+    suite.executor = executor '{ image = "x/exposing:1" }, { image = "x/checking:1" }'
+    suite:good [[
+      assert(job.proc.probe("exposing", 8080, 1))
+      assert(not job.proc.probe("checking", 81, 1))
+    ]]
+    containers.docker("rmi", "x/exposing:1", "x/checking:1")
   end)
 
   it("tell what they printed when they end or are not ready in time", function()
