@@ -128,8 +128,9 @@ orch.job { name = "third", needs = { short = "failed" }, run = function() end },
 
   it("has every kind of event that the engine sends in its schema", function()
     local known = table.concat(kinds_of_schema(), " ") .. " "
-    local found =
-      assert(proc.run { argv = { "grep", "-rhoE", "(emit|announce)\\((job, step, )?\"[a-z.]+\"",
+    local found = -- what `orch shell` tells itself is no stream for programs
+      assert(proc.run { argv = { "grep", "-rhoE", "--exclude=visit.lua",
+      "(emit|announce)\\((job, step, )?\"[a-z.]+\"",
       support.root .. "/lua/orch" } })
     local count = 0
     for kind in found.stdout:gmatch('"([a-z.]+)"') do
