@@ -22,10 +22,10 @@
 struct program {
     struct host host;
     struct task *root;
-    unsigned interrupts;
+    bool stopping; /* a signal was heard */
 };
 
-/* The second Ctrl-C means now: each child dies with us. A terminal gets its screen back, unless it
+/* A Ctrl-C while it stops means now: each child dies with us. A terminal gets its screen back, unless it
    is not ready to take anything. */
 static _Noreturn void stop_now(const struct host *host)
 {
@@ -84,8 +84,9 @@ static void handle_before_the_loop(struct host *host)
 static void on_stop_signal(void *arg, int number)
 {
     struct program *program = arg;
-    if (number == SIGINT && program->interrupts++ > 0)
+    if (number == SIGINT && program->stopping)
         stop_now(&program->host);
+    program->stopping = true;
     struct err err;
     err_set(&err, ERR_CANCELLED, "cancelled by %s", number == SIGINT    ? "Ctrl-C"
                                                     : number == SIGTERM ? "SIGTERM"

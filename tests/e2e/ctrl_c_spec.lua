@@ -3,12 +3,14 @@ local proc = require "orch.proc"
 local support = require "e2e.support"
 local task = require "orch.task"
 
+local INT <const>, TERM <const> = 2, 15
+
 describe("Ctrl-C", function()
   local scratch
   before_each(function() scratch = support.scratch() end)
   after_each(function() scratch:remove() end)
 
-  local function spin(body, interrupts)
+  local function spin(body, ...)
     local path = scratch:write("spin.lua", ([[
 local orch = require "orch"
 return orch.job { name = "j", run = function(job)
@@ -19,9 +21,9 @@ end }
     local child = scratch:start { "run", path }
     local text = ""
     while not text:find("spinning", 1, true) do text = text .. assert(child:read(), text) end
-    for _ = 1, interrupts do
+    for _, signal in ipairs { ... } do
       task.sleep(0.1)
-      child:signal(2)
+      child:signal(signal)
     end
     for piece in child.read, child do text = text .. piece end
     assert.equal(130, assert(child:wait()).code, text)
@@ -29,19 +31,23 @@ end }
   end
 
   it("ends a body that computes for ever", function()
-    assert.matches("cancelled by Ctrl%-C.*spin%.lua:4", spin("while true do end", 1))
+    assert.matches("cancelled by Ctrl%-C.*spin%.lua:4", spin("while true do end", INT))
   end)
 
   it("ends a body that computes for ever in coroutines of its own", function()
     local nested <const> = "coroutine.wrap(function() %s end)()"
-    local text = spin(nested:format(nested:format("while true do end")), 1)
+    local text = spin(nested:format(nested:format("while true do end")), INT)
     assert.matches("cancelled by Ctrl%-C.*spin%.lua:4", text)
-    spin("pcall(coroutine.wrap(error)) while true do end", 1)
-    spin(nested:format("pcall(coroutine.wrap(error)) while true do end"), 1)
+    spin("pcall(coroutine.wrap(error)) while true do end", INT)
+    spin(nested:format("pcall(coroutine.wrap(error)) while true do end"), INT)
   end)
 
   it("ends, the second time, a body that will not hear of it", function()
-    spin("while true do pcall(function() while true do end end) end", 2)
+    spin("while true do pcall(function() while true do end end) end", INT, INT)
+  end)
+
+  it("ends at once what another signal was to end", function()
+    spin("while true do pcall(function() while true do end end) end", TERM, INT)
   end)
 
   it("ends, the second time, a step that will not hear of it, and at once", function()
