@@ -25,8 +25,8 @@ struct program {
     bool stopping; /* a signal was heard */
 };
 
-/* A Ctrl-C while it stops means now: each child dies with us. A terminal gets its screen back, unless it
-   is not ready to take anything. */
+/* A Ctrl-C while it stops means now: each child dies with us. A terminal gets its screen back,
+   unless it is not ready to take anything. */
 static _Noreturn void stop_now(const struct host *host)
 {
     struct pollfd ready = {.fd = host->parting_fd, .events = POLLOUT};
