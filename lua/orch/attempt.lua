@@ -152,8 +152,9 @@ local function encode_outputs(run, definition, outputs)
   local text = run.journal:encode(outputs)
   if text or record.encode(outputs) then return text end
   error(error_value.new { kind = "usage", where = definition.where,
-    message =
-      ("job '%s' returned what no record can keep: outputs are plain values"):format(definition.name) }, 0)
+    message = ("job '%s' returned what no record can keep: %s"):format(definition.name,
+      record.blame(outputs, "outputs")),
+    hint = "outputs are texts, numbers, booleans, and tables of these" }, 0)
 end
 
 local function perform(run, definition)

@@ -91,6 +91,35 @@ local function encode(value)
   return plain ~= nil and json.encode(plain) or nil
 end
 
+local function name_of(value)
+  if secret.is(value) then return "the secret " .. secret.name(value) end
+  return (type(value) == "number" and "the number " or "a ") .. (math.type(value) and tostring(value)
+    or type(value))
+end
+
+local function blamed(value, place, state, depth)
+  state.count = state.count + 1
+  if type(value) ~= "table" then
+    if marked(value, state, depth) == nil then return ("%s is %s"):format(place, name_of(value)) end
+    return nil
+  end
+  if depth == DEPTH_MAX then return place .. " is a table in too many others, or in itself" end
+  if state.count >= VALUES_MAX then return ("%s is one of too many values"):format(place) end
+  for key, each in next, value do
+    local inner = type(key) == "string" and place .. "." .. key
+      or ("%s[%s]"):format(place, tostring(key))
+    local found = blamed(key, "a name in " .. place, state, depth + 1)
+      or blamed(each, inner, state, depth + 1)
+    if found then return found end
+  end
+end
+
+--- Why encode refuses a value: "outputs.list[2] is a function".
+---@param value any
+---@param place string how the value is called
+---@return string? words nil when there is nothing to refuse
+local function blame(value, place) return blamed(value, place, { named = false, count = 0 }, 0) end
+
 local unmarked
 
 local function from_pairs(list)
@@ -123,4 +152,4 @@ local function fingerprint(value)
   return json.plain(value) or json.encode(marked(value, { named = true, count = 0 }, 0))
 end
 
-return { encode = encode, decode = decode, fingerprint = fingerprint }
+return { encode = encode, blame = blame, decode = decode, fingerprint = fingerprint }

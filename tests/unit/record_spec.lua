@@ -57,6 +57,22 @@ describe("record", function()
     assert.is_nil(record.encode { [secret.new("hunter2!", "A")] = 1 })
   end)
 
+  it("says what it cannot bring back, and where that is", function()
+    local circle = {}
+    circle.a = circle
+    for words, value in pairs {
+      ["o.list[2] is a function"] = { list = { 1, print } },
+      ["o is the number -inf"] = -math.huge, ["o is a thread"] = coroutine.create(print),
+      ["o.a.b is the secret A"] = { a = { b = secret.new("hunter2!", "A") } },
+      ["a name in o.x is the secret A"] = { x = { [secret.new("hunter2!", "A")] = 1 } },
+    } do
+      assert.equal(words, record.blame(value, "o"))
+    end
+    assert.is_nil(record.blame({ x = { [true] = 1 } }, "o"))
+    assert.matches("^o%.a%.a.* is a table in too many others, or in itself$",
+      record.blame(circle, "o"))
+  end)
+
   it("keeps fifty levels", function()
     local function nested(depth)
       local value = {}
