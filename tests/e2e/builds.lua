@@ -1,7 +1,7 @@
 -- Builds of a context in a scratch directory, by docker_build of a real daemon.
 local assert = require "luassert"
+local engine = require "e2e.engine"
 local fs = require "orch.fs"
-local http = require "orch.http"
 local json = require "orch.json"
 local proc = require "orch.proc"
 local support = require "e2e.support"
@@ -43,11 +43,7 @@ function Site:good(options, env, head)
 end
 
 --- What the daemon itself answers.
-function Site.docker(_, path, method)
-  local socket = os.getenv("DOCKER_HOST"):match("^unix://(.*)")
-  return assert(http.request { url = "http://d/v1.41" .. path, unix = socket,
-    method = method or "GET" })
-end
+function Site.docker(_, path, method) return engine.ask("/v1.41" .. path, method) end
 
 --- In a scratch directory that the caller removes.
 local function site()

@@ -3,11 +3,17 @@ local assert = require "luassert"
 local http = require "orch.http"
 local json = require "orch.json"
 
---- Its /version.
-local function version()
+--- What it answers itself.
+---@param path string with the API's version, where it matters
+---@param method? string default "GET"
+---@return orch.http.reply
+local function ask(path, method)
   local socket = os.getenv("DOCKER_HOST"):match("^unix://(.*)")
-  return json.decode(assert(http.request { url = "http://d/version", unix = socket }).body)
+  return assert(http.request { url = "http://d" .. path, unix = socket, method = method or "GET" })
 end
+
+--- Its /version.
+local function version() return json.decode(ask("/version").body) end
 
 --- The version that orch and it agree on: orch speaks up to 1.55.
 local function agreed()
@@ -28,4 +34,4 @@ local function sent(...)
   return select("#", ...), bytes
 end
 
-return { version = version, agreed = agreed, is_newer = is_newer, sent = sent }
+return { ask = ask, version = version, agreed = agreed, is_newer = is_newer, sent = sent }

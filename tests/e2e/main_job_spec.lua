@@ -1,3 +1,4 @@
+local engine = require "e2e.engine"
 local fs = require "orch.fs"
 local http = require "orch.http"
 local json = require "orch.json"
@@ -17,10 +18,7 @@ local function registry(path, method)
   })
 end
 
-local function docker(path)
-  local socket = os.getenv("DOCKER_HOST"):match("^unix://(.*)")
-  return json.decode(assert(http.request { url = "http://d/v1.41" .. path, unix = socket }).body)
-end
+local function docker(path) return json.decode(engine.ask("/v1.41" .. path).body) end
 
 describe("the main job", function()
   if not support.services() then
