@@ -7,8 +7,8 @@ local globals = require "orch.globals"
 local job = require "orch.job"
 local nearest = require "orch.nearest"
 local pipeline = require "orch.pipeline"
-local verb = require "orch.verb"
 local unknown = require "orch.unknown"
+local verb = require "orch.verb"
 local words = require "orch.words"
 
 local function raise_load_error(path, text, message)

@@ -93,8 +93,8 @@ end
 
 local function name_of(value)
   if secret.is(value) then return "the secret " .. secret.name(value) end
-  return (type(value) == "number" and "the number " or "a ") .. (math.type(value) and tostring(value)
-    or type(value))
+  if type(value) == "number" then return "the number " .. tostring(value) end
+  return "a " .. type(value)
 end
 
 local function blamed(value, place, state, depth)
