@@ -10,6 +10,7 @@
 
 enum { HEADERS_MAX = 8 };
 
+#define PARAMETER "&X-Amz-Signature="
 #define TOKEN "a-session-token-that-nobody-may-see"
 
 static bool all_names_differ(const struct sigv4_spec *spec)
@@ -55,9 +56,12 @@ static void check_result(const struct sigv4_spec *spec, const struct sigv4_resul
                    "the header has the signature");
         return;
     }
-    const char *mark = strstr(result->url.data, "&X-Amz-Signature=");
-    fuzz_check(result->authorization.len == 0 && mark && strchr(result->url.data, '?') < mark,
-               "the query has the signature");
+    const char *query = strchr(result->url.data, '?');
+    const char *end = result->url.data + result->url.len - (sizeof PARAMETER - 1 + HASH_HEX_SIZE - 1);
+    fuzz_check(result->authorization.len == 0 && query && query < end &&
+                   strncmp(end, PARAMETER, sizeof PARAMETER - 1) == 0 &&
+                   strcmp(end + sizeof PARAMETER - 1, result->signature) == 0,
+               "the query ends with the signature");
 }
 
 /* The same request, its headers the other way round. */
