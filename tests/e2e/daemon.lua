@@ -23,6 +23,8 @@ local SCRIPT <const> = [[
   echo $$ > $dir/pid.new; mv $dir/pid.new $dir/pid
   until ip link set far up 2> /dev/null; do sleep 0.02; done
   ip address add $address/30 dev far
+  # What the daemon's health check finds silent, on a busy machine, writes its stacks there before it is killed.
+  mkdir $dir/tmp; export TMPDIR=$dir/tmp
   while :; do
     rm -f $dir/run.pid $dir/sock
     dockerd --config-file $dir/daemon.json --data-root $dir/data --exec-root $dir/exec --pidfile $dir/run.pid \
