@@ -140,6 +140,18 @@ describe("docker_build", function()
     assert.matches("pattern", result.err)
   end)
 
+  it("takes a link to a directory for the context", function()
+    scratch:write("real/Dockerfile", "FROM busybox:1.36\nCOPY f /f\n")
+    scratch:write("real/f", scratch.dir)
+    assert(fs.remove(site.context))
+    site.context = scratch:path "link"
+    assert(fs.symlink("real", site.context))
+    local built = site:good("labels = { by = 'link' }").result
+    assert.equal(2, built.context.files) -- f and the Dockerfile
+    assert.equal("link", image().Config.Labels.by)
+    site:good("classic = true")
+  end)
+
   it("takes a Dockerfile as a text, and one outside of the context", function()
     site:put("f", "hello\n")
     local result =

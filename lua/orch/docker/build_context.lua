@@ -47,6 +47,13 @@ local function git_form(text)
   return { git = url, ref = ref ~= "" and ref or nil, dir = dir ~= "" and dir or "." }
 end
 
+-- Is it there, and no directory, nor a link to one?
+local function is_file(job, path)
+  local stat = job.fs.stat(path)
+  if not stat or stat.type == "directory" then return false end
+  return stat.type ~= "link" or not job.fs.list(path)
+end
+
 -- The table form of what was given; a plain string is told apart by what it looks like and what is
 -- there.
 local function form_of(job, given)
@@ -57,8 +64,7 @@ local function form_of(job, given)
   if type(given) == "string" then
     local git = git_form(given)
     if git then return "git", git end
-    local stat = job.fs.stat(given)
-    if stat and stat.type ~= "directory" then return "tar", { tar = given, dir = "." } end
+    if is_file(job, given) then return "tar", { tar = given, dir = "." } end
     return "dir", { dir = given }
   end
   for kind, schema in pairs(forms) do
