@@ -152,6 +152,17 @@ describe("docker_build", function()
     site:good("classic = true")
   end)
 
+  it("takes a dockerfile where there is no Dockerfile, when none is named", function()
+    site:put("dockerfile", "FROM busybox:1.36\nLABEL it=small\n")
+    for _, options in ipairs { "", "classic = true" } do
+      site:good(options)
+      assert.equal("small", image().Config.Labels.it)
+    end
+    site:put("Dockerfile", "FROM busybox:1.36\nLABEL it=great\n")
+    site:good()
+    assert.equal("great", image().Config.Labels.it)
+  end)
+
   it("takes a Dockerfile as a text, and one outside of the context", function()
     site:put("f", "hello\n")
     local result =

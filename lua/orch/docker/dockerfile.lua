@@ -5,6 +5,7 @@ local listing = require "orch.listing"
 
 local TEXT_MAX <const> = 4 * 1024 * 1024
 local SIMILAR_MAX <const> = 8
+local USUAL <const> = "Dockerfile"
 
 -- Steps that BuildKit counts in "[stage 2/5]".
 local COUNTED <const> = { RUN = true, COPY = true, ADD = true, WORKDIR = true }
@@ -53,17 +54,23 @@ local function inner(job, name, context)
   end
 end
 
---- Finds it. A name with a line break is the text itself; an absolute path is the job's.
+--- Finds it. A name with a line break is the text itself; an absolute path is the job's; where
+--- there is no Dockerfile, a dockerfile will do, as with docker.
 ---@param job orch.Job
 ---@param name string
 ---@param context table of build_context.open
 ---@return { text: string, inline: boolean, dir?: string, name: string } dir to serve it from, name in that
 local function find(job, name, context)
-  if name:find("\n", 1, true) then return { text = name, inline = true, name = "Dockerfile" } end
+  if name:find("\n", 1, true) then return { text = name, inline = true, name = USUAL } end
   local inside = inner(job, name, context)
   local path = inside and context.dir .. "/" .. inside or fs.join(context.dir, name)
   local files = inside and context.files or job.fs
-  if not files.stat(path) then missing(job, name, context, path) end
+  if not files.stat(path) then
+    if name == USUAL and files.stat(context.dir .. "/" .. USUAL:lower()) then
+      return find(job, USUAL:lower(), context)
+    end
+    missing(job, name, context, path)
+  end
   local text = assert(files.read(path, TEXT_MAX))
   if inside then return { text = text, dir = context.dir, name = inside } end
   return { text = text, outside = true, dir = directory_of(path), name = path:match("[^/]*$") }
