@@ -37,6 +37,10 @@ describe("the logins for registries", function()
 
   it("are none where nothing is said", function()
     assert.is_nil(credentials.for_host(job, "r.example"))
+    for _, nothing in ipairs { "", "\n", "{}" } do
+      assert(fs.write(dir .. "/config.json", nothing))
+      assert.is_nil(credentials.for_host(job, "r.example"))
+    end
     assert.same({}, sent(nil))
     assert.equal("e30=", credentials.header(nil))
   end)
@@ -155,6 +159,14 @@ describe("the logins for registries", function()
       config { credsStore = "none", auths = { ["r.example"] = auth("file", "x-x-x-x") } }
       assert.equal("file", credentials.for_host(job, "r.example").username)
       assert.is_nil(credentials.for_host(job, "s.example"))
+    end)
+
+    it("are not asked for a host that has none named", function()
+      helper("all", [[echo '{"Username": "u", "Secret": "of the helper"}']])
+      config { credsStore = "all", credHelpers = { ["r.example"] = "" },
+        auths = { ["r.example"] = auth("me", "of the file") } }
+      assert.equal("of the file", sent(credentials.for_host(job, "r.example")).password)
+      assert.equal("of the helper", sent(credentials.for_host(job, "other.example")).password)
     end)
 
     it("that are missing or broken are errors", function()

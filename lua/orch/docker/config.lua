@@ -20,8 +20,8 @@ local function dir(job)
   return variable(job, "DOCKER_CONFIG") or (os.getenv("HOME") or "/root") .. "/.docker"
 end
 
---- A JSON object of that file; nil when there is no such file. Raises for one that cannot be
---- understood.
+--- A JSON object of that file; nil when there is no such file, or nothing in it. Raises for one that
+--- cannot be understood.
 ---@return table?
 local function read_json(path)
   local text, failure = fs.read(path, SIZE_MAX)
@@ -29,6 +29,7 @@ local function read_json(path)
     if failure.kind == "missing" then return nil end
     error(failure, 0)
   end
+  if not text:find("%S") then return nil end
   local decoded, problem = json.decode(text)
   if type(decoded) == "table" then return decoded end
   error(error_value.new { kind = "usage", op = "docker",

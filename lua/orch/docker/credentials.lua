@@ -125,10 +125,11 @@ local function of_helper(job, name, path, host, server)
   return found
 end
 
--- The helper that is named for a host, and what it is asked for.
+-- The helper that is named for a host, and what it is asked for; one without a name is none, not
+-- even that of the other hosts (docker/cli, getConfiguredCredentialStore).
 local function helper_of(settings, host)
   local name, key = entry_of(settings.credHelpers, host)
-  if type(name) == "string" and name ~= "" then return name, key end
+  if type(name) == "string" then return name ~= "" and name or nil, key end
   name = settings.credsStore
   if type(name) == "string" and name ~= "" then return name, server_of(host) end
 end
