@@ -20,8 +20,8 @@ local function dir(job)
   return variable(job, "DOCKER_CONFIG") or (os.getenv("HOME") or "/root") .. "/.docker"
 end
 
---- A JSON object of that file; nil when there is no such file, or nothing in it. Raises for one that
---- cannot be understood.
+--- A JSON object of that file; nil when there is no such file, or nothing in it. Raises for one
+--- that cannot be understood.
 ---@return table?
 local function read_json(path)
   local text, failure = fs.read(path, SIZE_MAX)
