@@ -62,9 +62,9 @@ static void write_texts(lua_State *L, struct variable *variable, char *text)
 
 static bool is_among(const char *text, const struct variable *variables, size_t count)
 {
+    const size_t len = strcspn(text, "=");
     for (size_t i = 0; i < count; i++)
-        if (strncmp(text, variables[i].name, variables[i].name_len) == 0 &&
-            text[variables[i].name_len] == '=')
+        if (variables[i].name_len == len && memcmp(text, variables[i].name, len) == 0)
             return true;
     return false;
 }
