@@ -202,6 +202,13 @@ static int l_apply(lua_State *L)
     return good ? push_masked(L, &out, 2) : too_long(L, &out);
 }
 
+/* masker:is_empty() */
+static int l_is_empty(lua_State *L)
+{
+    lua_pushboolean(L, mask_is_empty(to_masker(L)));
+    return 1;
+}
+
 /* masker:stream() -> stream */
 static int l_stream(lua_State *L)
 {
@@ -247,7 +254,8 @@ static int l_flush(lua_State *L)
 }
 
 static const luaL_Reg masker_methods[] = {
-    {"add", l_add}, {"apply", l_apply}, {"stream", l_stream}, {NULL, NULL},
+    {"add", l_add}, {"apply", l_apply}, {"is_empty", l_is_empty}, {"stream", l_stream},
+    {NULL, NULL},
 };
 
 static const luaL_Reg stream_methods[] = {{"feed", l_feed}, {"flush", l_flush}, {NULL, NULL}};

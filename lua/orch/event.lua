@@ -7,7 +7,7 @@ local Bus = {}
 Bus.__index = Bus
 
 --- A stream of events. Every text in them has gone through the masker first.
----@param masker { apply: fun(self, text: string): string }
+---@param masker orch.Masker
 local function bus(masker)
   return setmetatable({ masker = masker, subscribers = {}, run = nil }, Bus)
 end
@@ -25,17 +25,17 @@ local function masked(masker, value)
   return copy
 end
 
+local function mask(masker, event)
+  for key, value in next, event do event[key] = masked(masker, value) end
+end
+
 --- Sends one event: these fields, which are the event's from then on, in the envelope { v, type,
 --- run, id, parent, time, clock }.
 ---@param kind string "run.start", "job.start", "step.start", "step.output", "step.end", …
 ---@param fields table plain values only
 function Bus:emit(kind, fields)
-  local event, masker = fields, self.masker
-  for key, value in next, event do
-    local kind_of = type(value)
-    if kind_of == "string" then event[key] = masker:apply(value)
-    elseif kind_of == "table" then event[key] = masked(masker, value) end
-  end
+  local event = fields
+  if not self.masker:is_empty() then mask(self.masker, event) end
   event.v, event.type, event.run = VERSION, kind, self.run
   event.time, event.clock = task.time(), task.clock()
   for i = 1, #self.subscribers do self.subscribers[i](event) end

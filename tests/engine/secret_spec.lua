@@ -156,6 +156,12 @@ describe("a masker", function()
     assert.equal(all, secret.masker():apply(all))
   end)
 
+  it("is empty until it is given a secret", function()
+    assert.is_true(masker:is_empty())
+    add "hunter2"
+    assert.is_false(masker:is_empty())
+  end)
+
   it("refuses what is too short to be hidden without hiding everything", function()
     for _, short in ipairs { "", "a", "abc" } do assert.is_false(add(short)) end
     assert.equal("abc a", masker:apply "abc a")

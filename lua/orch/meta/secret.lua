@@ -58,6 +58,10 @@ function masker:add(value) end
 ---@return string
 function masker:apply(text) end
 
+---Has it been given no secret yet? Then every text is left as it is.
+---@return boolean
+function masker:is_empty() end
+
 ---A text that comes in pieces: what feed and flush give, taken together, is what apply gives for
 ---the whole.
 ---@return orch.MaskStream
