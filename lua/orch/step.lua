@@ -11,16 +11,26 @@ local task = require "orch.task"
 
 local HALT <const> = error_value.new { kind = "failed", message = "the job was ended early" }
 
+-- Names of files as errors tell them, by the source of their functions; false: the engine's own.
+local files = {}
+
+local function file_of(info)
+  local source = info.source
+  if source:byte() ~= 64 then return source:match("^=(.*)") or info.short_src end -- no "@": a text
+  if files[source] == nil then
+    local own = source:find("^@lua/orch/") or source:find("/lua/orch/", 1, true)
+    files[source] = not own and source:sub(2)
+  end
+  return files[source]
+end
+
 -- The line of the recipe, or of the user's verb, that made the call.
 local function caller()
   for level = 3, 40 do
     local info = debug.getinfo(level, "Sl")
     if not info then return nil end
-    local source = info.source
-    if info.what ~= "C" and not source:find("^@lua/orch/")
-      and not source:find("/lua/orch/", 1, true) then
-      return ("%s:%d"):format(source:match("^[@=](.*)") or info.short_src, info.currentline)
-    end
+    local file = info.what ~= "C" and file_of(info)
+    if file then return file .. ":" .. info.currentline end
   end
 end
 
@@ -96,7 +106,7 @@ local function finish(job, step, good, ...)
   -- A cancelled task cannot wait; what became of the step is recorded all the same.
   local message = failure and job.bus.masker:apply(failure.message)
   step.log = step.output.name or step.log
-  step.halted = not good and (...) == HALT
+  if not good and (...) == HALT then step.halted = true end
   if state == "success" then
     job.journal:step_end(step, state, (...), nil)
   else
