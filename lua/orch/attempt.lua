@@ -17,6 +17,7 @@ local task = require "orch.task"
 
 local advice <const> = strict.advice
 
+local HOST <const> = executor_host.new {}
 local SERIAL_POLL <const> = 0.1 -- seconds
 local DELAY_MAX <const> = 600   -- between two attempts
 local NO_SECRETS <const> = strict.kind("job.secrets", {}, advice.secrets)
@@ -54,7 +55,7 @@ local function new_receiver(run, definition, place)
     bus = run.bus,
     journal = run.journal,
     verbs = run.recipe.verbs,
-    executor = definition.executor or executor_host.new {},
+    executor = definition.executor or HOST,
     params = run.params,
     pipeline = pipeline_values.of_run(run),
     needs = setmetatable(needs, NEEDS),

@@ -13,6 +13,7 @@ local fs = require "orch.fs"
 ---@return table
 local function new(job, place, functions)
   local base = { TMPDIR = place.tmp, ORCH = "true", CI = "true" }
+  local there = {} -- what was found once is not looked for again
   local function prepared(spec)
     local environment, copy = {}, {}
     local function lay(layer)
@@ -28,7 +29,11 @@ local function new(job, place, functions)
     copy.env = environment
     return copy
   end
-  return { has = functions.has, probe = functions.probe,
+  local function has(path)
+    there[path] = there[path] or functions.has(path)
+    return there[path]
+  end
+  return { has = has, probe = functions.probe,
     start = function(spec) return functions.start(prepared(spec)) end,
     attach = function(spec) return functions.attach(prepared(spec)) end,
     run = function(spec) return functions.run(prepared(spec)) end }
