@@ -145,7 +145,8 @@ handlers["step.start"] = function(self, event)
       ("%s  (%s)"):format(self:shown(table.concat(self.model.titles(step), " > ")), since))
   end
   self:leave_group()
-  self:line("%s%s-- %s  (%s)", self:prefix(step.label), ("  "):rep(depth_of(step)), title, since)
+  self:write(self:prefix(step.label) .. ("  "):rep(depth_of(step)) .. "-- " .. title .. "  ("
+    .. since .. ")")
 end
 
 handlers["step.recorded"] = function(self, event)
@@ -166,7 +167,7 @@ end
 
 handlers["step.output"] = function(self, event)
   local step = self.model.steps[event.id]
-  self:line("%s   %s", self:prefix(step and step.label or event.id), self:printed(event.line))
+  self:write(self:prefix(step and step.label or event.id) .. "   " .. self:printed(event.line))
 end
 
 -- A failure is told where it happened, and not again by the steps around it.
