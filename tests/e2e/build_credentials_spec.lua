@@ -67,7 +67,7 @@ RUN --mount=type=secret,id=absent test ! -e /run/secrets/absent
     site:good("no_cache = true, pull = true, classic = true, auth = { " .. login() .. " }")
   end)
 
-  it("finds the login for an image that an argument names, or that the cache is taken from",
+  it("finds the login for an image that an argument or the platform names, or that the cache is taken from",
     function()
     local host = os.getenv("ORCH_TEST_REGISTRY")
     local base = ("%s/%s/%s"):format(host, os.getenv("ORCH_TEST_ECR_ALIAS"), site:tag("named"))
@@ -86,8 +86,14 @@ RUN --mount=type=secret,id=absent test ! -e /run/secrets/absent
       job:image_remove { base }
       local failed = pcall(job.docker_build, job, { context = %q, pull = true, args = { BASE = base .. "9" } })
       assert(not failed)
-      job:docker_build { context = %q, args = { BASE = "busybox:1.36" }, cache_from = { base } }]])
-      :format(base, host, site.context, site.context, site.context), nil, nil,
+      job:docker_build { context = %q, args = { BASE = "busybox:1.36" }, cache_from = { base } }
+      local of_system = base:gsub(":[^:]*$", ":linux")
+      job:image_tag { source = "busybox:1.36", tags = { of_system } }
+      job:docker_push { of_system }
+      job:image_remove { of_system }
+      job:docker_build { context = %q, pull = true,
+        dockerfile = "FROM " .. of_system:gsub("linux$", "${TARGETOS}") .. "\n" }]])
+      :format(base, host, site.context, site.context, site.context, site.context), nil, nil,
       "secrets = { 'ORCH_TEST_REGISTRY_PASSWORD' },")
     assert.equal(0, made.code, made.all)
     assert.matches("Dockerfile:3: FROM " .. base .. "9: ", made.out, 1, true)

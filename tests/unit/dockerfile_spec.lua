@@ -103,6 +103,20 @@ COPY --from=$HOST/w a b
     assert.same({}, images.named(doubled))
   end)
 
+  it("have a host at least where their end is the daemon's to tell", function()
+    assert.same({ "h.example/base-unknown:1", "h.example:5/unknown", "i/unknown" }, images.named([[
+ARG BASE=h.example/base-${TARGETARCH}:1
+ARG TAG=1-a
+FROM --platform=$BUILDPLATFORM ${BASE}
+FROM h.example:5/x:${TAG%-*}
+FROM ${ABSENT}/x
+FROM x:${ABSENT}
+FROM build-${TARGETARCH}
+COPY --from=i/${ABSENT} a b
+]]))
+    assert.is_nil(images.at_line("FROM h.example/x-${TARGETARCH}\n", 1))
+  end)
+
   it("are found in their lines", function()
     assert.equal(4, images.line_of(ARGUMENTS, "h.example/base:1@sha256:00"))
     assert.equal(8, images.line_of(ARGUMENTS, "docker.io/library/z:latest"))

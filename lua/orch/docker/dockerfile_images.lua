@@ -5,6 +5,15 @@
 local dockerfiles = require "orch.docker.dockerfile"
 
 local WORDS_MAX <const> = 4096 -- bytes of a name; arguments may double each other
+local UNKNOWN <const> = "unknown"
+
+-- Arguments that nobody gives: the daemon knows them.
+local OF_PLATFORM <const> = {}
+for _, whose in ipairs { "TARGET", "BUILD" } do
+  for _, what in ipairs { "PLATFORM", "OS", "ARCH", "VARIANT" } do
+    OF_PLATFORM[whose .. what] = UNKNOWN
+  end
+end
 
 -- ${NAME}, ${NAME:-word}, ${NAME-word}, ${NAME:+word}, ${NAME+word}; nil when it cannot be told.
 local function value_of(form, values)
@@ -28,6 +37,17 @@ local function filled(text, values)
   return known and #result <= WORDS_MAX and not result:find("$", 1, true) and result or nil
 end
 
+-- The same of an image; where only its end is not known, that is UNKNOWN: for a login the host is
+-- enough. A name by itself is a stage's then, as in "build-${TARGETARCH}".
+local function told(text, values)
+  local name, host = filled(text, values), text:match("^([^/]+)/")
+  if name then
+    return (name:find("/", 1, true) or not name:find(UNKNOWN, 1, true)) and name or nil
+  end
+  host = host and filled(host, values)
+  return host and host .. "/" .. UNKNOWN
+end
+
 local function unquoted(text) return text:match('^"(.*)"$') or text:match("^'(.*)'$") or text end
 
 -- Takes the names and defaults of an ARG that stands before all FROMs.
@@ -42,15 +62,17 @@ local function take_arguments(values, words, given)
   end
 end
 
--- Calls found(name, line) for each FROM whose image can be told, other(instruction, values) for the
--- rest.
+-- Calls found(name, line) for each FROM whose image can be told, other(instruction, image) for the
+-- rest; with other, an image may end in what is not known.
 local function walk(text, given, found, other)
   local values, stages, staged = {}, { scratch = true }, false
+  local fill = other and told or filled
+  if other then setmetatable(values, { __index = OF_PLATFORM }) end
   for _, each in ipairs(dockerfiles.instructions(text)) do
     local words = each.text:gsub(" %-%-%S+", "")
     if each.word == "FROM" then
       staged = true
-      local name = filled(unquoted(words:match("^FROM (%S+)") or "$"), values)
+      local name = fill(unquoted(words:match("^FROM (%S+)") or "$"), values)
       if name and not stages[name:lower()] then found(name, each.line) end
       local stage = words:match("^FROM %S+ [Aa][Ss] (%S+)")
       if stage then stages[stage:lower()] = true end
@@ -58,7 +80,7 @@ local function walk(text, given, found, other)
       take_arguments(values, words:sub(#"ARG " + 1), given)
     elseif other then
       other(each, function(name)
-        name = filled(name, values)
+        name = fill(name, values)
         return name and not stages[name:lower()] and not tonumber(name) and name or nil
       end)
     end
@@ -66,7 +88,7 @@ local function walk(text, given, found, other)
 end
 
 --- The images that it names, as far as that can be told: FROM, COPY --from, mounts, and the
---- frontend of a "syntax" line.
+--- frontend of a "syntax" line. What only the daemon can tell is "unknown": "HOST/unknown".
 ---@param text string
 ---@param given? table<string, any> the build's arguments
 ---@return string[]
