@@ -36,6 +36,20 @@ describe("a Dockerfile's instructions", function()
     assert.same({ { word = "RUN", text = "RUN a b\\", line = 2 } }, found)
   end)
 
+  it("begin behind a byte order mark and directives of any order", function()
+    local text = "\u{FEFF}# syntax = h.example/front:1 \r\n# Escape=`\r\nFROM a `\r\n as b\r\n# escape=\\\r\n"
+    assert.same({ { word = "FROM", text = "FROM a as b", line = 3 } }, dockerfile.instructions(text))
+    assert.same({ "h.example/front:1", "a" }, images.named(text))
+    assert.same({ "h.example/front:1", "a" },
+      images.named("#!/bin/run\n# escape=`\n#SYNTAX=h.example/front:1\nFROM a\n"))
+    for _, before in ipairs { "\n", "# words\n", "FROM a\n" } do
+      local plain = before .. "# syntax=h.example/front:1\n# escape=`\nFROM b\nRUN a `\n"
+      assert.equal("b", images.named(plain)[#images.named(plain)])
+      assert.not_equal("h.example/front:1", images.named(plain)[1])
+      assert.equal("RUN a `", dockerfile.instructions(plain)[#dockerfile.instructions(plain)].text)
+    end
+  end)
+
   it("survive anything", function()
     for _,
       text in ipairs { "", "\n\n", "\\", "FROM", "RUN <<EOF", "RUN a \\", "#", "RUN x \\\n#",

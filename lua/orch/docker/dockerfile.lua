@@ -76,11 +76,25 @@ local function find(job, name, context)
   return { text = text, outside = true, dir = directory_of(path), name = path:match("[^/]*$") }
 end
 
--- Lines of a text, without their ends.
+-- Lines of a text, without their ends and the byte order mark.
 local function lines_of(text)
   local lines = {}
-  for line in (text:gsub("\r\n", "\n") .. "\n"):gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
+  text = text:gsub("^\xEF\xBB\xBF", ""):gsub("\r\n", "\n") .. "\n"
+  for line in text:gmatch("([^\n]*)\n") do lines[#lines + 1] = line end
   return lines
+end
+
+--- The parser directives at the top, "# NAME=value", by their names in lower case.
+---@param text string
+---@return table<string, string>
+local function directives(text)
+  local found, lines = {}, lines_of(text)
+  for at = lines[1]:find("^#!") and 2 or 1, #lines do
+    local name, value = lines[at]:match("^%s*#%s*(%a%w*)%s*=%s*(.*%S)")
+    if not name then break end
+    found[name:lower()] = value
+  end
+  return found
 end
 
 local function squeeze(text) return (text:gsub("%s+", " "):gsub("^ ", ""):gsub(" $", "")) end
@@ -100,7 +114,7 @@ end
 ---@param text string
 local function instructions(text)
   local lines, found, at = lines_of(text), {}, 1
-  local escape = text:match("^%s*#%s*[Ee][Ss][Cc][Aa][Pp][Ee]%s*=%s*([`\\])") or "\\"
+  local escape = directives(text).escape == "`" and "`" or "\\"
   while at <= #lines do
     local first, joined = at, {}
     while lines[at] do
@@ -209,6 +223,6 @@ local function stage_names(text)
   return names
 end
 
-return { find = find, instruction_at = instruction_at, instruction_begun = instruction_begun,
-  instruction_of = instruction_of,
+return { directives = directives, find = find, instruction_at = instruction_at,
+  instruction_begun = instruction_begun, instruction_of = instruction_of,
   instructions = instructions, stage_names = stage_names }

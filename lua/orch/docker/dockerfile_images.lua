@@ -93,7 +93,7 @@ end
 ---@param given? table<string, any> the build's arguments
 ---@return string[]
 local function named(text, given)
-  local list = { text:match("^%s*#%s*[Ss][Yy][Nn][Tt][Aa][Xx]%s*=%s*(%S+)") }
+  local list = { (dockerfiles.directives(text).syntax or ""):match("%S+") }
   walk(text, given or {}, function(name) list[#list + 1] = name end, function(each, image)
     list[#list + 1] = image(each.text:match("%-%-from=(%S+)") or "$")
     for mount in each.text:gmatch("%-%-mount=(%S+)") do
