@@ -1,6 +1,9 @@
 -- Matrices: one definition, an instance for each combination of values.
+local error_value = require "orch.error"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
+
+local COMBINATIONS_MAX <const> = 100000
 
 -- Parameter names in order: instance names list the values so, whatever the table's own order.
 local function axes_of(definition)
@@ -46,6 +49,18 @@ local function check_exclude(definition, axes)
   end
 end
 
+local function check_count(definition, axes)
+  local count = 1
+  for _, axis in ipairs(axes) do
+    count = count * #axis.values
+    if count > COMBINATIONS_MAX then
+      error(error_value.new { kind = "limit",
+        message = ("orch.job: matrix of '%s' has more than %d combinations"):format(definition.name,
+          COMBINATIONS_MAX) }, 0)
+    end
+  end
+end
+
 local function excluded(exclude, values)
   for _, each in ipairs(exclude) do
     local same = true
@@ -69,6 +84,7 @@ local function expand(definition)
   if not definition.matrix then return { definition } end
   local axes, instances = axes_of(definition), {}
   check_exclude(definition, axes)
+  check_count(definition, axes)
   combine(axes, 1, {}, function(values)
     if excluded(definition.matrix.exclude or {}, values) then return end
     local name, copy = definition.name, {}

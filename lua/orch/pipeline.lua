@@ -1,4 +1,5 @@
 -- A pipeline: jobs and what they need, checked before anything runs.
+local error_value = require "orch.error"
 local job = require "orch.job"
 local matrix = require "orch.matrix"
 local nearest = require "orch.nearest"
@@ -14,7 +15,18 @@ local head = options.schema {
   resources = { "table", default = {} }, -- { name = slots }, 1 where nothing is said
 }
 
+local JOBS_MAX <const> = 100000 -- of a pipeline: jobs may add jobs, and might never end
+
+local function check_count(self, definition)
+  if #self.names < JOBS_MAX then return end
+  error(error_value.new { kind = "limit",
+    message = ("orch.pipeline: a pipeline has at most %d jobs, '%s' (%s) would be one more"):format(
+      JOBS_MAX, definition.name, definition.where),
+    hint = "do its jobs add jobs without an end?" }, 0)
+end
+
 local function add_instance(self, definition)
+  check_count(self, definition)
   local other = self.by_lower_name[definition.name:lower()]
   if other then
     options.usage("orch.pipeline: two jobs are named '%s' (%s and %s)%s", other.name, other.where,

@@ -7,12 +7,14 @@ local function job(name, needs, more)
   return orch.job(description)
 end
 
-local function refused(pattern, f, ...)
+local function fails(kind, pattern, f, ...)
   local good, failure = pcall(f, ...)
   assert.is_false(good)
-  assert.equal("usage", failure.kind)
+  assert.equal(kind, failure.kind)
   assert.matches(pattern, failure.message)
 end
+
+local function refused(...) fails("usage", ...) end
 
 -- Each after what it needs, and each once.
 local function check_order(self, wanted)
@@ -52,12 +54,16 @@ describe("pipeline", function()
     assert.equal("root", check_order(pipeline.define(fan))[1])
   end)
 
-  it("orders a chain longer than a stack, and tells a circle of that length", function()
+  it("orders a chain longer than a stack, the longest there may be, and tells a circle of that length", function()
     local chain = {}
     for i = 100000, 1, -1 do
       chain[#chain + 1] = job("j" .. i, i > 1 and { "j" .. (i - 1) } or nil)
     end
-    assert.equal("j100000", pipeline.define(chain):order()[100000])
+    local self = pipeline.define(chain)
+    assert.equal("j100000", self:order()[100000])
+    fails("limit", "at most 100000 jobs, 'more' %(.*:%d+%) would be one more", self.grow, self,
+      { job "more" })
+    assert.equal(100000, #self.names)
     chain[#chain] = job("j1", { "j100000" })
     refused("in a circle: j100000 %-> j99999 .* more … %-> j100000$", pipeline.define, chain)
   end)
@@ -108,6 +114,14 @@ describe("pipeline", function()
     refused("there is no job 'biuld'; did you mean 'build'%?", function()
       pipeline.define({ job "build" }):order { "biuld" }
     end)
+  end)
+
+  it("refuses a matrix of more combinations than there may be", function()
+    local axes, values = {}, {}
+    for i = 1, 10 do values[i] = i end
+    for i = 1, 60 do axes["a" .. i] = values end
+    fails("limit", "matrix of 'test' has more than 100000 combinations", pipeline.define,
+      { job("test", nil, { matrix = axes }) })
   end)
 
   it("makes an instance of a job for each combination of its matrix", function()
