@@ -63,17 +63,30 @@ require "orch.proc".run { argv = "a" } -- wrong
 require "orch.tar".pack { root = ".", paths = { "a" }, file = "x", compression = "gzipp" } -- wrong
 require "orch.repo".checkout { url = "x", into = "y", branch = "z" } -- wrong
 require "orch.hash".sigv4 { url = "x" } -- wrong
+require "orch.repo".info { dri = "x" } -- wrong
+require "orch.json".encode({}, { prety = true }) -- wrong
+require "orch.json".decode("[]", { maxx = 1 }) -- wrong
+require "orch.term".read_line { hiden = true } -- wrong
+http.request { url = "http://a", basic = { usr = "x", password = "y" } } -- wrong
 print(assert(require "orch.fs".stat("a")).sizee) -- wrong
 print(assert(require "orch.proc".run { argv = { "a" }, cwd = "/" }).code)
 return orch.pipeline {
   orch.job { name = "a",
     neds = { "b" }, -- wrong
+    retry = { attempt = 3 }, -- wrong
+    executor = orch.docker { image = "x",
+      resources = { cpu = 1 }, -- wrong
+      auth = { user = "x", password = "y" }, -- wrong
+      services = { { image = "x", health = { port = 1 } } },
+    },
     run = function(job)
       job:run { "make", working_directory = "src" }
       job:docker_build {
         tag = "x", -- wrong
         context = 3, -- wrong
       }
+      job:artifact { kid = "x", name = "y" } -- wrong
+      job:progress { label = "x", curent = 1 } -- wrong
       job:checkot() -- wrong
       print(job:http("http://a").stat) -- wrong
       print(job:http("http://a").status, job:checkout().sha, job:run { "ls", capture = true }.output:len())

@@ -10,6 +10,11 @@
 ---@field key_file? string PEM file of its key
 ---@field connect_timeout? number seconds for name, TCP and TLS together; default 10, 0 = 300
 
+---@class (exact) orch.http.basic
+---@field user string|orch.Secret
+---@field password string|orch.Secret
+---@field [string] orch.UnknownOption
+
 ---@class (exact) orch.http.options: orch.http.peer
 ---@field url string|orch.Secret http:// or https://, without user or password
 ---@field method? string default "GET", "POST" with a body
@@ -24,7 +29,7 @@
 ---@field timeout? number seconds for everything; default 0 = no limit
 ---@field idle_timeout? number seconds without a byte either way while the server's turn; default 60, 0 = no limit
 ---@field redirects? integer how many to follow, 0 to 50; default 0: a 3xx is the reply. Only GET and HEAD without a body are followed; to another scheme, host or port none of your headers goes along but Accept and User-Agent, nor basic nor the certificate; https to http is refused (remote)
----@field basic? { user: string|orch.Secret, password: string|orch.Secret } HTTP Basic
+---@field basic? orch.http.basic HTTP Basic
 ---@field [string] orch.UnknownOption
 
 ---@class orch.http.reply

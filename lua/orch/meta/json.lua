@@ -5,6 +5,11 @@
 ---@field null userdata the value that JSON's `null` becomes; compare with `==`; true as a condition
 local json = {}
 
+---@class (exact) orch.json.decode_options
+---@field max? integer bytes, default 64 MiB
+---@field values_max? integer default 1,000,000
+---@field [string] orch.UnknownOption
+
 ---What a value of JSON becomes: object → table, list → table marked by `json.array`, `null` →
 ---`json.null`, number without fraction and exponent → integer (64 bits; a larger one is an error),
 ---other number → float. Of a doubled name the last counts. Strings may hold NUL (`\u0000`), names
@@ -15,10 +20,15 @@ local json = {}
 ---more values than `values_max`: they may take a hundred times the memory of the text. Raises for a
 ---secret.
 ---@param text string one document, nothing behind it but white space
----@param options? { max?: integer, values_max?: integer } max: bytes, default 64 MiB; values_max: default 1,000,000
+---@param options? orch.json.decode_options
 ---@return any value
 ---@return orch.error? err
 function json.decode(text, options) end
+
+---@class (exact) orch.json.encode_options
+---@field pretty? boolean lines, indented by two; default false
+---@field open_secrets? boolean default false
+---@field [string] orch.UnknownOption
 
 ---The same value always gives the same bytes: names are sorted by their bytes. A table with keys
 ---1 … n is a list, one with string keys an object, an empty one an object unless marked by
@@ -32,7 +42,7 @@ function json.decode(text, options) end
 ---
 ---With `open_secrets` a secret is written as a string, and the text is itself a secret, of that
 ---name.
----@param options? { pretty?: boolean, open_secrets?: boolean } pretty: lines, indented by two (default false)
+---@param options? orch.json.encode_options
 ---@return string|orch.Secret text
 function json.encode(value, options) end
 

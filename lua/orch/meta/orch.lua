@@ -89,17 +89,37 @@ function Job:add_jobs(jobs) end
 ---@param stream? "stdout"|"stderr" where known; then whole lines
 function Job:print(bytes, stream) end
 
+---@class (exact) orch.Artifact
+---@field kind string
+---@field name string
+---@field digest? string
+---@field [string] orch.UnknownOption
+
 ---For verbs: something the run has made, which its summary names.
----@param artifact { kind: string, name: string, digest?: string }
+---@param artifact orch.Artifact
 function Job:artifact(artifact) end
 
+---@class (exact) orch.Progress
+---@field label string
+---@field current integer
+---@field total? integer nil = not known
+---@field unit? "bytes"|"steps"
+---@field [string] orch.UnknownOption
+
 ---For verbs: how far a transfer, or one of several, has come.
----@param progress { label: string, current: integer, total?: integer, unit?: "bytes"|"steps" } total: nil = not known
+---@param progress orch.Progress
 function Job:progress(progress) end
 
 ---For verbs: a credential learnt at run time; nothing shows it from now on.
 ---@param value string|orch.Secret
 function Job:mask(value) end
+
+---@class (exact) orch.Retry
+---@field attempts? integer in all, 1 to 100; default 1
+---@field delay? number|string before the second one, in seconds or as "10s"; default 1
+---@field backoff? number what the delay is multiplied by each time; default 2
+---@field on? string[] kinds of error; default: any
+---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.JobDescription
 ---@field name string letters, digits and _ . -; unique in the pipeline, also by case
@@ -112,7 +132,7 @@ function Job:mask(value) end
 ---@field environment? table<string, string|number|boolean> of all its steps
 ---@field shell? string|string[] of its `run` steps; default /bin/bash -eo pipefail
 ---@field timeout? number|string seconds, or "10m"; default none
----@field retry? { attempts?: integer, delay?: number, backoff?: number, on?: string[] } delay in seconds, times backoff each time; on: kinds of error
+---@field retry? orch.Retry
 ---@field resources? table<integer|string, string|integer> `{ "db", port = 2 }`: slots of the pipeline's resources
 ---@field serial? string one at a time among all runs of the project
 ---@field [string] orch.UnknownOption
@@ -162,6 +182,15 @@ function orch.verb(description) end
 ---@return orch.Executor
 function orch.host(description) end
 
+---@class (exact) orch.ServicePort
+---@field port integer
+---@field [string] orch.UnknownOption
+
+---@class (exact) orch.Login
+---@field username string
+---@field password string|orch.Secret
+---@field [string] orch.UnknownOption
+
 ---@class (exact) orch.ServiceDescription
 ---@field image string
 ---@field name? string what the job calls it; default: the last word of the image's name
@@ -169,9 +198,15 @@ function orch.host(description) end
 ---@field command? string|string[]
 ---@field entrypoint? string|string[]
 ---@field user? string
----@field health? string|string[]|{ port: integer }|boolean a shell command; a program; a port that is open; false: it is not waited for
+---@field health? string|string[]|orch.ServicePort|boolean a shell command; a program; a port that is open; false: it is not waited for
 ---@field timeout? string|number seconds to be ready in; default 60
----@field auth? { username: string, password: string|orch.Secret } as the executor's
+---@field auth? orch.Login as the executor's
+---@field [string] orch.UnknownOption
+
+---@class (exact) orch.ContainerResources
+---@field cpus? number
+---@field memory? string|integer bytes, or "4g"
+---@field shm? string|integer as memory
 ---@field [string] orch.UnknownOption
 
 ---@class (exact) orch.DockerDescription
@@ -179,8 +214,8 @@ function orch.host(description) end
 ---@field services? orch.ServiceDescription[] containers that the steps reach by name
 ---@field user? string of the steps; default: the image's
 ---@field environment? table<string, string|number> of all steps; no secrets, since `docker inspect` shows it
----@field resources? { cpus?: number, memory?: string|integer, shm?: string|integer } bytes, or "4g"
----@field auth? { username: string, password: string|orch.Secret } for the image's registry; "$NAME" is the job's secret of
+---@field resources? orch.ContainerResources
+---@field auth? orch.Login for the image's registry; "$NAME" is the job's secret of
 ---that name; default: what `docker login` has left
 ---@field working_directory? string default: the image's, or /work
 ---@field tmp? string default "/tmp"; a volume, too

@@ -64,9 +64,15 @@ local repo = {}
 ---@return orch.error? err
 function repo.checkout(options) end
 
+---@class (exact) orch.repo.info_options
+---@field dir? string default the working directory
+---@field dirty? boolean is something changed? default false
+---@field timeout? number seconds, default 60
+---@field [string] orch.UnknownOption
+
 ---What repository the directory is in, looking upwards. Errors: missing (the directory is not
 ---there, or in no repository), timeout, failed.
----@param options { dir?: string, dirty?: boolean, timeout?: number } dir: default the working directory; timeout: seconds, default 60
+---@param options orch.repo.info_options
 ---@return orch.repo.info_result? info
 ---@return orch.error? err
 function repo.info(options) end

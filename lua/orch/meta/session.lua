@@ -4,6 +4,11 @@
 
 local session = {}
 
+---@class (exact) orch.session.login
+---@field username string|orch.Secret
+---@field password string|orch.Secret
+---@field [string] orch.UnknownOption
+
 ---@class (exact) orch.session.options
 ---@field unix? string path of the daemon's socket; either this, or host and port
 ---@field host? string name or address
@@ -16,7 +21,7 @@ local session = {}
 ---@field dirs? table<string, string> directories that the build may read, by the names it uses: "context", "dockerfile"
 ---@field dockerfile_text? string served as the file "Dockerfile" of the directory "dockerfile", which then need not exist
 ---@field secrets? table<string, string|orch.Secret> by id; at most 500 KiB each
----@field credentials? table<string, { username: string|orch.Secret, password: string|orch.Secret }> by the host as the daemon asks: "registry.example:5000", for Docker Hub "registry-1.docker.io". Each is told for its own host only; an empty username means that password is an identity token
+---@field credentials? table<string, orch.session.login> by the host as the daemon asks: "registry.example:5000", for Docker Hub "registry-1.docker.io". Each is told for its own host only; an empty username means that password is an identity token
 ---@field ssh? table<string, string> paths of ssh agents' sockets by id; "default" is what a build asks for without an id
 ---@field output? string file that gets what the build exports (type=tar); there whole or not at all
 ---@field shared_key? string the same for each build of one context: then the daemon asks only for what changed (by size, mtime, mode)

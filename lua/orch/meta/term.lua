@@ -38,11 +38,15 @@ function term.fit(text, columns) end
 ---@param text? string at most 4096 bytes; nil takes it back
 function term.parting(fd, text) end
 
+---@class (exact) orch.term.read_line_options
+---@field hidden? boolean what is typed is not shown
+---@field [string] orch.UnknownOption
+
 ---Waits for a line that a person types at the standard input; the terminal edits it, up to 4096
 ---bytes. Cancelled while it waits, it takes nothing.
 ---
 ---Errors: `missing` when the standard input is no terminal, or has ended.
----@param options? { hidden?: boolean } hidden: what is typed is not shown
+---@param options? orch.term.read_line_options
 ---@return string? line without its end
 ---@return orch.error? err
 function term.read_line(options) end
