@@ -13,7 +13,7 @@ local OF <const> = {
   curl = { "http" }, fetch = { "http" }, request = { "http" },
   push = { "docker_push" }, pull = { "docker_pull" }, login = { "docker_login" },
   cache = { "restore_cache" }, approve = { "ask" }, input = { "ask" }, prompt = { "ask" },
-  store_artifacts = { "persist_to_workspace" }, upload_artifact = { "persist_to_workspace" },
+  upload_artifact = { "store_artifacts" },
   download_artifact = { "attach_workspace" },
   -- options
   cwd = { "working_directory" }, dir = { "working_directory", "path" },

@@ -13,7 +13,8 @@ local BUILT_IN <const> = { "ask", "attach_workspace", "checkout", "docker_build"
   "image_exists",
   "image_inspect", "image_load", "image_remove", "image_retag", "image_save", "image_tag", "now",
   "persist_to_workspace",
-  "random", "read", "restore_cache", "run", "save_cache", "setup_remote_docker", "sleep", "write" }
+  "random", "read", "restore_cache", "run", "save_cache", "setup_remote_docker", "sleep",
+  "store_artifacts", "write" }
 
 local descriptor = options.schema {
   options = { "table", default = {} },

@@ -54,6 +54,7 @@ return orch.pipeline {
     job:write { path = job.tmp .. "/out/deep/file", text = "of first" }
     job:run "echo '#!/bin/sh' > $TMPDIR/out/tool; chmod 755 $TMPDIR/out/tool; ln -s tool $TMPDIR/out/link"
     job:persist_to_workspace { root = job.tmp .. "/out", paths = { "*" } }
+    job:store_artifacts { job.tmp .. "/out", destination = "kept" }
   end },
   orch.job { name = "second", needs = { "first" }, executor = executor, run = function(job)
     job:attach_workspace { at = job.tmp .. "/in" }
@@ -90,6 +91,9 @@ RUN --mount=type=secret,id=s test "$(cat /run/secrets/s)" = of-the-job
     { SPEC_TAG = tag })
   assert.equal(0, result.code, result.all)
   assert.same({}, scratch:leftovers(true))
+  local kept = scratch:path("state/runs/1/artifacts/first/kept/")
+  assert.equal("of first", fs.read(kept .. "deep/file"))
+  assert.equal(493, fs.stat(kept .. "tool").mode)
   if support.services() then
     local environment = fs.environment()
     for name, value in pairs(scratch.env) do environment[name] = value end

@@ -95,7 +95,8 @@ function Scratch:leftovers(succeeded)
   local left = fs.list(self:path("tmp"))
   for _, number in ipairs(succeeded and fs.list(self:path("state/runs")) or {}) do
     for _, name in ipairs(fs.list(self:path("state/runs/") .. number)) do
-      if name ~= "logs" and name ~= "lock" and name ~= "recipe" then
+      if name ~= "logs" and name ~= "lock" and name ~= "recipe"
+        and name ~= "artifacts" then
         left[#left + 1] = ("runs/%s/%s"):format(number, name)
       end
     end

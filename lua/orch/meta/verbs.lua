@@ -280,6 +280,15 @@
 ---@field [integer]? number seconds
 ---@field [string] orch.UnknownOption
 
+---@class (exact) orch.verb.store_artifacts
+---@field destination? string|orch.Secret a directory among the artifacts; default: the path's own, as in the job
+---@field name? string|orch.Secret
+---@field path? string|orch.Secret a file, or a directory and all that is in it
+---@field timeout? number|string|orch.Secret
+---@field when? "always"|"on_fail"|"on_success" default "on_success"
+---@field [integer]? string|orch.Secret path
+---@field [string] orch.UnknownOption
+
 ---@class (exact) orch.verb.write
 ---@field append? boolean default false; to what is there
 ---@field mode? string|orch.Secret octal, as chmod takes it: "755"
@@ -318,4 +327,5 @@
 ---@field save_cache fun(self: orch.Job, options?: orch.verb.save_cache): { key: string, saved: boolean } Keeps files for later runs of the project, under a key that is written once.
 ---@field setup_remote_docker fun(self: orch.Job, options?: orch.verb.setup_remote_docker): { host: string, api: string, server: string } Finds the docker daemon and gives its address to the steps that follow.
 ---@field sleep fun(self: orch.Job, options?: orch.verb.sleep|number): any Waits that many seconds.
+---@field store_artifacts fun(self: orch.Job, options?: orch.verb.store_artifacts|string|orch.Secret): { dir: string, entries: integer, size: integer } Keeps files of the job for people, beside the run's record; `orch show` tells where.
 ---@field write fun(self: orch.Job, options?: orch.verb.write): any Writes a file of the job, whole or not at all; makes the directories it lacks.
