@@ -96,6 +96,7 @@ static bool no_descriptor_left(void)
     return fd < 0;
 }
 
+/* libcurl keeps a transfer's first words, which may be of a kept connection that had died. */
 static void connect_fault(CURL *easy, const struct place *place, const char *detail,
                           struct err *err)
 {
@@ -113,7 +114,7 @@ static void connect_fault(CURL *easy, const struct place *place, const char *det
     else if (place->is_unix)
         err_set(err, ERR_NET, "cannot connect to the socket %s: %s; is its daemon running?", where,
                 strerror((int)number));
-    else if (!strstr(detail, place->host))
+    else if (strstr(detail, "connect to ") && !strstr(detail, place->host))
         err_set(err, ERR_NET, "cannot connect to the proxy for %s: %s; see http_proxy, https_proxy",
                 where, detail);
     else

@@ -1,7 +1,19 @@
 local fs = require "orch.fs"
 local http = require "orch.http"
+local proc = require "orch.proc"
 local servers = require "engine.servers.servers"
 local task = require "orch.task"
+
+-- Answers once, and is gone when it is asked again, which it resets.
+local VANISHING <const> = [[
+import socket, struct
+listener = socket.socket(); listener.bind(("127.0.0.1", 0)); listener.listen(5)
+print(listener.getsockname()[1], flush=True)
+kept, _ = listener.accept(); kept.recv(9999)
+kept.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+kept.recv(1, socket.MSG_PEEK); listener.close()
+kept.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)); kept.close()
+]]
 
 describe("http.request that fails", function()
   local server, socket
@@ -48,6 +60,17 @@ describe("http.request that fails", function()
     assert.equal("net", err.kind)
     assert.matches(path, err.message, 1, true)
     os.remove(path)
+  end)
+
+  it("blames no proxy for a server that is gone together with a kept connection", function()
+    local child = assert(proc.start { argv = { "/usr/bin/python3", "-c", VANISHING } })
+    local url = "http://127.0.0.1:" .. child:read():match("%d+")
+    assert(http.request { url = url })
+    local _, err = http.request { url = url }
+    assert(child:wait())
+    assert.equal("net", err.kind)
+    assert.matches("cannot connect to 127.0.0.1:", err.message, 1, true)
+    assert.is_nil(err.message:find("proxy", 1, true), err.message)
   end)
 
   it("tells broken answers from broken connections", function()
