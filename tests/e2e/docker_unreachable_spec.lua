@@ -121,11 +121,23 @@ describe("a daemon that cannot be reached", function()
     fails({ DOCKER_HOST = "tcp://127.0.0.1:" .. server("bearer", "u", "p") }, 3, "HTTP status 401")
   end)
 
-  it("for want of a right names the group", function()
-    local explain = require "orch.docker.unreachable".explain
-    local failure = explain({ host = "unix:///s", unix = "/s" },
-      { message = "no permission to use the socket /s: is this user in its group?" })
-    assert.equal("docker at unix:///s: no permission to use the socket /s: is this user in its group?", failure.message)
-    assert.matches("`ls %-l /s` tells its group", failure.hint)
+  it("for want of a right is not allowed, and is told whom to ask for it", function()
+    scratch:write("s", "")
+    local socket = scratch:path("s")
+    local function explained(mode)
+      assert(proc.run { argv = { "/bin/sh", "-c", "chgrp adm $1; chmod $0 $1", mode, socket } })
+      return require "orch.docker.unreachable".explain({ host = "unix://" .. socket, unix = socket },
+        { kind = "io", message = "no permission to use the socket " .. socket })
+    end
+    local failure = explained "660"
+    assert.equal("auth", failure.kind)
+    assert.matches("sudo usermod -aG adm $USER` and log in anew", failure.hint, 1, true)
+    for _, words in ipairs { "rootless", "DOCKER_HOST", "orch doctor" } do
+      assert.matches(words, failure.hint, 1, true)
+    end
+    failure = explained "600"
+    assert.is_nil(failure.hint:find("usermod", 1, true))
+    assert.matches("`ls -l " .. socket .. "` tells whose it is; use a rootless daemon", failure.hint,
+      1, true)
   end)
 end)

@@ -1,4 +1,5 @@
 -- A daemon that cannot be reached, in words for its way: a socket, TLS, ssh.
+local fs = require "orch.fs"
 
 -- What the http primitive says last of a certificate; here its file has a name of its own.
 local FOR_CALLERS <const> = "; if it is right, name its authority's file with ca_file"
@@ -45,10 +46,34 @@ local function of_tls(place, text)
   end
 end
 
-local function of_socket(path, text)
-  if text:find("no permission", 1, true) then
-    return ("`ls -l %s` tells its group, often docker: become a member of it, and log in anew"):format(path)
+local function group_name(gid)
+  for name, number in (fs.read("/etc/group") or ""):gmatch("([^:\n]+):[^:\n]*:(%d+):") do
+    if math.tointeger(tonumber(number)) == gid then return name end
   end
+  return tostring(gid)
+end
+
+-- As distributions have it: docker's socket is for root and a group, podman's for its user alone.
+local function of_right(path)
+  local stat = fs.stat(path)
+  local own = "a rootless daemon of your own (`dockerd-rootless-setuptool.sh install`, or `systemctl "
+    .. "--user start podman.socket`)"
+  if stat and stat.gid ~= 0 and stat.mode & tonumber("020", 8) ~= 0 then
+    local group = group_name(stat.gid)
+    return ("it is for the group %s: `sudo usermod -aG %s $USER` and log in anew (its members are as "
+      .. "good as root here); or use %s, or set DOCKER_HOST to another;"):format(group, group, own)
+      .. DOCTOR
+  end
+  return ("`ls -l %s` tells whose it is; use %s, or set DOCKER_HOST to another;"):format(path, own)
+    .. DOCTOR
+end
+
+local function is_right(place, text)
+  return place.unix and not place.ssh and text:find("no permission", 1, true) ~= nil
+end
+
+local function of_socket(path, text)
+  if text:find("no permission", 1, true) then return of_right(path) end
   return "start the daemon, or set DOCKER_HOST to where it is;" .. DOCTOR
 end
 
@@ -83,6 +108,7 @@ end
 ---@return table failure
 local function explain(place, failure)
   local text, hint = words(place, (failure.message:gsub(FOR_CALLERS, "", 1)))
+  if is_right(place, text) then failure.kind = "auth" end -- of a file it would be "io"
   failure.message = ("docker at %s: %s"):format(place.host, text)
   failure.hint = failure.hint or hint
   return failure
