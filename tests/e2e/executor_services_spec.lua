@@ -128,6 +128,21 @@ describe("services of a job", function()
     assert.equal(0, suite.scratch:orch({ "discard", "1" }).code)
   end)
 
+  it("are found again by a run that goes on after somebody has disconnected all", function()
+    suite.executor = executor(('{ image = "busybox:1.36", name = "web", %s, health = { port = 8080 } }'):format(WEB))
+    local body = [[job:run "busybox wget -qO- http://web:8080/ && test -e again || { touch again; exit 1; }"]]
+    assert.equal(1, suite:recipe(body).code)
+    local network = containers.docker("network", "ls", "-q", "--filter", "label=orch.run"):match("%S+")
+    for id in containers.docker("ps", "-aq", "--filter", "label=orch.run"):gmatch("%S+") do
+      containers.docker("network", "disconnect", network, id)
+    end
+    local result = suite.scratch:orch { "resume" }
+    assert.equal(0, result.code, result.all)
+    assert.matches("goes on in container", result.out, 1, true)
+    assert.matches("hello", result.out, 1, true)
+    assert.same({}, containers.left())
+  end)
+
   it("have names that hosts can have, each its own", function()
     for services, words in pairs {
       ['{ image = "busybox:1.36" }, { image = "x/busybox:2" }'] =

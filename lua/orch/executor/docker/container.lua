@@ -222,6 +222,7 @@ local function bring_up(job, world)
     engine:remove_wholly(world.id)
     state = nil
   end
+  if state and world.network then engine:rejoin(world.id, world.network) end
   if state and state.State.Running then
     copy_shim(world) -- that session's may be of another version
     end_orphans(world)

@@ -145,6 +145,15 @@ function Engine:revive(id)
   return false
 end
 
+--- Joins a container to its network again, should somebody have disconnected it.
+---@param alias? string the name that it has there
+function Engine:rejoin(id, network, alias)
+  local state = self:inspect(id)
+  if not state or state.NetworkSettings.Networks[network] then return end
+  assert(self:call("docker network connect", "POST", ("/networks/%s/connect"):format(network),
+    { json = { Container = id, EndpointConfig = { Aliases = alias and json.array { alias } } } }))
+end
+
 function Engine:remove(id)
   return self:call("docker rm", "DELETE", "/containers/" .. id,
     { query = { force = true, v = true }, good = GONE, idle_timeout = 120 })

@@ -50,7 +50,8 @@ local function check(list)
     local service = schema:check("orch.docker: service", given)
     service.name = service.name or default_name(service.image)
     if not service.name:match("^[%w][%w.-]*$") then
-      options.usage("orch.docker: '%s' is no name of a host", service.name)
+      options.usage("orch.docker: '%s' is no name of a host (letters, digits, - and .): give the "
+        .. "service another, name = …", service.name)
     end
     if names[service.name] then
       options.usage("orch.docker: two services are called '%s'", service.name)
@@ -140,7 +141,9 @@ local function start(engine, list, network, there, say)
     over = {} }, Services)
   for_each(list, function(service)
     local id = there[engine:name(service.name)]
-    self.ids[service.name] = id and engine:revive(id) and id or create(engine, service, network)
+    local old = id and engine:revive(id) and id
+    if old then engine:rejoin(old, network, service.name) end
+    self.ids[service.name] = old or create(engine, service, network)
   end)
   return self
 end
