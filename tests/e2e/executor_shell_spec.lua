@@ -1,10 +1,13 @@
 local containers = require "e2e.containers"
+local endpoints = require "e2e.endpoints"
 local executor_suite = require "e2e.executor_suite"
 local fs = require "orch.fs"
 local http = require "orch.http"
 local json = require "orch.json"
 local proc = require "orch.proc"
+local processes = require "e2e.processes"
 local support = require "e2e.support"
+local task = require "orch.task"
 local terminal = require "e2e.terminal"
 
 if not support.services() then
@@ -44,7 +47,7 @@ describe("a shell in the container of a job", function()
   local function container()
     return (docker("ps", "-aq", "--filter", "label=orch.run"):gsub("%s", ""))
   end
-  local function processes() return docker("exec", container(), "ps", "-o", "args") end
+  local function running() return docker("exec", container(), "ps", "-o", "args") end
 
   -- What the daemon tells of the programs that run in a container by an exec.
   local function execs(id)
@@ -73,7 +76,7 @@ describe("a shell in the container of a job", function()
       .. "wc -c < $ORCH_STATE/err; $ORCH shell 1 -- yes | head -n 1; $ORCH shell 1 -- no-such; echo $?" } })
     assert.equal("3000000\n3000000\ny\n126\n", result.stdout, result.stderr)
     assert.matches("no program 'no-such' in PATH", result.stderr, 1, true)
-    assert.is_nil(processes():find("yes", 1, true))
+    assert.is_nil(running():find("yes", 1, true))
     assert.is_nil(docker("exec", container(), "ls", "/.orch"):find("enter", 1, true))
   end)
 
@@ -110,19 +113,41 @@ describe("a shell in the container of a job", function()
     assert.is_nil(docker("exec", container(), "ls", "/.orch"):find("enter", 1, true))
     assert(proc.kill(assert(suite.scratch:pid_of(child)), 15))
     assert.equal(143, assert(child:wait()).code)
-    assert.is_nil(processes():find("sleep", 1, true))
+    assert.is_nil(running():find("sleep", 1, true))
     -- Killed, it ends nothing; who comes next does.
     local seen = see("wait:job] type:sh_-c_'echo_\"o\"n;exec_sleep_1000'\\r wait:on kill:9")
     assert.equal(-9, seen.code)
     assert.equal(0, shell("true").code)
-    assert.is_nil(processes():find("sleep", 1, true))
+    assert.is_nil(running():find("sleep", 1, true))
+  end)
+
+  it("is a terminal's over ssh too, which is itself again when the connection is cut", function()
+    local place <close> = endpoints.place()
+    local _, env = place:sshd()
+    suite.scratch.env.DOCKER_HOST = "ssh://box" .. os.getenv("DOCKER_HOST"):match("^unix://(.*)")
+    suite.scratch.env.PATH = env.PATH
+    local cut = task.spawn(function()
+      assert(processes.wait_until(function()
+        return running():find("sleep 1000", 1, true) ~= nil
+      end, 60))
+      place:sh([[pkill -f "[s]sh .*$PWD/ssh_config"]])
+    end)
+    local seen = see([[wait:job] type:stty_size;sleep_1000\r wait:40_100]])
+    assert.is_true((cut:join()))
+    assert.equal(4, seen.code, seen.text)
+    assert.is_true(seen.echo)
+    assert.matches("\norch: container %x+ is lost: ", seen.text)
+    assert.matches("try: is the daemon running?", seen.text, 1, true)
+    place:remove()
   end)
 
   it("starts a container that has stopped, and says what to do when it is gone", function()
     local child = suite.scratch:start { "shell", "1", "--", "sh", "-c", "echo ready; sleep 1000" }
     assert.equal("ready\n", child:read())
     docker("kill", container())
-    assert.equal(137, assert(child:wait()).code)
+    assert.matches("^orch: container %x+ has ended %(exit code 137%)\n  try: it was stopped from outside",
+      child:read() or "")
+    assert.equal(4, assert(child:wait()).code)
     assert.equal("sub\n", shell("ls", "..").out)
     docker("rm", "-f", container())
     for name in docker("volume", "ls", "-q", "--filter", "label=orch.run"):gmatch "%S+" do

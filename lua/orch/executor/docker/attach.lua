@@ -18,9 +18,12 @@ local HEAD <const> = 8            -- the daemon's, before each piece of what is 
 local BEHIND_MAX <const> = 1 << 20 -- bytes that whoever reads us has not taken
 local POLL <const> = 0.02
 local SIGPIPE <const> = 13
+local KILLED <const> = 137         -- 128 and SIGKILL
 -- In place of Ctrl-P Ctrl-Q, by which the daemon would leave the program, and until then hold back
 -- a Ctrl-P that was meant for it: a sequence that nobody types. It cannot be none.
 local DETACH_KEYS <const> = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-@"
+local BEAT <const> = 10            -- seconds between two looks at whether the daemon is alive
+local SILENT_SECONDS <const> = 30
 local END_SECONDS <const> = 10    -- from the end of the stream until the daemon knows of the exec's
 
 -- --- the exec ------------------------------------------------------------------------------------
@@ -44,12 +47,18 @@ local function start(world, id, terminal)
   error(failure, 0)
 end
 
--- The status with which it ended. As long as it runs, it was the connection that ended.
+-- The status with which it ended, unless that is the container's end. As long as it runs, it was
+-- the connection that ended.
 local function ending(world, id)
   local deadline = task.clock() + END_SECONDS
   repeat
-    local state = assert(world.engine:call(wire.OP, "GET", ("/exec/%s/json"):format(id)))
-    if state.Running == false and math.type(state.ExitCode) == "integer" then
+    local state, failure = world.engine:call(wire.OP, "GET", ("/exec/%s/json"):format(id))
+    if not state then
+      failure.op = wire.OP
+      error(failure, 0)
+    elseif state.Running == false and math.type(state.ExitCode) == "integer" then
+      local lost = state.ExitCode == KILLED and loss.await(world)
+      if lost then error(lost, 0) end
       return { code = state.ExitCode }
     end
     task.sleep(POLL)
@@ -117,16 +126,35 @@ local function keep_size(world, id, lease)
   end
 end
 
+-- A daemon that hangs, or whose machine is gone, ends no connection; and with a terminal no key
+-- would end us.
+local function watch(world, showing)
+  while true do
+    task.sleep(BEAT)
+    local alive, failure = world.connected:request { op = "docker", path = "/_ping",
+      idle_timeout = SILENT_SECONDS }
+    if not alive and failure.kind == "timeout" then
+      showing:cancel(error_value.new { kind = "timeout", op = "docker", silent = true,
+        message = ("container %s: no sign of life for %d s; is its daemon alive?"):format(
+          world.id:sub(1, 12), SILENT_SECONDS) })
+    end
+  end
+end
+
 local function talk(world, id, terminal)
   local stream <close> = start(world, id, terminal)
   local lease <close> = terminal and assert(term.raw()) or nil
-  local beside = { task.spawn(feed, stream), lease and task.spawn(keep_size, world, id, lease) }
+  local showing = task.spawn(show, stream, terminal)
+  local beside = { task.spawn(feed, stream), task.spawn(watch, world, showing),
+    lease and task.spawn(keep_size, world, id, lease) }
   local _ <close> = setmetatable({}, { __close = function()
     for _, each in ipairs(beside) do
       each:cancel(error_value.new { kind = "cancelled", message = "the program has ended" })
     end
   end })
-  return show(stream, terminal)
+  local good, result = showing:join()
+  if not good then error(result, 0) end
+  return result
 end
 
 -- --- all of it -----------------------------------------------------------------------------------
@@ -153,7 +181,7 @@ local function attach(world, spec)
     return talk(world, id, terminal) and ending(world, id)
   end)
   if good and result then return result end
-  give_up(world, path)
+  if not (error_value.is(result) and result.silent) then give_up(world, path) end
   if good then return { code = -1, signal = SIGPIPE } end
   if error_value.is(result) and result.op == wire.OP then result = loss.explain(world, result) end
   return nil, result

@@ -47,20 +47,28 @@ local function of_container(place)
   return not state.State.Running and of_end(place, state.State) or nil
 end
 
---- Why it does not answer; the failure itself when the container goes on running.
+--- How it was lost, which the Engine may be a little late to know; nil when it goes on running.
 ---@param place { engine: table, id: string }
----@param failure table
----@return table err
-local function explain(place, failure)
+---@return table? err
+local function await(place)
   local deadline = task.clock() + STOP_SECONDS
   repeat
     local known = of_container(place)
     if known then return known end
     task.sleep(POLL)
   until task.clock() > deadline
+end
+
+--- Why it does not answer; the failure itself when the container goes on running.
+---@param place { engine: table, id: string }
+---@param failure table
+---@return table err
+local function explain(place, failure)
+  local known = await(place)
+  if known then return known end
   failure.hint = failure.hint
     or ("`orch resume %s` goes on in it"):format(place.engine.owner.number)
   return failure
 end
 
-return { of_container = of_container, explain = explain }
+return { of_container = of_container, await = await, explain = explain }
