@@ -43,6 +43,7 @@ local function locate(failure, where, title)
   if where and failure.where and failure.where ~= where then
     failure.within = failure.within or failure.where
   end
+  require "orch.syntax".explain(failure)
   failure.where = where or failure.where
   failure.step = title or failure.step
   return failure

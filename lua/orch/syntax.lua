@@ -1,4 +1,4 @@
--- What a person may want to know of a recipe that Lua cannot read.
+-- What a person may want to know of a recipe that Lua cannot read, or not go on in.
 
 local OTHERS <const> = "a recipe is a Lua file: `orch new recipe NAME` writes one"
 local YAML <const> = "this looks like YAML; " .. OTHERS .. ", and README, \"Coming from a CI "
@@ -74,4 +74,23 @@ local function hint(path, text, message)
   return otherwise(text, message) or comma(text, message) or ending(message)
 end
 
-return { hint = hint }
+local UNDONE <const> = {
+  { "^attempt to call a table value %(for iterator", "for i, each in ipairs { … } do goes through a "
+    .. "list, for key, value in pairs(t) do through any table" },
+  { "^attempt to add a .*'string'", "texts are joined by .." },
+  { "a nil value %(field 'branch'%)", "if that is job.pipeline.git.branch: there is none on a "
+    .. "detached HEAD; give pipeline.git.branch=NAME, or write (job.pipeline.git.branch or \"none\")" },
+  { "a nil value %(field 'tag'%)", "if that is job.pipeline.git.tag: there is none on a commit "
+    .. "without one; give pipeline.git.tag=NAME, or write (job.pipeline.git.tag or \"none\")" },
+}
+
+--- Gives an error that Lua itself has raised its hint.
+---@param failure orch.error
+local function explain(failure)
+  if failure.kind ~= "usage" or failure.hint then return end
+  for _, each in ipairs(UNDONE) do
+    if failure.message:gsub("^[^ ]*:%d+: ", ""):find(each[1]) then failure.hint = each[2] end
+  end
+end
+
+return { hint = hint, explain = explain }

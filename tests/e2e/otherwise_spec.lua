@@ -40,6 +40,18 @@ describe("what is written otherwise elsewhere", function()
     end
   end)
 
+  it("what Lua reads, but cannot do", function()
+    for text, words in pairs {
+      ['for x in { "a" } do print(x) end'] = "for i, each in ipairs { … } do",
+      ['local a = "a"; print(a + "b")'] = "joined by ..", ['print(1 + "b")'] = "joined by ..",
+      ['local git = {}; print("a" .. git.branch)'] = 'pipeline.git.branch=NAME',
+      ['local git = {}; print(git.tag .. "")'] = 'pipeline.git.tag=NAME' } do
+      check(scratch, scratch:recipe(text), 2, "recipe.lua:", "attempt to ", "try: ", words)
+      local top = scratch:write("top.lua", text)
+      check(scratch, scratch:orch { "run", top }, 2, "top.lua:", "attempt to ", "try: ", words)
+    end
+  end)
+
   it("expressions of CI services, which nothing replaces", function()
     for text, words in pairs {
       ["job:run 'echo ${{ secrets.X }}'"] = 'secrets = { "X" }',

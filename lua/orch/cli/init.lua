@@ -87,6 +87,7 @@ end
 local function fail(failure, debugging, as_json)
   local code = exit_code(failure)
   if not failure.hint and is_full(failure) then failure.hint = FULL_ADVICE end
+  require "orch.syntax".explain(failure)
   if as_json then print_json(failure, debugging, code) else print_error(failure, debugging) end
   return code
 end
