@@ -27,7 +27,7 @@ function json.decode(text, options) end
 
 ---@class (exact) orch.json.encode_options
 ---@field pretty? boolean lines, indented by two; default false
----@field open_secrets? boolean default false
+---@field open_secrets? boolean a secret is written as a string, and the text is itself a secret, of that name
 ---@field [string] orch.UnknownOption
 
 ---The same value always gives the same bytes: names are sorted by their bytes. A table with keys
@@ -39,9 +39,6 @@ function json.decode(text, options) end
 ---hold themselves, have holes, or mix a list with names; NaN and infinities; more than 200 levels;
 ---two names that differ only in stray bytes; more than 256 MiB of text.
 ---@param value any
----
----With `open_secrets` a secret is written as a string, and the text is itself a secret, of that
----name.
 ---@param options? orch.json.encode_options
 ---@return string|orch.Secret text
 function json.encode(value, options) end
