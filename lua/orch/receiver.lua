@@ -185,6 +185,12 @@ local function open_world(job)
   return world.record
 end
 
+--- Is it a name that a job has without a verb? A verb of that name could not be called.
+---@param name string
+local function is_own(name)
+  return methods[name] ~= nil or WORLD[name] ~= nil or nearest.contains(FIELDS, name)
+end
+
 function Job.__index(job, key)
   if methods[key] then return methods[key] end
   if WORLD[key] then
@@ -263,4 +269,4 @@ local function perform(job, body)
   return true, value
 end
 
-return { new = new, perform = perform }
+return { new = new, perform = perform, is_own = is_own }

@@ -243,7 +243,10 @@ f
     local told = scratch:orch { "verbs", "shout", "--recipe", scratch:path("demo.lua") }
     assert.matches("It returns { length: integer }.", told.out, 1, true)
     assert.matches("Defined in " .. verb .. ".\n", told.out, 1, true)
-    support.check(scratch, scratch:orch { "new", "verb", "run" }, 6, "is a verb of orch's own")
+    for name, words in pairs { run = "is a verb of orch's own", ["end"] = "is a word of Lua's own",
+      log = "is there without a verb", needs = "is there without a verb" } do
+      support.check(scratch, scratch:orch { "new", "verb", name }, 6, words)
+    end
     assert(fs.rename(verb, scratch:path("verbs/run.lua")))
     told = scratch:orch { "verbs", "run", "--recipe", scratch:path("demo.lua") }
     assert.matches("in place of orch's own.\n", told.out, 1, true)

@@ -3,6 +3,7 @@ local error_value = require "orch.error"
 local fs = require "orch.fs"
 local nearest = require "orch.nearest"
 local options = require "orch.options"
+local receiver = require "orch.receiver"
 local verb = require "orch.verb"
 
 local KINDS <const> = { "recipe", "verb", "test" }
@@ -81,6 +82,21 @@ local function write_new(path, text)
   assert(fs.write(path, text))
 end
 
+local function check_verb(name)
+  local message
+  if verb.is_built_in(name) then
+    message = ("'%s' is a verb of orch's own, which verbs/%s.lua would take the place of"):format(name,
+      name)
+  elseif receiver.is_own(name) then
+    message = ("job.%s is there without a verb, and would still be what it is"):format(name)
+  elseif not load(("return job:%s {}"):format(name)) then
+    message = ("'%s' is a word of Lua's own, which no verb can be called by"):format(name)
+  end
+  if message then
+    error(error_value.new { kind = "conflict", message = message, hint = "give it another name" }, 0)
+  end
+end
+
 local function main(args)
   local what, name = args[1], args[2]
   if what and not nearest.contains(KINDS, what) then
@@ -92,12 +108,7 @@ local function main(args)
   if not name:match("^[%a_][%w_]*$") then
     options.usage("orch new: '%s' must be letters, digits and _, not beginning with a digit", name)
   end
-  if what == "verb" and verb.is_built_in(name) then
-    error(error_value.new { kind = "conflict",
-      message = ("'%s' is a verb of orch's own, which verbs/%s.lua would take the place of"):format(name,
-        name),
-      hint = "give it another name" }, 0)
-  end
+  if what == "verb" then check_verb(name) end
   local made = MADE[what]
   local path = made.path:format(name)
   write_new(path, made.text:format(name, name, name))
