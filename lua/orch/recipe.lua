@@ -6,6 +6,7 @@ local fs = require "orch.fs"
 local globals = require "orch.globals"
 local job = require "orch.job"
 local nearest = require "orch.nearest"
+local options = require "orch.options"
 local pipeline = require "orch.pipeline"
 local unknown = require "orch.unknown"
 local verb = require "orch.verb"
@@ -16,10 +17,15 @@ local function raise_load_error(path, text, message)
     hint = require "orch.syntax".hint(path, text, message) }, 0)
 end
 
+local BINARY <const> = "\27Lua"
+
 -- Runs a file in the environment; its value is what it returns.
 local function run_file(path, environment, files)
   local text, failure = fs.read(path)
   if not text then error(failure, 0) end
+  if text:sub(1, #BINARY) == BINARY then
+    options.usage("%s is compiled Lua, which is not run: give its source", path)
+  end
   local program = text:gsub("^#[^\n]*", "")
   local chunk, message = load(program, "@" .. path, "t", environment)
   if not chunk then raise_load_error(path, text, message) end

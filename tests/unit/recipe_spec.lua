@@ -17,7 +17,7 @@ describe("recipe", function()
     return path
   end
 
-  -- What the recipe's text leaves in the environment variable-free world: its jobs' names.
+  -- What the recipe is of that text.
   local function load_text(text) return recipe.load(write("r.lua", text)) end
 
   local function refused(text)
@@ -63,6 +63,10 @@ describe("recipe", function()
     assert.equal("usage", failure.kind)
     assert.matches("r%.lua:3: ", (refused "\n\nerror('wrong')"))
     assert.matches("r%.lua:1: attempt to index a nil value", (refused "local t = nil; t.x = 1"))
+  end)
+
+  it("runs no compiled Lua, and says which file is", function()
+    assert.matches("r%.lua is compiled Lua, which is not run", (refused(string.dump(function() end))))
   end)
 
   it("refuses globals: new ones and unknown ones", function()
