@@ -51,7 +51,13 @@ local function define(description)
   -- ended.
   local declared = { name = "string?", timeout = "number|string?",
     when = { "string", default = "on_success", enum = { "always", "on_fail", "on_success" } } }
-  for name, value in pairs(checked.options) do declared[name] = value end
+  for name, value in pairs(checked.options) do
+    if type(name) ~= "string" or not name:find("^[%a_][%w_]*$") then
+      options.usage("orch.verb: an option is declared as NAME = TYPE, its name of letters, digits and _: got %s",
+        type(name) == "string" and ("%q"):format(name) or "a " .. type(name))
+    end
+    declared[name] = value
+  end
   checked.schema = options.schema(declared, checked.positional, checked.advice)
   return setmetatable(checked, Verb)
 end

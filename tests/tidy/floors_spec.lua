@@ -208,8 +208,8 @@ describe("floors of the library", function()
   end)
 
   it("let plain values know plain values only", function()
-    local plain = { env_file = true, nearest = true, options = true, scope = true, event = true,
-      output = true, mask = true,
+    local plain = { declaration = true, env_file = true, nearest = true, options = true,
+      scope = true, event = true, output = true, mask = true,
       branches = true, ["docker/reference"] = true, fnv = true, unknown = true,
       plan_memory = true, shape = true, synonyms = true }
     local engine = { error = true, secret = true, task = true, json = true }

@@ -14,6 +14,13 @@ describe("orch.verb", function()
       ["unknown option 'option'; did you mean 'options'?"] = { option = {}, run = print },
       ["must be one of answer, again, got 'never'"] = { run = print, replay = "never" },
       ["unknown type 'strng'"] = { run = print, options = { x = "strng" } },
+      ["min, 5, is more than max, 3"] = { run = print,
+        options = { x = { "integer", min = 5, max = 3 } } },
+      ["positional: there is no option 'txt'; did you mean 'text'?"] = { run = print,
+        positional = "txt", options = { text = "string" } },
+      ['its name of letters, digits and _: got "a-b"'] = { run = print,
+        options = { ["a-b"] = "string" } },
+      ["an option is declared as NAME = TYPE"] = { run = print, options = { "text" } },
     } do
       local good, failure = pcall(orch.verb, bad)
       assert.is_false(good)
