@@ -6,6 +6,7 @@ describe("a service", function()
     local engine = {}
     function engine:name(suffix) return "job-" .. suffix end
     function engine:revive() return true end
+    function engine:rejoin() end
     function engine:logs() return "" end
     function engine:inspect()
       return { State = { Running = true, Health = health }, Config = { ExposedPorts = {
