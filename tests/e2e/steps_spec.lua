@@ -190,6 +190,17 @@ return orch.job { name = "j", run = function(job)
     assert.equal("deferred\nwhole\n", fs.read(scratch:path("trace")))
   end)
 
+  it("sends a file of the job as a request's body, of any size", function()
+    local server <close> = require "engine.servers.servers".http()
+    good(([[
+job:write { path = "out/f", text = ("0123456789"):rep(100) }
+local reply = job:http { url = "%s/echo", method = "PUT", body_file = "out/f" }
+assert(reply.body:find "^PUT /echo" and reply.body:find "\nContent%%-Length: 1000\n")
+assert(reply.body:find(("0123456789"):rep(100), 1, true))]]):format(server.url))
+    bad(5, "try: in out there is f", ([[job:write { path = "out/f", text = "" }
+job:http { url = "%s/echo", body_file = "out/g" }]]):format(server.url))
+  end)
+
   it("reads nothing from outside twice: resume gives what was recorded", function()
     local body = ([[
 local seen = ("%%s %%s %%s"):format(job:now(), job:random(), job:random { low = 1, high = 1000000 })

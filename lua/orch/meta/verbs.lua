@@ -125,6 +125,7 @@
 
 ---@class (exact) orch.verb.http
 ---@field body? string|orch.Secret
+---@field body_file? string|orch.Secret a file of the job that is the body
 ---@field body_max? integer default 16777216; bytes of the answer
 ---@field headers? table default {}; { NAME = value }
 ---@field method? string|orch.Secret default: GET, and POST with a body
