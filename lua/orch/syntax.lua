@@ -78,6 +78,10 @@ local UNDONE <const> = {
   { "^attempt to call a table value %(for iterator", "for i, each in ipairs { … } do goes through a "
     .. "list, for key, value in pairs(t) do through any table" },
   { "^attempt to add a .*'string'", "texts are joined by .." },
+  { "a nil value %(field 'std%a+'%)", "what a step printed is the output of its result, with "
+    .. "capture = true: job:run { \"…\", capture = true }.output" },
+  { "a nil value %(field 'output'%)", "what a step printed is kept with capture = true: "
+    .. "job:run { \"…\", capture = true }.output" },
   { "a nil value %(field 'branch'%)", "if that is job.pipeline.git.branch: there is none on a "
     .. "detached HEAD; give pipeline.git.branch=NAME, or write (job.pipeline.git.branch or \"none\")" },
   { "a nil value %(field 'tag'%)", "if that is job.pipeline.git.tag: there is none on a commit "

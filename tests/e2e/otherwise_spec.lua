@@ -50,6 +50,9 @@ describe("what is written otherwise elsewhere", function()
       local top = scratch:write("top.lua", text)
       check(scratch, scratch:orch { "run", top }, 2, "top.lua:", "attempt to ", "try: ", words)
     end
+    for _, text in ipairs { 'print(job:run("true").stdout:len())', 'job:log("a" .. job:run("true").output)' } do
+      check(scratch, scratch:recipe(text), 2, "recipe.lua:", "try: ", "with capture = true: job:run {")
+    end
   end)
 
   it("expressions of CI services, which nothing replaces", function()
