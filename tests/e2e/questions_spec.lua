@@ -9,6 +9,15 @@ describe("a run that asks", function()
 
   local function orch(...) return scratch:orch { ... } end
 
+  it("may have several lines", function()
+    local path = scratch:job [[job:ask { "go", question = "Release 1.1?\n- mend\7 f\n- add g" }]]
+    local plan = orch("plan", path).out
+    assert.matches("\n  ask  Release 1.1?\n      id = go\n", plan, 1, true)
+    local out = orch("run", path).out
+    assert.matches("-- Release 1.1?  (", out, 1, true)
+    assert.matches("\n   ? Release 1.1?\n     - mend\\x07 f\n     - add g  (yes/no)", out, 1, true)
+  end)
+
   it("waits on hold for an answer, given in each way", function()
     local path = scratch:job [[local yes = job:ask { "deploy", question = "Deploy?" }
 local version = job:ask { id = "version", type = "string", pattern = "%d+%.%d+" }

@@ -117,8 +117,10 @@ handlers["job.log"] = function(self, event)
 end
 
 handlers["ask"] = function(self, event)
-  self:line("%s   ? %s%s  (orch answer %d %s VALUE)", self:prefix(event.job),
-    self:shown(event.question),
+  local prefix = self:prefix(event.job)
+  local lines = event.question:gsub("[^\n]+", function(line) return self:shown(line) end)
+  self:line("%s   ? %s%s  (orch answer %d %s VALUE)", prefix,
+    (lines:gsub("\n", function() return "\n" .. prefix .. "     " end)),
     event.choices and ("  (%s)"):format(self:shown(event.choices)) or "", self.model.run.number,
     self:shown(event.id))
 end

@@ -125,7 +125,7 @@ handlers["ask"] = function(self, event)
   local hint = event.choices and ("  (%s)"):format(shown(event.choices)) or ""
   if event.problem then self:line("  " .. self.style:paint("yellow", shown(event.problem))) end
   self:line(("%s %s%s%s"):format(self.style:paint("yellow", "?"), self:label(event.job),
-    self.style:paint("bold", shown(event.question)), hint))
+    self.style:paint("bold", (event.question:gsub("[^\n]+", shown):gsub("\n", "\n    "))), hint))
   self.asked[event.step or event.id] = true
 end
 

@@ -6,7 +6,9 @@ local verb = require "orch.verb"
 
 return verb.define {
   positional = "id",
-  title = function(o) return o.question or "question " .. o.id end,
+  title = function(o)
+    return tostring(o.question or "question " .. tostring(o.id)):match("^%s*([^\n]*)")
+  end,
   options = {
     id = { "string", pattern = "[%w_.-]+", doc = "what `orch answer` calls it" },
     question = "string?",
