@@ -78,7 +78,7 @@ local function print_job(job, steps)
     local _, depth = step.parent:gsub("/", "")
     row(("  %s%-11s %s"):format(("  "):rep(depth), step.state, step.title), time_taken(step))
     for _, artifact in ipairs(step.artifacts or {}) do
-      say(("            %s %s  %s"):format(artifact.kind, artifact.name, artifact.digest or ""))
+      row(("            %s %s"):format(artifact.kind, artifact.name), artifact.digest)
     end
   end
   if job.error then say("  " .. job.error) end
