@@ -5,12 +5,15 @@
 
 #include "base/mask_set.h"
 #include "base/mem.h"
+#include "base/term.h"
 
 enum {
     RUN_MIN = 60,     /* base64 characters before a break that is looked through */
     INDENT_MAX = 256, /* blanks behind such a break */
+    SEQUENCES_MAX = 256, /* bytes of control sequences that are looked through in one place */
     BLOCK = 32 << 10, /* searched for breaks ahead of the filter, while it is in the cache */
     STRIDE = 8,
+    ESCAPE = 0x1b,
     HELD_MAX = 1 << 30,
 };
 
@@ -105,6 +108,26 @@ static size_t break_at(const struct view *view, size_t at)
     return end - at;
 }
 
+/* The length of the control sequences at the place, of which a screen shows nothing. At the end of
+   the text the last may be the beginning of one. */
+static size_t sequences_at(const struct view *view, size_t at)
+{
+    size_t len = 0, one;
+    bool part = false;
+    do {
+        one = term_sequence(view->text + at + len, view->len - at - len, &part);
+        len = part ? view->len - at : len + one;
+    } while (one > 0 && len < SEQUENCES_MAX);
+    return len;
+}
+
+/* The length of what is looked through at the place, else 0. */
+static size_t gap_at(const struct view *view, size_t at)
+{
+    size_t len = break_at(view, at);
+    return len + sequences_at(view, at + len);
+}
+
 /* How many bytes of the text at the place spell what the pattern has from done on, *of bytes of it;
    0 when none do. When the text ends within a spelling, *of is 0. */
 static size_t step(const struct view *view, size_t at, const struct mask_pattern *pattern,
@@ -130,6 +153,7 @@ static size_t step(const struct view *view, size_t at, const struct mask_pattern
 static void fit(const struct view *view, size_t at, const struct mask_pattern *pattern,
     struct sight *sight)
 {
+    bool skipped = false; /* or else an endless row of sequences would be held back */
     for (size_t done = 0; done < pattern->len;) {
         size_t of = 0, len = 0;
         if (at < view->len)
@@ -138,8 +162,9 @@ static void fit(const struct view *view, size_t at, const struct mask_pattern *p
             sight->part = true;
             return;
         }
-        if (len == 0 && done > 0)
-            len = break_at(view, at);
+        skipped = len == 0 && done > 0 && !skipped;
+        if (skipped)
+            len = gap_at(view, at);
         if (len == 0)
             return;
         done += of;
@@ -149,59 +174,97 @@ static void fit(const struct view *view, size_t at, const struct mask_pattern *p
         sight->end = at;
 }
 
-/* The first bytes at the place as a pattern would have them, without breaks. */
+/* The first bytes at the place as a pattern would have them, without gaps. */
 static size_t window_at(const struct view *view, size_t at, char *window)
 {
     size_t len = 0;
     while (len < MASK_WINDOW && at < view->len) {
-        size_t skip = len > 0 ? break_at(view, at) : 0;
-        if (skip == 0)
+        at += len > 0 ? gap_at(view, at) : 0;
+        if (at < view->len)
             window[len++] = view->text[at++];
-        at += skip;
     }
     return len;
 }
 
-static struct sight look(const struct view *view, size_t at)
+static void look_for(const struct view *view, size_t at, const char *window, size_t len,
+                     struct sight *sight)
 {
-    char window[MASK_WINDOW];
-    size_t len = window_at(view, at, window);
-    struct sight sight = {0};
     if (len < MASK_WINDOW) {
-        sight.part = mask_set_begins(view->set, window, len);
-        return sight;
+        sight->part |= mask_set_begins(view->set, window, len);
+        return;
     }
     const struct mask_entry *each =
         view->set->buckets[mask_window_hash(window) >> MASK_BUCKET_SHIFT];
     for (; each; each = each->next)
         if (memcmp(each->window, window, MASK_WINDOW) == 0)
-            fit(view, at, each->pattern, &sight);
+            fit(view, at, each->pattern, sight);
+}
+
+/* A quick no for most of the places before a gap. */
+static bool may_begin(const struct view *view, size_t at)
+{
+    const char *text = view->text + at;
+    bool one = view->len - at == 1 || text[1] == ESCAPE || text[1] == '\n' || text[1] == '\r';
+    return mask_set_begins(view->set, text, one ? 1 : 2);
+}
+
+static struct sight look(const struct view *view, size_t at)
+{
+    char window[MASK_WINDOW];
+    const char *text = view->text + at;
+    size_t rest = view->len - at < MASK_WINDOW ? view->len - at : MASK_WINDOW;
+    struct sight sight = {0};
+    if (!may_begin(view, at))
+        return sight;
+    look_for(view, at, text, rest, &sight); /* a secret may hold what else is a gap */
+    size_t len = window_at(view, at, window);
+    if (len != rest || memcmp(window, text, len) != 0)
+        look_for(view, at, window, len, &sight);
     return sight;
 }
 
 /* --- going through a text --------------------------------------------------------------------- */
 
-/* Places that the filter cannot judge, since a break or the end of the text stands in their
+/* Places that the filter cannot judge, since a gap or the end of the text stands in their
    window. */
 struct zone {
     size_t from, to;
-    size_t next; /* breaks before it are known */
+    size_t next;   /* gaps before it are known */
+    size_t escape; /* none from next to there */
     size_t line; /* where the line that is at next begins */
 };
 
+static size_t find(const struct view *view, char c, size_t from, size_t limit)
+{
+    const char *found = from < limit ? memchr(view->text + from, c, limit - from) : NULL;
+    return found ? (size_t)(found - view->text) : limit;
+}
+
+/* The next end of a line or escape from zone->next on, else limit. */
+static size_t next_mark(const struct view *view, struct zone *zone, size_t limit)
+{
+    if (zone->escape < zone->next)
+        zone->escape = zone->next;
+    if (zone->escape < limit && view->text[zone->escape] != ESCAPE)
+        zone->escape = find(view, ESCAPE, zone->escape, limit);
+    return find(view, '\n', zone->next, zone->escape < limit ? zone->escape : limit);
+}
+
 static void next_zone(const struct view *view, struct zone *zone)
 {
-    size_t start = zone->to;
+    size_t start = zone->to, at;
     size_t limit = view->len - zone->next < BLOCK ? view->len : zone->next + BLOCK;
-    const char *found;
-    while ((found = memchr(view->text + zone->next, '\n', limit - zone->next))) {
-        size_t at = (size_t)(found - view->text), line = zone->line;
-        zone->next = zone->line = at + 1;
-        if (at > 0 && view->text[at - 1] == '\r')
+    while ((at = next_mark(view, zone, limit)) < limit) {
+        size_t line = zone->line;
+        bool escape = view->text[at] == ESCAPE;
+        zone->next = at + 1;
+        if (!escape)
+            zone->line = at + 1;
+        if (!escape && at > 0 && view->text[at - 1] == '\r')
             at--;
         /* No run is longer than its line; the first line may go on from the text before. */
         bool is_short = line > 0 && at < line + RUN_MIN;
-        if (at <= start || is_short || run_before(view, at) < RUN_MIN)
+        if (at <= start || (!escape && (is_short || run_before(view, at) < RUN_MIN)))
             continue;
         zone->from = at - start < MASK_WINDOW ? start : at - (MASK_WINDOW - 1);
         zone->to = at;

@@ -2,7 +2,9 @@
 
    Secrets that overlap are hidden as one, so that no byte of either shows. A line break (with the
    indentation behind it) that follows at least 60 characters of base64 is looked through: so a
-   secret is found in base64 that was cut into lines of 64 or 76. */
+   secret is found in base64 that was cut into lines of 64 or 76. Control sequences (CSI) within a
+   secret, up to 256 bytes in one place, are looked through too: what is printed without its colours
+   must not show it. */
 #ifndef BASE_MASK_H
 #define BASE_MASK_H
 

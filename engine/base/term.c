@@ -7,7 +7,7 @@
 #include "base/utf8.h"
 #include "base/width.h"
 
-enum { ESC = 0x1b, TAB_STOP = 8, PARAMETERS_MAX = 64 };
+enum { ESC = 0x1b, TAB_STOP = 8, PARAMETERS_MAX = 64, SEQUENCE_MAX = 128 };
 
 bool term_size(int fd, unsigned *columns, unsigned *rows)
 {
@@ -21,17 +21,25 @@ bool term_size(int fd, unsigned *columns, unsigned *rows)
 
 /* --- control sequences ------------------------------------------------------------------------ */
 
-/* ECMA-48 §5.4: CSI, parameter bytes, intermediate bytes, a final byte. Its length, or 0. */
+/* ECMA-48 §5.4: CSI, parameter bytes, intermediate bytes, a final byte. */
+size_t term_sequence(const char *text, size_t len, bool *part)
+{
+    size_t at = 2, limit = len < SEQUENCE_MAX ? len : SEQUENCE_MAX;
+    *part = false;
+    if (len == 0 || text[0] != ESC || (len > 1 && text[1] != '['))
+        return 0;
+    while (at < limit && text[at] >= 0x30 && text[at] <= 0x3f)
+        at++;
+    while (at < limit && text[at] >= 0x20 && text[at] <= 0x2f)
+        at++;
+    *part = at >= len;
+    return at < limit && text[at] >= 0x40 && text[at] <= 0x7e ? at + 1 : 0;
+}
+
 static size_t csi_len(const char *text, size_t len)
 {
-    size_t at = 2;
-    if (len < 3 || text[0] != ESC || text[1] != '[')
-        return 0;
-    while (at < len && text[at] >= 0x30 && text[at] <= 0x3f)
-        at++;
-    while (at < len && text[at] >= 0x20 && text[at] <= 0x2f)
-        at++;
-    return at < len && text[at] >= 0x40 && text[at] <= 0x7e ? at + 1 : 0;
+    bool part;
+    return term_sequence(text, len, &part);
 }
 
 /* Colour, weight and their end; not blinking (5, 6) nor concealing (8). 38, 48 and 58 have a colour

@@ -13,6 +13,10 @@ bool term_size(int fd, unsigned *columns, unsigned *rows);
 /* Is it its own printable form? */
 bool term_is_plain(const char *text, size_t len);
 
+/* The length of the control sequence (CSI, at most 128 bytes) at the start of text, else 0; *part:
+   the text ends within what may become one. */
+size_t term_sequence(const char *text, size_t len, bool *part);
+
 /* Adds text with all that a terminal would obey made visible or taken out: well-formed control
    sequences (CSI) go, other control characters, those of C1, and bytes that are no UTF-8 become
    \xNN; what turns text around or is unseen becomes \u{N}, joiners and variation selectors

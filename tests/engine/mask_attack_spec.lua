@@ -1,6 +1,7 @@
 -- What a hostile or unlucky program may do to get a secret past the masker.
 local hash = require "orch.hash"
 local secret = require "orch.secret"
+local term = require "orch.term"
 
 local function masker(...)
   local m = secret.masker()
@@ -81,6 +82,25 @@ describe("mask, attacked,", function()
     masks(m, "p%C3%A4ssw%C3%B6rd-%E6%97%A5%E6%9C%AC%F0%9F%98%80", "***")
     masks(m, "p%c3%a4ssw%c3%b6rd-%e6%97%a5%e6%9c%ac%f0%9f%98%80", "***")
     masks(m, value:sub(1, 2), value:sub(1, 2)) -- a character's half, kept back and given at the end
+  end)
+
+  it("finds it with colours in it, which are taken out when it is shown", function()
+    local m = masker("hunter22", "two\27[1mfold")
+    masks(m, "a \27[1mhu\27[01;31m\27[Knter\27[m\27[K22\27[0m b", "a \27[1m***\27[0m b")
+    masks(m, "h\27[mu\27[mn\27[mt\27[me\27[mr\27[m2\27[m2", "***")
+    masks(m, "two\27[1mfold two\27[1m\27[2mfold", "*** ***")
+    masks(m, "hun\27ter22 hunt\27[er22 hun\27[3", "hun\27ter22 hunt\27[er22 hun\27[3")
+    masks(masker("a/ b"), "a%2F\27[1m%20b a\27[1m%2Fc", "*** a\27[1m%2Fc")
+    -- no longer a sequence: what shows it, shows its bytes
+    local long = "hunter\27[" .. ("1"):rep(130) .. "m22"
+    assert.equal(long, m:apply(long))
+    assert.matches("hunter\\x1b[1", term.printable(long), 1, true)
+  end)
+
+  it("holds back no endless row of colours", function()
+    local s = masker("hunter22"):stream()
+    assert.equal("", s:feed("hunter2" .. ("\27[m"):rep(60)))
+    assert.equal(7 + 3 * 90, #s:feed(("\27[m"):rep(30)))
   end)
 
   it("finds it in digits, small and large, as bytes and as percent signs", function()

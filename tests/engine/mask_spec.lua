@@ -233,7 +233,7 @@ describe("mask", function()
       encoded,
       encoded:sub(1, 10), encoded:sub(11), ("xY3/"):rep(16), ("xY3/"):rep(4), ("u"):rep(61),
       "\\u00e9", "k", "k/",
-      "k%2Fy+1%27%0A", "\\u005c" }
+      "k%2Fy+1%27%0A", "\\u005c", "\27[1m", "\27", "[0m" }
     for _ = 1, 600 do
       local text = random_text(math.random(1, 12), parts)
       local expected, cuts, at = m:apply(text), {}, 0

@@ -46,8 +46,9 @@ local masker = {}
 ---From now on the value is masked: as it is; each of its lines that has at least four letters or
 ---digits and is no PEM header; both of these escaped for a URL (`%2F`, `%2f`, `+`), for JSON (`\n`,
 ---`\/`, `\u002f`) and by a shell (`'\''`, `'"'"'`, `\$`); and in base64 of both alphabets, alone or
----inside of another text, cut into lines of at least 60 characters or not. Cheap at any time;
----streams that are under way take notice.
+---inside of another text, cut into lines of at least 60 characters or not; all of them with
+---colours or other control sequences (CSI) in them too. Cheap at any time; streams that are under
+---way take notice.
 ---@param value orch.Secret|string
 ---@return boolean masked false when it is under 4 bytes: masking it would make every text unreadable
 function masker:add(value) end
