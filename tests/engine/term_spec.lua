@@ -253,12 +253,14 @@ describe("a terminal that is not orch's for a while", function()
 
   it("is lent: a program has its Ctrl-C, and what it makes of it is undone", function()
     local seen = in_terminal([[local proc, term = require "orch.proc", require "orch.term"
+      local code
       do
         local lease <close> = assert(term.lend())
         local child = assert(proc.start { foreground = true, argv = { "bash", "-c",
           "trap 'echo heard; stty raw -echo; exit 4' INT; echo ready; while :; do sleep 0.05; done" } })
-        print(child:wait().code)
+        code = child:wait().code
       end
+      print(code)
       print("typed " .. term.read_line())]], "wait:ready type:\\x03 wait:4 type:hello\\r")
     assert.equal(0, seen.code, table.concat(seen.all, "\n"))
     assert.matches("hello\ntyped hello", table.concat(seen.all, "\n"), 1, true)
