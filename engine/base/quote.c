@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/rune.h"
+#include "base/term.h"
 #include "base/utf8.h"
 
 /* --- texts ------------------------------------------------------------------------------------ */
@@ -13,13 +15,16 @@ static bool stands_for_itself(unsigned char c)
     return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
 }
 
-static bool escape(struct buf *out, unsigned char c)
+static bool escape(struct buf *out, uint32_t rune)
 {
     static const char letters[] = "\"\"\\\\\bb\ff\nn\rr\tt";
     for (const char *each = letters; *each; each += 2)
-        if (c == (unsigned char)each[0])
+        if (rune == (unsigned char)each[0])
             return buf_char(out, '\\') && buf_char(out, each[1]);
-    return buf_format(out, "\\u%04X", c);
+    if (rune < 0x10000)
+        return buf_format(out, "\\u%04X", rune);
+    rune -= 0x10000;
+    return buf_format(out, "\\u%04X\\u%04X", 0xD800 + (rune >> 10), 0xDC00 + (rune & 0x3FF));
 }
 
 /* What does not stand for itself; how many bytes it is. */
@@ -27,12 +32,11 @@ static size_t quote_one(struct buf *out, const char *text, size_t len, bool *goo
 {
     const unsigned char c = (unsigned char)text[0];
     size_t bad, size = c < 0x80 ? 1 : utf8_char(text, len, &bad);
+    const uint32_t rune = size > 1 ? rune_next(text, &size) : c;
     if (size == 0)
         *good = buf_text(out, "\xef\xbf\xbd");
-    else if (size == 1)
-        *good = escape(out, c);
-    else if (c == 0xc2 && (unsigned char)text[1] < 0xa0)
-        *good = escape(out, (unsigned char)text[1]);
+    else if (size == 1 || term_is_deceptive(rune))
+        *good = escape(out, rune);
     else
         *good = buf_add(out, text, size);
     return size > 0 ? size : bad;

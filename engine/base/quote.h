@@ -8,8 +8,8 @@
 
 #include "base/buf.h"
 
-/* In quotation marks. Stray bytes become U+FFFD; DEL and the C1 controls are escaped too: JSON
-   allows them, but a terminal would obey them. */
+/* In quotation marks. Stray bytes become U+FFFD. Escaped is also what JSON allows, but a terminal
+   would obey or a reader be deceived by (term_is_deceptive). */
 bool quote_text(struct buf *out, const char *text, size_t len);
 bool quote_integer(struct buf *out, int64_t number);
 /* A finite one: with as many digits as bring it back, and what tells it from an integer. */

@@ -88,7 +88,7 @@ static uint32_t decode(const char *text, size_t len)
    tags, flags of regions are made: those three are worth less. */
 static const struct range {
     uint32_t first, last;
-} shown[] = {
+} deceptive[] = {
     {0, 8},           {0xa, 0x1f},         {0x7f, 0x9f},       {0xad, 0xad},
     {0x61c, 0x61c},   {0x115f, 0x1160},    {0x17b4, 0x17b5},   {0x180e, 0x180e},
     {0x200b, 0x200b}, {0x200e, 0x200f},    {0x2028, 0x202e},   {0x2060, 0x206f},
@@ -96,12 +96,12 @@ static const struct range {
     {0x1bca0, 0x1bca3}, {0x1d173, 0x1d17a}, {0xe0000, 0xe00ff}, {0xe01f0, 0xe0fff},
 };
 
-static bool is_shown_by_number(uint32_t rune)
+bool term_is_deceptive(uint32_t rune)
 {
     size_t i = 0;
-    while (i < sizeof shown / sizeof *shown && shown[i].last < rune)
+    while (i < sizeof deceptive / sizeof *deceptive && deceptive[i].last < rune)
         i++;
-    return i < sizeof shown / sizeof *shown && shown[i].first <= rune;
+    return i < sizeof deceptive / sizeof *deceptive && deceptive[i].first <= rune;
 }
 
 /* The length of the piece at text that is added, shown or taken out as one. */
@@ -118,7 +118,7 @@ static size_t print_piece(const char *text, size_t len, bool *coloured, struct b
     bool good;
     if (size == 0)
         size = 1, good = buf_format(out, "\\x%02x", rune);
-    else if (!is_shown_by_number(rune))
+    else if (!term_is_deceptive(rune))
         good = buf_add(out, text, size);
     else
         good = buf_format(out, rune < 0xa0 ? "\\x%02x" : "\\u{%x}", rune);

@@ -4,11 +4,15 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 
 /* false when fd is no terminal; a size that it does not know is 0. */
 bool term_size(int fd, unsigned *columns, unsigned *rows);
+
+/* Is it a control character, one that turns text around, or one that is not seen? */
+bool term_is_deceptive(uint32_t rune);
 
 /* Is it its own printable form? */
 bool term_is_plain(const char *text, size_t len);

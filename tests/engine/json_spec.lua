@@ -139,6 +139,12 @@ describe("json.encode", function()
     end
   end)
 
+  it("escapes what turns text around, and what is unseen", function()
+    local text = "a\u{202e}b\u{200b}c\u{feff}d\u{e0041}é😀"
+    assert.equal([["a\u202Eb\u200Bc\uFEFFd\uDB40\uDC41é😀"]], json.encode(text))
+    assert.equal(text, json.decode(json.encode(text)))
+  end)
+
   it("escapes every control character, those of C1 too", function()
     assert.equal([["\u001Ba\u007F\u0080b\u009Fü\u00A0"]],
       json.encode "\27a\127\u{80}b\u{9f}ü\u{a0}":gsub("\u{a0}", "\\u00A0"))
