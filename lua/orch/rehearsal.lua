@@ -97,6 +97,14 @@ function Result:calls(verb, job)
   return list
 end
 
+local function values_of(path, params, given)
+  local good, values = pcall(params.check, params, "parameters", given)
+  if good then return values end
+  values.hint = values.hint
+    or ("t:run(%q, { params = { NAME = value } }); `orch run %s --help` lists them"):format(path, path)
+  error(values, 0)
+end
+
 --- Runs a recipe with fakes.
 ---@param path string
 ---@param given? { params?: table, pipeline?: table, jobs?: string[], verbs?: table<string, any>, really?: string[] }
@@ -108,7 +116,7 @@ local function run(path, given)
     pipeline_values.note(of_pipeline, "run", "pipeline." .. name, value, false)
   end
   local made = plan.plan(loaded,
-    { values = loaded.pipeline.params:check("parameters", spec.params), pipeline = of_pipeline,
+    { values = values_of(path, loaded.pipeline.params, spec.params), pipeline = of_pipeline,
     jobs = spec.jobs, project = { dir = assert(fs.cwd()), in_git = false, key = "test" },
     fakes = fakes_of(loaded, spec) })
   local result =

@@ -36,6 +36,12 @@ describe("orch test", function()
       body)
   end
 
+  it("tells how a test gives the parameters that a recipe needs", function()
+    fails("r.lua\", { params = { NAME = value } })", 4,
+      "return orch.pipeline { params = { v = 'string' }, orch.job { name = 'j', run = print } }",
+      "\nt:run('r.lua')")
+  end)
+
   local EFFECT <const> = "job:run('touch ' .. '%s')"
 
   it("runs bodies and does nothing", function()
