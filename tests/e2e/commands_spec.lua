@@ -226,7 +226,7 @@ f
 
   it("makes a recipe and a verb to start from, which run, and writes over nothing", function()
     local verb = scratch:path("verbs/shout.lua")
-    for _, args in ipairs { { "recipe", "demo" }, { "verb", "shout" } } do
+    for _, args in ipairs { { "recipe", "demo.lua" }, { "verb", "shout" } } do
       local made =
         assert(proc.run { argv = { support.orch, "new", table.unpack(args) }, cwd = scratch.dir })
       assert.equal(0, made.code, made.stdout)

@@ -105,6 +105,7 @@ local function main(args)
   if not name or args[3] then
     options.usage("orch new: orch new recipe NAME, orch new verb NAME, or orch new test NAME")
   end
+  name = name:gsub("%.lua$", "")
   if not name:match("^[%a_][%w_]*$") then
     options.usage("orch new: '%s' must be letters, digits and _, not beginning with a digit", name)
   end
