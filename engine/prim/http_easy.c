@@ -185,8 +185,13 @@ static void fill(CURL *easy, CURLcode code, const struct place *place, const cha
         return;
     case CURLE_UNSUPPORTED_PROTOCOL: /* what libcurl says of an answer without a status line */
     case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_OUT_OF_MEMORY: /* or of a header line past its own ceiling */
         err_set(err, ERR_REMOTE, "%s sent no valid answer: %s", where, detail);
+        return;
+    case CURLE_OUT_OF_MEMORY: /* what libcurl says of a line past its ceiling, too */
+        err_set(err, ERR_REMOTE, "%s sent no valid answer: a line of its head is too long", where);
+        return;
+    case CURLE_BAD_CONTENT_ENCODING:
+        err_set(err, ERR_REMOTE, "%s sent a broken answer: %s", where, detail);
         return;
     default:
         err_set(err, ERR_NET, "the request to %s failed: %s", where, detail);

@@ -73,10 +73,14 @@ describe("http.request that fails", function()
     assert.is_nil(err.message:find("proxy", 1, true), err.message)
   end)
 
+  it("says that a line is too long where memory is not short", function()
+    assert.matches("line of its head is too long", fails("remote", "/longline").message, 1, true)
+  end)
+
   it("tells broken answers from broken connections", function()
     for _,
       path in ipairs { "/truncated", "/badchunk", "/cutchunk", "/garbled", "/badstatus",
-      "/longline" } do
+      "/longline", "/badcoding" } do
       fails("remote", path)
     end
     for _, path in ipairs { "/empty", "/reset" } do fails("net", path) end

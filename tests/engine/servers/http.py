@@ -221,6 +221,11 @@ def do_badstatus(c, q):
     raise Gone
 
 
+def do_badcoding(c, q):
+    c.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+    raise Gone
+
+
 def do_endless(c, q):
     c.send("HTTP/1.1 200 OK\r\n")
     while True:
