@@ -111,11 +111,18 @@ function methods.add_jobs(job, given)
   return job.run_step(job, spec, function() return job:grow(list) end)
 end
 
+-- The step of the verb that calls.
+local function of_verb(name)
+  return step.current()
+    or options.usage("job:%s is for verbs: call it in one (orch new verb NAME makes a file for it)",
+      name)
+end
+
 --- For verbs: bytes that the step's program printed; a failure's error repeats the last lines.
 ---@param bytes string
 ---@param stream? "stdout"|"stderr" where known; then whole lines
 function methods.print(_, bytes, stream)
-  local current = step.current()
+  local current = of_verb "print"
   current.ran = true
   current.output:write(bytes, stream)
 end
@@ -123,7 +130,7 @@ end
 --- For verbs: something the run has made and its summary names.
 ---@param artifact { kind: string, name: string, digest?: string }
 function methods.artifact(job, artifact)
-  local current = step.current()
+  local current = of_verb "artifact"
   current.artifacts = current.artifacts or {}
   artifact.id, artifact.job = current.id, job.name
   local kept = {}
@@ -136,7 +143,7 @@ end
 --- and the end.
 ---@param progress { label: string, current: integer, total?: integer, unit?: "bytes"|"steps" } total: nil = not known
 function methods.progress(job, progress)
-  local current, now = step.current(), task.clock()
+  local current, now = of_verb "progress", task.clock()
   current.progress = current.progress or {}
   local last = current.progress[progress.label]
   local ended = progress.total and progress.current >= progress.total
@@ -150,11 +157,11 @@ end
 function methods.mask(job, value) job.bus.masker:add(value) end
 
 --- For verbs: the place of the step that is running.
-function methods.step_id() return step.current().id end
+function methods.step_id() return of_verb("step_id").id end
 
 --- For verbs: takes bytes that are printed after the step has ended.
 function methods.background_output(job)
-  local current = step.current()
+  local current = of_verb "background_output"
   current.log = job.journal:log_name(current.seq, "background")
   return output.new(job.bus, current.id, job.journal, current.seq, "background")
 end

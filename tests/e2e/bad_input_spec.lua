@@ -54,6 +54,14 @@ describe("a person's mistake", function()
     assert.equal(0, scratch:orch({ "plan", scratch:job "if job:now() then end" }).code)
   end)
 
+  it("in a body, what only a verb may call", function()
+    for name, call in pairs { print = "print 'x'", artifact = "artifact { kind = 'k', name = 'n' }",
+      progress = "progress { label = 'l', current = 1 }" } do
+      check(scratch, scratch:recipe("job:" .. call), 2, "job:" .. name .. " is for verbs",
+        "recipe.lua:4")
+    end
+  end)
+
   it("what a job's tables do not have, told of in a check as in a run", function()
     for body, words in pairs { ["job:run(job.secrets.T)"] = 'try: declare it in the head',
       ["job:run(job.needs.b.x)"] = "try: only jobs that this one needs" } do
