@@ -1,6 +1,7 @@
 #include "base/err.h"
 
 #include <errno.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,42 +27,29 @@ static void cut_mark(char *text, size_t size)
     memcpy(text + at, "…", sizeof "…");
 }
 
-bool err_setv(struct err *err, enum err_kind kind, const char *format, va_list args)
+static void setv(struct err *err, enum err_kind kind, const char *format, va_list args)
 {
     if (!err)
-        return false;
+        return;
     err->kind = kind;
     err->code = 0;
     err->op[0] = '\0';
     int written = vsnprintf(err->message, sizeof err->message, format, args);
     if (written >= (int)sizeof err->message)
         cut_mark(err->message, sizeof err->message);
-    return false;
 }
 
 bool err_set(struct err *err, enum err_kind kind, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    err_setv(err, kind, format, args);
+    setv(err, kind, format, args);
     va_end(args);
     return false;
 }
 
-bool err_system(struct err *err, int number, const char *format, ...)
-{
-    char what[sizeof err->message];
-    va_list args;
-    va_start(args, format);
-    vsnprintf(what, sizeof what, format, args);
-    va_end(args);
-    err_set(err, err_kind_of(number), "%s: %s", what, strerror(number));
-    if (err)
-        err->code = number;
-    return false;
-}
-
-enum err_kind err_kind_of(int number)
+/* ENOENT is missing, ENOSPC io, ECONNREFUSED net. */
+static enum err_kind kind_of(int number)
 {
     switch (number) {
     case ENOENT:
@@ -88,6 +76,19 @@ enum err_kind err_kind_of(int number)
     default:
         return ERR_IO;
     }
+}
+
+bool err_system(struct err *err, int number, const char *format, ...)
+{
+    char what[sizeof err->message];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(what, sizeof what, format, args);
+    va_end(args);
+    err_set(err, kind_of(number), "%s: %s", what, strerror(number));
+    if (err)
+        err->code = number;
+    return false;
 }
 
 const char *err_kind_name(enum err_kind kind)

@@ -2,7 +2,6 @@
 #ifndef BASE_ERR_H
 #define BASE_ERR_H
 
-#include <stdarg.h>
 #include <stdbool.h>
 
 /* The closed set of kinds; a program's exit code follows from it (err_exit_code). */
@@ -32,14 +31,10 @@ struct err {
 /* Fills err (which may be NULL) and returns false, so that `return err_set(…)` reads well. */
 bool err_set(struct err *err, enum err_kind kind, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-bool err_setv(struct err *err, enum err_kind kind, const char *format, va_list args);
 
 /* As err_set; kind and the trailing words come from the system's error number. */
 bool err_system(struct err *err, int number, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-
-/* The kind that an errno value means: ENOENT is missing, ENOSPC io, ECONNREFUSED net. */
-enum err_kind err_kind_of(int number);
 
 const char *err_kind_name(enum err_kind kind);
 /* ERR_NONE when no kind has that name. */

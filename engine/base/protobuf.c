@@ -71,12 +71,8 @@ bool protobuf_add_integer(struct buf *out, unsigned number, uint64_t value)
            (add_varint(out, (uint64_t)number << 3 | PROTOBUF_VARINT) && add_varint(out, value));
 }
 
-bool protobuf_add_head(struct buf *out, unsigned number, size_t len)
-{
-    return add_varint(out, (uint64_t)number << 3 | PROTOBUF_BYTES) && add_varint(out, len);
-}
-
 bool protobuf_add_bytes(struct buf *out, unsigned number, const void *data, size_t len)
 {
-    return len == 0 || (protobuf_add_head(out, number, len) && buf_add(out, data, len));
+    return len == 0 || (add_varint(out, (uint64_t)number << 3 | PROTOBUF_BYTES) &&
+                        add_varint(out, len) && buf_add(out, data, len));
 }

@@ -35,7 +35,5 @@ const char *protobuf_read(struct protobuf_text *rest, struct protobuf_field *fie
 /* Add a field; false at the ceiling of out. A zero is left out, as proto3 has it. */
 bool protobuf_add_integer(struct buf *out, unsigned number, uint64_t value);
 bool protobuf_add_bytes(struct buf *out, unsigned number, const void *data, size_t len);
-/* The head of a field of len bytes, which the caller adds behind it. */
-bool protobuf_add_head(struct buf *out, unsigned number, size_t len);
 
 #endif

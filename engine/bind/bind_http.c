@@ -132,7 +132,8 @@ static int pool_gc(lua_State *L)
     return 0;
 }
 
-struct http_pool *http_pool_of(lua_State *L)
+/* Held by upvalue 2 of each of the module's functions, made on first use. */
+static struct http_pool *pool_of(lua_State *L)
 {
     struct http_pool **slot = lua_touserdata(L, lua_upvalueindex(2));
     struct err err;
@@ -200,7 +201,7 @@ static int l_request(lua_State *L)
     http_read_request(L, &spec);
     spec.head = on_head;
     spec.output = on_output;
-    struct http_pool *pool = http_pool_of(L);
+    struct http_pool *pool = pool_of(L);
     if (!http_open_body(L, &spec, &err))
         return http_fail(L, &err);
     struct reply *reply = *slot = mem_alloc(sizeof *reply);

@@ -1,4 +1,4 @@
-/* Shared by bind/bind_http*.c: the pool of the module, and option reading. */
+/* Shared by bind/bind_http*.c: failing, streams, and option reading. */
 #ifndef BIND_HTTP_H
 #define BIND_HTTP_H
 
@@ -6,8 +6,6 @@
 #include "prim/http.h"
 #include "prim/http_stream.h"
 
-/* The pool is held by upvalue 2 of each of the module's functions, made on first use. */
-struct http_pool *http_pool_of(lua_State *L);
 /* Ends with nil, err; err gets its op. */
 int http_fail(lua_State *L, struct err *err);
 /* Pushes { name = value } of a head. */
@@ -22,7 +20,6 @@ void http_open_stream(lua_State *L);
 #define HTTP_PEER_OPTIONS                                                                        \
     {"unix", OPT_PLAIN, false}, {"ca_file", OPT_PLAIN, false}, {"cert_file", OPT_PLAIN, false},  \
         {"key_file", OPT_PLAIN, false}, {"connect_timeout", OPT_NUMBER, false}
-void http_read_peer(lua_State *L, int arg, struct http_peer *peer);
 /* The same, and which server, for a connection that is no request. */
 #define HTTP_PLACE_OPTIONS                                                                       \
     HTTP_PEER_OPTIONS, {"host", OPT_PLAIN, false}, {"port", OPT_INTEGER, false},                 \

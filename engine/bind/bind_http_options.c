@@ -11,7 +11,7 @@
 
 #define BODY "orch.http.body"
 
-void http_read_peer(lua_State *L, int arg, struct http_peer *peer)
+static void read_peer(lua_State *L, int arg, struct http_peer *peer)
 {
     *peer = (struct http_peer){
         .unix_path = opt_text(L, arg, "unix", NULL),
@@ -24,7 +24,7 @@ void http_read_peer(lua_State *L, int arg, struct http_peer *peer)
 
 void http_read_place(lua_State *L, const char *function, struct http_stream_spec *spec)
 {
-    http_read_peer(L, 1, &spec->peer);
+    read_peer(L, 1, &spec->peer);
     spec->host = opt_text(L, 1, "host", NULL);
     spec->tls = opt_bool(L, 1, "tls", false);
     const lua_Integer port = opt_integer(L, 1, "port", 0);
@@ -216,7 +216,7 @@ void http_read_request(lua_State *L, struct http_spec *spec)
     spec->redirects = (unsigned)redirects;
     if (spec->method)
         http_check_token(L, spec->method, function, "method");
-    http_read_peer(L, 1, &spec->peer);
+    read_peer(L, 1, &spec->peer);
     read_body(L, spec);
     if ((spec->body_fd >= 0 || opt_text(L, 1, "body_file", NULL)) && spec->method &&
         strcmp(spec->method, "HEAD") == 0)

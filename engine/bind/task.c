@@ -43,7 +43,8 @@ bool task_must_raise(const struct task *task)
     return task->reason_ref != LUA_NOREF && (task->shields == 0 || task->shield_over);
 }
 
-void task_interrupt(struct task *task)
+/* Asks the wait that the task is in to end, when a cancellation must be raised. */
+static void interrupt(struct task *task)
 {
     if (task->state != TASK_WAITING || task->interrupted || !task_must_raise(task))
         return;
@@ -83,7 +84,7 @@ void task_cancel(lua_State *L, struct task *task)
     for (struct task *each = task; each; each = next_below(each, task, reached)) {
         reached = each == task || !each->sheltered;
         if (reached)
-            task_interrupt(each);
+            interrupt(each);
     }
 }
 
@@ -113,7 +114,7 @@ void task_expire(struct task *task)
         if (!reached)
             continue;
         task_end_shelter(each->host->L, each);
-        task_interrupt(each);
+        interrupt(each);
     }
 }
 

@@ -50,8 +50,6 @@ int task_raise_reason(lua_State *L, struct task *task);
 /* Cancels the task and all below it. The reason is the value on top of L; popped. The first one
    stays. */
 void task_cancel(lua_State *L, struct task *task);
-/* Asks the wait that the task is in to end, when a cancellation must be raised. */
-void task_interrupt(struct task *task);
 /* The clean-up scope is over: what the task started in it gets the cancellation that was held
    back. */
 void task_end_shelter(lua_State *L, struct task *task);

@@ -18,7 +18,8 @@ void lib_init(void)
     git_libgit2_opts(GIT_OPT_ENABLE_STRICT_HASH_VERIFICATION, 0);
 }
 
-const char *lib_words(void)
+/* libgit2's words for the last failure, "" if none. */
+static const char *last_words(void)
 {
     const git_error *last = git_error_last();
     return last && last->message ? last->message : "";
@@ -34,7 +35,7 @@ static void set(struct err *err, enum err_kind kind, const char *format, va_list
 {
     char what[1024];
     vsnprintf(what, sizeof what, format, args);
-    const char *words = lib_words();
+    const char *words = last_words();
     err_set(err, kind, "%s%s%s", what, words[0] ? ": " : "", words);
 }
 

@@ -21,8 +21,6 @@ bool lib_fail(struct err *err, enum err_kind kind, const char *format, ...)
 /* As lib_fail; the kind follows from the last error: a full disk is io, a lock conflict. */
 bool lib_fail_as(struct err *err, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
-/* libgit2's words for the last failure, "" if none. */
-const char *lib_words(void);
 int lib_class(void);
 
 #endif

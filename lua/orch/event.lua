@@ -56,4 +56,4 @@ local function told(failure)
   return fields
 end
 
-return { bus = bus, told = told, VERSION = VERSION }
+return { bus = bus, told = told }

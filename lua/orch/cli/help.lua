@@ -292,4 +292,4 @@ local function main(args)
   return 0
 end
 
-return { main = main, pages = PAGES }
+return { main = main }

@@ -192,4 +192,4 @@ local function open(job, given, connected)
   return self
 end
 
-return { open = open, git_form = git_form }
+return { open = open }

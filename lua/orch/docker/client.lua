@@ -36,8 +36,8 @@ local function shown(version) return ("%d.%d"):format(version[1], version[2]) en
 local KIND_OF_STATUS <const> = { [400] = "usage", [401] = "auth", [403] = "auth", [404] = "missing",
   [409] = "conflict" }
 
---- The error that an answer with that status is.
-function Client.error_of(op, reply_status, body)
+-- The error that an answer with that status is.
+local function error_of(op, reply_status, body)
   local decoded = json.decode(body or "")
   local message = type(decoded) == "table" and (decoded.message or decoded.cause) or body
   message = tostring(message or ""):gsub("%s+$", "")
@@ -114,7 +114,7 @@ end
 local function negotiate(self)
   local reply, failure = ask(self, { url = "/_ping", connect_timeout = 5, idle_timeout = 15 })
   if reply and reply.status ~= 200 then
-    failure = Client.error_of("HTTP status " .. reply.status, reply.status, reply.body)
+    failure = error_of("HTTP status " .. reply.status, reply.status, reply.body)
   end
   if failure then return nil, unreachable.explain(self.endpoint, failure) end
   agree(self, reply.headers)
@@ -249,7 +249,7 @@ function Client:request(spec)
     return reply
   end
   local text = spec.stream and refusal_in(reply) or reply.body
-  return nil, Client.error_of(spec.op, reply.status, text)
+  return nil, error_of(spec.op, reply.status, text)
 end
 
-return { connect = connect, escape = escape, error_of = Client.error_of }
+return { connect = connect, escape = escape }
