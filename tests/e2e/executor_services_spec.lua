@@ -82,6 +82,15 @@ describe("services of a job", function()
     assert.matches("service 'silent' %(busybox:1.36%) was not ready within 1 s", result.err)
     assert.matches("waiting", result.all)
     assert.equal(0, suite.scratch:orch({ "discard", "2" }).code)
+
+    suite.executor =
+      executor [[{ image = "busybox:1.36", name = "ill", command = "exec sleep 1000", timeout = 4,
+      health = "echo no table yet; exit 4" }]]
+    result = suite:recipe ""
+    assert.equal(8, result.code, result.all)
+    assert.matches("not ready within 4 s; its health check ends with exit code 4: no table yet",
+      result.err, 1, true)
+    assert.equal(0, suite.scratch:orch({ "discard", "3" }).code)
     assert.same({}, containers.left())
   end)
 

@@ -196,13 +196,24 @@ local function say_last_lines(self, service)
   if said ~= "" then self.say("%s", said) end
 end
 
+-- What its health check said last, for who has waited in vain.
+local function last_check(state)
+  local health = type(state.State.Health) == "table" and state.State.Health
+  local last = health and type(health.Log) == "table" and health.Log[#health.Log]
+  if not last then return "" end
+  local said = last_lines(tostring(last.Output), 1)
+  return ("; its health check ends with exit code %s%s"):format(last.ExitCode,
+    said ~= "" and ": " .. said or "")
+end
+
 local function fail(self, service, kind, format, ...)
   local message = ("service '%s' (%s) %s"):format(service.name, service.image, format:format(...))
   if kind == "failed" then self.over[service.name] = message end
   say_last_lines(self, service)
   error(error_value.new { kind = kind, op = "docker", message = message,
     hint = kind == "timeout"
-      and "tell how it is known to be ready: health = { port = 5432 }, or a command" or nil }, 0)
+      and "tell how it is known to be ready: health = { port = 5432 }, or a command; or give it "
+      .. "longer: timeout = \"2m\"" or nil }, 0)
 end
 
 local function wait(self, service, probe)
@@ -214,7 +225,7 @@ local function wait(self, service, probe)
     if ending then fail(self, service, "failed", "%s before it was ready", ending) end
     if is_ready(service, state, self.network, probe, task.clock() - begun) then return end
     if task.clock() - begun > service.seconds then
-      fail(self, service, "timeout", "was not ready within %g s", service.seconds)
+      fail(self, service, "timeout", "was not ready within %g s%s", service.seconds, last_check(state))
     end
     task.sleep(POLL)
   end
