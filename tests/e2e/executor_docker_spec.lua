@@ -72,6 +72,11 @@ describe("a container of a job", function()
     result = suite:recipe ""
     assert.equal(2, result.code)
     assert.matches("`docker inspect` would show", result.all, 1, true)
+    suite.executor = 'orch.docker { image = "busybox:1.36", resources = { memory = "512x" } }'
+    result = suite:recipe ""
+    assert.equal(2, result.code)
+    assert.matches("'memory' must be like \"512m\" or \"4g\", got '512x'\n  at: .*recipe.lua:3", result.err)
+    assert.equal("", result.out)
     suite.executor = 'orch.docker { image = "busybox:1.36", working_directory = "../.." }'
     assert.matches("option 'working_directory' leads to '/'", suite:recipe("").all, 1, true)
     assert.same({}, left())

@@ -5,6 +5,7 @@
 -- directory and /tmp are volumes: should the container be lost, a resumed run goes on with another
 -- one. All that is made is labelled with run and job.
 local branches = require "orch.branches"
+local container = require "orch.executor.docker.container"
 local options = require "orch.options"
 local relay = require "orch.executor.docker.relay"
 local service = require "orch.executor.docker.service"
@@ -69,6 +70,7 @@ end
 local function new(given)
   local checked = schema:check("orch.docker", given)
   service.variables("orch.docker", checked.environment)
+  container.limits(checked.resources)
   if not checked.tmp:match("^/.") then
     options.usage("orch.docker: option 'tmp' must be an absolute path, got '%s'", checked.tmp)
   end

@@ -29,6 +29,14 @@ local function bytes(what, value)
   return math.floor(tonumber(number) * UNITS[unit])
 end
 
+--- What a container may use, as the Engine wants it; raises for what cannot be read.
+---@param given table option `resources`
+local function limits(given)
+  local wanted = resources:check("orch.docker: resources", given)
+  return { NanoCpus = wanted.cpus and math.floor(wanted.cpus * 1e9) or nil,
+    Memory = bytes("memory", wanted.memory), ShmSize = bytes("shm", wanted.shm) }
+end
+
 local function working_directory(world)
   local inspected = world.image
   local default = inspected.Config.WorkingDir
@@ -65,10 +73,9 @@ local function give_socket(world, host_config)
 end
 
 local function description(world)
-  local limits = resources:check("orch.docker: resources", world.options.resources)
-  local host_config = { Init = true, Mounts = volume_mounts(world), NetworkMode = world.network,
-    NanoCpus = limits.cpus and math.floor(limits.cpus * 1e9) or nil,
-    Memory = bytes("memory", limits.memory), ShmSize = bytes("shm", limits.shm) }
+  local host_config = limits(world.options.resources)
+  host_config.Init, host_config.Mounts = true, volume_mounts(world)
+  host_config.NetworkMode = world.network
   if world.options.docker then give_socket(world, host_config) end
   return { Image = world.options.image, User = world.options.user,
     Entrypoint = json.array { wire.SHIM },
@@ -239,4 +246,5 @@ local function bring_up(job, world)
   assert(engine:start(world.id))
 end
 
-return { look = look, find = find, bring_up = bring_up, end_orphans = end_orphans }
+return { limits = limits, look = look, find = find, bring_up = bring_up,
+  end_orphans = end_orphans }
