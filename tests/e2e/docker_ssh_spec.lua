@@ -1,3 +1,4 @@
+local containers = require "e2e.containers"
 local endpoints = require "e2e.endpoints"
 local engine = require "e2e.engine"
 local proc = require "orch.proc"
@@ -50,6 +51,29 @@ describe("the docker daemon over ssh", function()
     assert.same({}, scratch:leftovers(true))
     env.DOCKER_HOST = ("ssh://root@127.0.0.1:%s%s"):format(port, socket)
     says(place:run(SETUP, env), 0, "api " .. engine.agreed())
+  end)
+
+  case("is a shell's way into a container, to its end", function()
+    env.DOCKER_HOST, env.DOCKER_CONFIG = "ssh://box" .. socket, scratch:path("config")
+    local failed = scratch:recipe("job:run 'exit 1'", {}, env,
+      'executor = orch.docker { image = "busybox:1.36" },')
+    assert.equal(1, failed.code, failed.all)
+    local result = scratch:orch({ "shell", "1", "--", "sh", "-c", "pwd; echo apart >&2; exit 9" },
+      env)
+    assert.same({ 9, "/work\n", "apart\n" }, { result.code, result.out, result.err })
+    assert.equal("", left())
+    local child = scratch:start({ "shell", "1", "--", "sh", "-c", "echo ready; exec sleep 1000" },
+      env)
+    assert.equal("ready\n", child:read())
+    place:stop()
+    local text = ""
+    for piece in child.read, child do text = text .. piece end
+    assert.equal(4, assert(child:wait()).code, text)
+    assert.matches("is lost: ", text, 1, true)
+    assert.matches("ssh://box" .. socket, text, 1, true)
+    assert.is_nil(text:find("docker-ssh-", 1, true), text)
+    assert.equal("", left())
+    containers.remove_left()
   end)
 
   case("is left behind by a job that fails or is interrupted", function()

@@ -212,10 +212,14 @@ local function refusal_in(reply)
   return text
 end
 
--- A socket that is gone is no answer that something is missing.
+-- A socket that is gone is no answer that something is missing; one that ssh forwards says nothing
+-- to a person.
 local function unanswered(self, op, failure)
-  local socket = self.endpoint.unix
+  local socket, host = self.endpoint.unix, self.endpoint.host
   if failure.kind == "missing" and socket and not fs.stat(socket) then failure.kind = "net" end
+  if self.endpoint.ssh then
+    failure.message = failure.message:gsub(socket:gsub("%p", "%%%0"), function() return host end)
+  end
   failure.message = ("%s: %s"):format(op, failure.message)
   if failure.kind == "net" then failure.hint = failure.hint or daemon_lines.LOST end
   return failure
