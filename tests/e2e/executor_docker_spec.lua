@@ -175,6 +175,19 @@ describe("a container of a job", function()
     assert.same({}, left())
   end)
 
+  it("says what to do where the image has no such user, and where it has no shell", function()
+    suite.executor = 'orch.docker { image = "busybox:1.36", user = "nosuch" }'
+    local result = suite:recipe "job:run 'true'"
+    assert.equal(4, result.code, result.all)
+    assert.matches("unable to find user nosuch", result.err, 1, true)
+    assert.matches("no such user: give another name, or numbers", result.err, 1, true)
+    suite.executor = 'orch.docker { image = "busybox:1.36" }'
+    result = suite:recipe "job:run 'rm /bin/sh' job:run 'true'"
+    assert.equal(5, result.code, result.all)
+    assert.matches("cannot run /bin/sh: ", result.err, 1, true)
+    assert.matches("a command line needs a shell, which /bin/sh is to be", result.err, 1, true)
+  end)
+
   it("is pulled with the login that the executor names, and so are its services", function()
     local registry, user = os.getenv("ORCH_TEST_REGISTRY"), os.getenv("ORCH_TEST_REGISTRY_USER")
     local names = { registry .. "/executor-spec:1", registry .. "/executor-spec:2" }

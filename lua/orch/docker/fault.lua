@@ -143,6 +143,8 @@ local function hint_of(message)
       .. "build that failed had sent is gone within minutes, or when the daemon is started again"
   elseif message:find("container-init binary not found", 1, true) then
     return "podman needs a program for a container's first process: `apt-get install catatonit`"
+  elseif message:find("unable to find user", 1, true) then
+    return "the image's /etc/passwd has no such user: give another name, or numbers, as in user = \"1000:1000\""
   end
 end
 

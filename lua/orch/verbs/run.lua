@@ -49,12 +49,17 @@ local function first_line(o)
 end
 
 local function start(job, o)
-  local child, failure = job.proc.start { argv = argv_of(job, o), env = environment.of_step(job, o),
+  local argv = argv_of(job, o)
+  local child, failure = job.proc.start { argv = argv, env = environment.of_step(job, o),
     cwd = o.working_directory,
     quiet = o.background and 0 or duration.seconds("run: no_output_timeout", o.no_output_timeout) }
   if child then return child end
   if failure.kind == "missing" and not job.fs.list(o.working_directory) then
     require "orch.listing".explain(failure, job, o.working_directory)
+  elseif failure.kind == "missing" and type(o.command) == "string" then
+    failure.hint = failure.hint
+      or ("a command line needs a shell, which %s is to be: name another one (shell = \"…\"), or do "
+        .. "without: job:run { \"PROGRAM\", \"ARGUMENT\" }"):format(argv[1])
   end
   error(failure, 0)
 end
