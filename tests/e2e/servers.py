@@ -145,6 +145,9 @@ def hang_up(data):
 
 
 def garble(data):
+    last = b"\r\n0\r\n\r\n"  # chunk of an answer: behind it nobody looks, and a busy machine reads it with the mark
+    if data.endswith(last):
+        return garble(data[:2 - len(last)]) + last[2:]
     return data + b"\x01\x00\x00\x00\x00\x00\x00\x09" + b"Z\xff\xff\xff\xffjunk"
 
 
