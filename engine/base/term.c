@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/rune.h"
 #include "base/utf8.h"
 #include "base/width.h"
 
@@ -72,15 +73,6 @@ static bool sgr_is_harmless(const char *csi, size_t len)
 
 /* --- printable -------------------------------------------------------------------------------- */
 
-static uint32_t decode(const char *text, size_t len)
-{
-    const unsigned char *byte = (const unsigned char *)text;
-    uint32_t rune = len == 1 ? byte[0] : byte[0] & (0x7fu >> len);
-    for (size_t i = 1; i < len; i++)
-        rune = rune << 6 | (byte[i] & 0x3f);
-    return rune;
-}
-
 /* Controls; marks, embeddings and isolates that turn text around (UAX #9), by which what is read is
    not what is there; and what is unseen: two names that look the same are not, and a text may hold
    another. From Unicode's Default_Ignorable_Code_Point and Cf, but for joiners and variation
@@ -114,7 +106,7 @@ static size_t print_piece(const char *text, size_t len, bool *coloured, struct b
         return sequence;
     }
     size_t bad, size = utf8_char(text, len, &bad);
-    uint32_t rune = size > 0 ? decode(text, size) : (unsigned char)*text;
+    uint32_t rune = size > 0 ? rune_next(text, &size) : (unsigned char)*text;
     bool good;
     if (size == 0)
         size = 1, good = buf_format(out, "\\x%02x", rune);
@@ -171,7 +163,7 @@ static unsigned measure(const char *text, size_t len, unsigned column, size_t *s
         return TAB_STOP - column % TAB_STOP;
     if (*size == 0)
         return *size = 1, 1;
-    return (unsigned)width_of(decode(text, *size));
+    return (unsigned)width_of(rune_next(text, size));
 }
 
 /* Where the text must end to leave a column for …, or len when all fits. */
