@@ -62,12 +62,10 @@ require "orch.proc".run { argv = { "a" }, tymeout = 3 } -- wrong
 require "orch.proc".run { argv = "a" } -- wrong
 require "orch.tar".pack { root = ".", paths = { "a" }, file = "x", compression = "gzipp" } -- wrong
 require "orch.repo".checkout { url = "x", into = "y", branch = "z" } -- wrong
-require "orch.json".encode({}, { prety = true }) -- wrong
-require "orch.json".encode({}, { pretty = true })
-require "orch.repo".info { dirr = "x" } -- wrong
 require "orch.hash".sigv4 { url = "x" } -- wrong
 require "orch.repo".info { dri = "x" } -- wrong
 require "orch.json".encode({}, { prety = true }) -- wrong
+require "orch.json".encode({}, { pretty = true })
 require "orch.json".decode("[]", { maxx = 1 }) -- wrong
 require "orch.term".read_line { hiden = true } -- wrong
 http.request { url = "http://a", basic = { usr = "x", password = "y" } } -- wrong
